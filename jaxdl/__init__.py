@@ -1,0 +1,39 @@
+"""jaxdl: deep learning from the ground up as pure JAX functions.
+
+Submodules load when they are first named, so that ``import jaxdl`` costs next to nothing
+beyond ``import jax``.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_SUBMODULES = (
+    "base",
+    "data",
+    "divergences",
+    "families",
+    "features",
+    "layers",
+    "links",
+    "losses",
+    "metrics",
+    "model_selection",
+    "models",
+    "optim",
+    "parallel",
+    "plotting",
+    "training",
+)
+
+__all__ = ["__version__", *_SUBMODULES]
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"jaxdl.{name}")
+    raise AttributeError(f"module 'jaxdl' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,37 @@
+"""Two host devices, typed keys, key-reuse checks; nothing here depends on the machine."""
+
+import contextlib
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_debug_key_reuse", True)
+
+enable_x64 = getattr(jax, "enable_x64", None)
+if enable_x64 is None:
+    from jax.experimental import enable_x64
+
+
+@pytest.fixture
+def x64():
+    """Run a test in float64."""
+    with enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def allow_key_reuse():
+    """For the few tests that pass one key twice on purpose."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(jax.debug_key_reuse(False))
+        yield
