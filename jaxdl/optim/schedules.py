@@ -1,0 +1,82 @@
+"""Step-size schedules ``step -> alpha`` whose every setting may be a traced value.
+
+Large steps first, smaller ones close to the minimum (notes: §1.6). optax's schedules branch in
+Python on rates and lengths, so they cannot be swept under ``vmap``; these can. A step is counted
+from 0 and may be a Python int or an integer array of any shape.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+
+from jaxdl.base import Array
+
+Scalar = float | Array
+Schedule = Callable[[Array], Array]
+
+
+def _float(value, like):
+    return jnp.asarray(value).astype(jnp.result_type(like, float))
+
+
+def _progress(step, length, like):
+    """step / length clipped to [0, 1] in the dtype of like; 1 where the length is zero."""
+    step, length = _float(step, like), _float(length, like)
+    return jnp.where(length > 0, jnp.clip(step / jnp.where(length > 0, length, 1), 0, 1), 1)
+
+
+def constant(peak: Scalar) -> Schedule:
+    """alpha_t = peak."""
+    return lambda step: jnp.full(jnp.shape(step), peak, jnp.result_type(peak, float))
+
+
+def step(peak: Scalar, rate: Scalar, length: Scalar) -> Schedule:
+    """alpha_t = peak * rate^floor(t / length): a drop by ``rate`` every ``length`` steps."""
+    return lambda t: peak * _float(rate, peak) ** jnp.floor(_float(t, peak) / length)
+
+
+def exponential(peak: Scalar, rate: Scalar, length: Scalar = 1.0) -> Schedule:
+    """alpha_t = peak * rate^(t / length)."""
+    return lambda t: peak * _float(rate, peak) ** (_float(t, peak) / length)
+
+
+def inverse_time(peak: Scalar, rate: Scalar, length: Scalar = 1.0) -> Schedule:
+    """alpha_t = peak / (1 + rate t / length).
+
+    Its sum diverges and the sum of its squares does not, as stochastic approximation asks
+    (Robbins & Monro 1951).
+
+    >>> [round(float(inverse_time(1.0, 0.5)(t)), 2) for t in (0, 2, 6)]
+    [1.0, 0.5, 0.25]
+    """
+    return lambda t: peak / (1 + _float(rate, peak) * _float(t, peak) / length)
+
+
+def cosine(peak: Scalar, length: Scalar, floor: Scalar = 0.0) -> Schedule:
+    """alpha_t = floor + (peak - floor) (1 + cos(pi t / length)) / 2; floor from t = length on.
+
+    Loshchilov & Hutter 2017, without restarts.
+    """
+
+    def schedule(t):
+        wave = (1 + jnp.cos(jnp.pi * _progress(t, length, peak))) / 2
+        return floor + (peak - floor) * wave
+
+    return schedule
+
+
+def warmup_cosine(
+    peak: Scalar, warmup: Scalar, length: Scalar, floor: Scalar = 0.0, start: Scalar = 0.0
+) -> Schedule:
+    """A line from ``start`` to ``peak`` over ``warmup`` steps, then a cosine down to ``floor``.
+
+    The floor is reached at t = length, which counts the warm-up. With ``warmup`` 0 this is
+    ``cosine``. Goyal et al. 2017; Loshchilov & Hutter 2017.
+    """
+
+    def schedule(t):
+        rise = start + (peak - start) * _progress(t, warmup, peak)
+        fall = cosine(peak, length - _float(warmup, peak), floor)(_float(t, peak) - warmup)
+        return jnp.where(_float(t, peak) < warmup, rise, fall)
+
+    return schedule
