@@ -1,1 +1,16 @@
-"""jaxdl.training"""
+"""Learners, objectives and the training loop."""
+
+from jaxdl.training.fit import FitResult, History, fit
+from jaxdl.training.learners import gradient_learner, solver_learner
+from jaxdl.training.objectives import masked_mean, negative_log_likelihood, sum_of_squares
+
+__all__ = [
+    "FitResult",
+    "History",
+    "fit",
+    "gradient_learner",
+    "masked_mean",
+    "negative_log_likelihood",
+    "solver_learner",
+    "sum_of_squares",
+]

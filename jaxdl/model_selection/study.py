@@ -1,0 +1,377 @@
+"""What a model-selection study found: a plain value with its tables and its choice."""
+
+import csv
+import dataclasses
+import html
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxdl.base import Key, Transform
+from jaxdl.training.loop import Schedule
+
+HIGHER_IS_BETTER = ("accuracy", "f1", "r2", "auc")
+RULES = ("mean", "one_standard_error")
+
+
+class Recipe(NamedTuple):
+    """How a study trained, so that it can be done again on all of the data."""
+
+    make_learner: Callable
+    transform: Transform
+    schedule: Schedule
+    batch_size: int | None
+    key: Key
+
+
+class Choice(NamedTuple):
+    """A chosen setting.
+
+    index: its row in ``Study.hparams``. hparams: the setting. metric, rule: what it was chosen by.
+    mean, standard_error: of the metric over the folds (each fold's seeds averaged first).
+    """
+
+    index: int
+    hparams: dict[str, Any]
+    metric: str
+    rule: str
+    mean: float
+    standard_error: float
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Study:
+    """Every setting x fold x seed of a study. S settings, F folds, K seeds.
+
+    Attributes:
+      hparams: [S] settings.
+      scores: {metric: [S, F, K]} on the held-out part, after the last epoch; a diverged member's
+        scores are those of its last finite state.
+      train_scores: the same on the training part, or {}.
+      curves, train_curves: {metric: [S, F, K, V]} after each of ``curve_epochs`` [V].
+      train_loss: [S, F, K, epochs], mean loss of each epoch with its penalty; NaN once diverged.
+      diverged: [S, F, K] bool.
+      folds: [F] pairs of index arrays; seeds: [K].
+      predictions: [K, S] lists of arrays by row of the data (rows in no fold are NaN), or None.
+      states: one pytree [s, F, K, ...] for each signature, or None.
+      metric: what ``best`` goes by.
+      num_params: [S].
+      strategy: how the members ran, for each program.
+      num_programs, num_traces: programs compiled and functions traced, over the whole study.
+      compile_seconds, run_seconds: wall clock, apart.
+      recipe: how to train again.
+    """
+
+    hparams: list[dict[str, Any]]
+    scores: dict[str, np.ndarray]
+    train_scores: dict[str, np.ndarray]
+    curves: dict[str, np.ndarray]
+    train_curves: dict[str, np.ndarray]
+    curve_epochs: np.ndarray
+    train_loss: np.ndarray
+    diverged: np.ndarray
+    folds: list[Any]
+    seeds: list[int]
+    predictions: np.ndarray | None
+    states: list[Any] | None
+    metric: str
+    num_params: np.ndarray
+    strategy: str
+    num_programs: int
+    num_traces: int
+    compile_seconds: float
+    run_seconds: float
+    recipe: Recipe
+
+    @classmethod
+    def collect(
+        cls,
+        settings: list[dict[str, Any]],
+        signatures: Sequence[Any],
+        results: Sequence[Any],
+        folds: list[Any],
+        seeds: list[int],
+        recipe: Recipe,
+        *,
+        num_rows: int,
+        metric: str | None,
+    ) -> "Study":
+        """Put the results of all signatures, [s, F*K] each, in the order of the settings [S]."""
+        shape = (len(folds), len(seeds))
+        order = np.argsort(np.concatenate([s.members for s in signatures]))
+
+        def join(pick):
+            parts = [pick(r) for r in results]
+            return np.concatenate([p.reshape(len(p), *shape, *p.shape[2:]) for p in parts])[order]
+
+        names = [list(r.progress.curves) for r in results]
+        if any(n != names[0] for n in names):
+            raise ValueError(f"settings report different metrics: {names}")
+        curves = {m: join(lambda r, m=m: r.progress.curves[m]) for m in names[0]}
+        train_curves = {
+            m: join(lambda r, m=m: r.progress.train_curves[m])
+            for m in results[0].progress.train_curves
+        }
+        params = np.concatenate([[r.num_params] * len(s.members)
+                                 for s, r in zip(signatures, results, strict=True)])  # fmt: skip
+        metric = metric or next(
+            (m for m in ("accuracy", "squared_error") if m in curves), next(iter(curves))
+        )
+        if metric not in curves:
+            raise ValueError(f"metric {metric!r} is none of {', '.join(curves)}")
+        return cls(
+            hparams=settings,
+            scores={m: c[..., -1] for m, c in curves.items()},
+            train_scores={m: c[..., -1] for m, c in train_curves.items()},
+            curves=curves,
+            train_curves=train_curves,
+            curve_epochs=recipe.schedule.evaluation_epochs,
+            train_loss=join(lambda r: r.progress.loss),
+            diverged=join(lambda r: r.progress.diverged) >= 0,
+            folds=folds,
+            seeds=seeds,
+            predictions=_out_of_fold(join, results, folds, num_rows),
+            states=_states(results, shape),
+            metric=metric,
+            num_params=params[order],
+            strategy="; ".join(dict.fromkeys(str(r.plan) for r in results)),
+            num_programs=sum(r.num_programs for r in results),
+            num_traces=sum(r.num_traces for r in results),
+            compile_seconds=sum(r.compile_seconds for r in results),
+            run_seconds=sum(r.run_seconds for r in results),
+            recipe=recipe,
+        )
+
+    def summary(self, metric: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean [S] of a metric over folds, and its standard error [S].
+
+        A fold's score is the mean of its seeds; the error is ``sd(fold scores) / sqrt(F)``, NaN
+        for a single fold.
+        """
+        scores = self._metric(metric)
+        by_fold = scores.mean(-1)
+        count = by_fold.shape[1]
+        spread = by_fold.std(1, ddof=1) if count > 1 else np.full(len(by_fold), np.nan)
+        return by_fold.mean(1), spread / np.sqrt(count)
+
+    def ranking(self, metric: str | None = None) -> np.ndarray:
+        """Settings [S] from best to worst; those with a diverged member last."""
+        mean, _ = self.summary(metric)
+        loss = -mean if self.higher_is_better(metric) else mean
+        failed = self.diverged.any((1, 2)) | ~np.isfinite(loss)
+        return np.lexsort((loss, failed))
+
+    def best(
+        self,
+        metric: str | None = None,
+        rule: str = "mean",
+        complexity: Callable[[dict[str, Any]], float] | None = None,
+    ) -> Choice:
+        """The chosen setting.
+
+        Args:
+          metric: default ``self.metric``; the lowest loss or the highest accuracy wins.
+          rule: ``"mean"``; or ``"one_standard_error"``, the simplest setting whose mean is within
+            one standard error of the best one's. Source: Breiman et al. (1984), §3.4.3.
+          complexity: ``(setting) -> number`` to rank by under the second rule; default the number
+            of parameters. The better mean decides between equals.
+
+        Settings with a diverged member are never chosen. Raises a ValueError where all of them
+        have one, for unknown names, and for the second rule with a single fold.
+        """
+        if rule not in RULES:
+            raise ValueError(f"rule is one of {', '.join(RULES)}, not {rule!r}")
+        metric = metric or self.metric
+        mean, error = self.summary(metric)
+        loss = -mean if self.higher_is_better(metric) else mean
+        usable = ~self.diverged.any((1, 2)) & np.isfinite(loss)
+        if not usable.any():
+            raise ValueError("every setting has a diverged member; try smaller learning rates")
+        index = int(self.ranking(metric)[0])
+        if rule == "one_standard_error":
+            if not np.isfinite(error[index]):
+                raise ValueError("the one-standard-error rule needs at least two folds")
+            cost = [float(complexity(h)) for h in self.hparams] if complexity else self.num_params
+            near = np.flatnonzero(usable & (loss <= loss[index] + error[index]))
+            index = int(min(near, key=lambda s: (cost[s], loss[s])))
+        return Choice(
+            index, self.hparams[index], metric, rule, float(mean[index]), float(error[index])
+        )
+
+    def higher_is_better(self, metric: str | None = None) -> bool:
+        """Whether more of a metric (scores [S, F, K]) is better: for accuracies, not for losses."""
+        name = metric or self.metric
+        return any(name == m or name.startswith(f"{m}_") for m in HIGHER_IS_BETTER)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Long format: a dict for each setting x fold x seed x part x metric, [S*F*K*...]."""
+        parts = {"validation": self.scores, "train": self.train_scores}
+        return [
+            {
+                "setting": s,
+                **self.hparams[s],
+                "fold": f,
+                "seed": self.seeds[k],
+                "diverged": bool(self.diverged[s, f, k]),
+                "part": part,
+                "metric": metric,
+                "value": float(values[s, f, k]),
+            }
+            for part, scores in parts.items()
+            for metric, values in scores.items()
+            for s, f, k in np.ndindex(*values.shape)
+        ]
+
+    def curve_rows(self) -> list[dict[str, Any]]:
+        """Long format of the learning curves: a dict for each point, [S*F*K*V*...]."""
+        parts = {"validation": self.curves, "train": self.train_curves}
+        points = [
+            (part, metric, curve, self.curve_epochs)
+            for part, curves in parts.items()
+            for metric, curve in curves.items()
+        ]
+        points.append(("train", "loss", self.train_loss, np.arange(1, self.train_loss.shape[-1] + 1)))
+        return [
+            {
+                "setting": s,
+                "fold": f,
+                "seed": self.seeds[k],
+                "epoch": int(epochs[v]),
+                "part": part,
+                "metric": metric,
+                "value": float(curve[s, f, k, v]),
+            }
+            for part, metric, curve, epochs in points
+            for s, f, k, v in np.ndindex(*curve.shape)
+        ]
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write ``rows()``, a line for each of the [S, F, K] scores."""
+        rows = self.rows()
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows({k: plain(v) for k, v in row.items()} for row in rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers [S, F, K, ...] as plain lists, for JSON."""
+        mean, error = self.summary()
+        return {
+            "hparams": [{k: plain(v) for k, v in h.items()} for h in self.hparams],
+            "metric": self.metric,
+            "mean": plain(mean),
+            "standard_error": plain(error),
+            "scores": {k: plain(v) for k, v in self.scores.items()},
+            "train_scores": {k: plain(v) for k, v in self.train_scores.items()},
+            "curves": {k: plain(v) for k, v in self.curves.items()},
+            "curve_epochs": plain(self.curve_epochs),
+            "train_loss": plain(self.train_loss),
+            "diverged": plain(self.diverged),
+            "seeds": [int(s) for s in self.seeds],
+            "num_params": plain(self.num_params),
+            "strategy": self.strategy,
+            "num_programs": self.num_programs,
+            "num_traces": self.num_traces,
+            "compile_seconds": self.compile_seconds,
+            "run_seconds": self.run_seconds,
+        }
+
+    def to_json(self, path: str | Path) -> None:
+        """Write ``to_dict()``, arrays [S, F, K] as nested lists; NaN becomes null."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    def table(self, limit: int | None = 20) -> tuple[list[str], list[list[str]]]:
+        """Header and the best ``limit`` rows of [S], as text, best first."""
+        names = list(dict.fromkeys(name for h in self.hparams for name in h))
+        header = ["rank", *names, "params"]
+        columns = []
+        for metric in sorted(self.scores, key=lambda m: m != self.metric):
+            header.append(metric)
+            columns.append(self.summary(metric))
+        failed = self.diverged.sum((1, 2))
+        if failed.any():
+            header.append("diverged")
+        members = self.diverged[0].size
+        body = []
+        for rank, s in enumerate(self.ranking()[:limit], 1):
+            cells = [_show(self.hparams[s].get(name, "")) for name in names]
+            scores = [f"{mean[s]:.4f} ± {error[s]:.4f}" for mean, error in columns]
+            extra = [f"{failed[s]}/{members}"] if failed.any() else []
+            body.append([str(rank), *cells, str(self.num_params[s]), *scores, *extra])
+        return header, body
+
+    def _metric(self, metric: str | None) -> np.ndarray:
+        name = metric or self.metric
+        if name not in self.scores:
+            raise ValueError(f"metric {name!r} is none of {', '.join(self.scores)}")
+        return self.scores[name]
+
+    def _caption(self) -> str:
+        s, f, k = self.diverged.shape
+        return (
+            f"{s} settings x {f} folds x {k} seeds = {s * f * k} members in {self.num_programs} "
+            f"program{'s' if self.num_programs != 1 else ''}; compiled in "
+            f"{self.compile_seconds:.1f} s, ran in {self.run_seconds:.1f} s ({self.strategy})"
+        )
+
+    def __str__(self) -> str:
+        header, body = self.table()
+        widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+        line = lambda cells: "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
+        more = len(self.hparams) - len(body)
+        tail = [f"... and {more} more settings"] if more > 0 else []
+        return "\n".join([line(header), *map(line, body), *tail, self._caption()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        header, body = self.table()
+        cells = lambda row, tag: "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)
+        rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
+        return (
+            f"<table><caption>{html.escape(self._caption())}</caption>"
+            f"<thead><tr>{cells(header, 'th')}</tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+
+def plain(value: Any) -> Any:
+    """A setting or an array of any shape as JSON's own types; not-a-numbers become None."""
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        value = np.asarray(value).tolist()
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return getattr(value, "__name__", str(value))
+
+
+def _show(value: Any) -> str:
+    value = plain(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _out_of_fold(join, results, folds, num_rows):
+    """Predictions by row of the data, [S, K, N, ...]: the last fold that held a row out wins."""
+    if isinstance(results[0].predictions, tuple):
+        return None
+    held = join(lambda r: r.predictions)  # [S, F, K, n, ...]
+    shape = (held.shape[0], held.shape[2], num_rows, *held.shape[4:])
+    rows = np.full(shape, np.nan, np.result_type(held.dtype, np.float32))
+    for f, fold in enumerate(folds):
+        rows[:, :, fold.valid] = held[:, f, :, : len(fold.valid)]
+    return rows
+
+
+def _states(results, shape):
+    if any(isinstance(r.state, tuple) and r.state == () for r in results):
+        return None
+    split = lambda leaf: leaf.reshape(leaf.shape[0], *shape, *leaf.shape[2:])
+    return [jax.tree.map(split, r.state) for r in results]

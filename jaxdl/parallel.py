@@ -1,0 +1,54 @@
+"""Devices: how many there are and a mesh over them, on any backend."""
+
+import os
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh
+
+
+def use_all_cores() -> int:
+    """Make a device of every host core, so that one program can use them all.
+
+    XLA runs the elementwise work of one CPU program mostly on one core. Call this before JAX
+    first touches a device; later it changes nothing. An ``XLA_FLAGS`` or ``JAX_NUM_CPU_DEVICES``
+    of the user wins.
+
+    Returns:
+      The number of CPU devices that JAX now sees. Source: JAX's ``jax_num_cpu_devices`` option.
+    """
+    user_set = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not user_set and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        try:
+            jax.config.update("jax_num_cpu_devices", usable_cores())
+        except RuntimeError:  # the backend is up already
+            pass
+    return len(jax.local_devices(backend="cpu"))
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may run on. Source: ``sched_getaffinity``."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def mesh(devices=None, name: str = "members") -> Mesh:
+    """A mesh of shape [len(devices)] with automatic axis types, over all local devices."""
+    devices = jax.local_devices() if devices is None else devices
+    return Mesh(np.asarray(devices), (name,), axis_types=(AxisType.Auto,))
+
+
+def memory_limit(device=None) -> int:
+    """Bytes that a program may take on a device: the device's own limit, or half of the host's.
+
+    Source: ``device.memory_stats()`` on accelerators, ``sysconf`` on hosts.
+    """
+    device = jax.local_devices()[0] if device is None else device
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(0.8 * stats["bytes_limit"])
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (ValueError, OSError, AttributeError):
+        return 4 * 2**30

@@ -1,0 +1,76 @@
+"""Learners: one step of learning, whatever is inside."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxdl.base import Learner, Model, Objective, TrainState
+
+
+def gradient_learner(
+    model: Model, objective: Objective, optimizer: optax.GradientTransformation
+) -> Learner:
+    """Learn by one gradient a step: ``w <- w + update(dl/dw)``. Notes: Eq. (16), §2.2.
+
+    The optimizer may be built from traced settings. The loss is a scalar of shape []; a step uses
+    the key ``fold_in(state.key, state.step)``.
+    """
+
+    def init(key):
+        init_key, key = jax.random.split(key)
+        params, state = model.init(init_key)
+        return TrainState(jnp.zeros((), jnp.int32), params, state, optimizer.init(params), key)
+
+    def step(ts, batch, *, mask=None):
+        key = jax.random.fold_in(ts.key, ts.step)
+        grad = jax.value_and_grad(objective.loss, has_aux=True)
+        (loss, (state, metrics)), gradient = grad(
+            ts.params, ts.state, batch, key=key, train=True, mask=mask
+        )
+        updates, opt_state = optimizer.update(gradient, ts.opt_state, ts.params)
+        params = optax.apply_updates(ts.params, updates)
+        new = TrainState(ts.step + 1, params, state, opt_state, ts.key)
+        return new, {"loss": loss, **metrics}
+
+    def predict(ts, x):
+        return objective.predict(ts.params, ts.state, x)
+
+    def evaluate(ts, batch):
+        return objective.evaluate(ts.params, ts.state, batch)
+
+    return Learner(init, step, predict, evaluate)
+
+
+def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learner:
+    """Learn by a solver that sees its whole batch at once; train it for one epoch, full batch.
+
+    Args:
+      model: gives the initial params.
+      objective: its ``loss`` is what is minimised, with ``train=False``.
+      solve: ``(fn, params) -> (params, value)`` minimises ``fn(params) -> []``, for example
+        ``functools.partial(jaxdl.optim.lbfgs, max_steps=500)``.
+
+    Each step restarts from the params that the last one found. Notes: Eq. (8), §1.3.
+    """
+
+    def init(key):
+        init_key, key = jax.random.split(key)
+        params, state = model.init(init_key)
+        return TrainState(jnp.zeros((), jnp.int32), params, state, (), key)
+
+    def step(ts, batch, *, mask=None):
+        def fn(params):
+            return objective.loss(params, ts.state, batch, mask=mask)[0]
+
+        params, loss = solve(fn, ts.params)
+        return ts._replace(step=ts.step + 1, params=params), {"loss": loss}
+
+    def predict(ts, x):
+        return objective.predict(ts.params, ts.state, x)
+
+    def evaluate(ts, batch):
+        return objective.evaluate(ts.params, ts.state, batch)
+
+    return Learner(init, step, predict, evaluate)

@@ -1,0 +1,83 @@
+"""Objectives: what is minimised. The recipe of the notes' §1.3 for any network and any family."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.base import Array, Family, Model, Objective, Params
+
+
+def masked_mean(values: Array, mask: Array | None = None) -> Array:
+    """Mean of values [B] over the rows that count: sum_n m_n v_n / sum_n m_n; 0 if none does.
+
+    A row that does not count may hold anything, NaN included.
+    """
+    if mask is None:
+        return jnp.mean(values)
+    total = jnp.sum(jnp.where(mask, values, 0), dtype=values.dtype)
+    return total / jnp.maximum(jnp.sum(mask, dtype=values.dtype), 1)
+
+
+def sum_of_squares(params: Params) -> Array:
+    """The squared L2 norm of all weights, sum_d w_d^2; leaves named ``bias`` are exempt.
+
+    ``params`` is any pytree of arrays of any shape. Notes: §3.3 (D-34: offsets are exempt).
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    kept = [leaf for path, leaf in leaves if getattr(path[-1], "key", None) != "bias"]
+    return sum((jnp.sum(jnp.square(leaf)) for leaf in kept), start=jnp.zeros(()))
+
+
+def match_response(eta: Array, y: Array) -> Array:
+    """Drop the output axis of one-output networks, eta [B, 1] against y [B]; else eta as it is.
+
+    This is the one place where [B, 1] meets [B]; families raise on it.
+    """
+    return eta[..., 0] if eta.ndim == y.ndim + 1 and eta.shape == (*y.shape, 1) else eta
+
+
+def negative_log_likelihood(
+    model: Model, family: Family, penalty: float | Array | Callable = 0.0
+) -> Objective:
+    """The objective of maximum likelihood, plus a penalty.
+
+    ``l(w; D) = -1/N sum_n log p(y_n; f(x_n; w)) + lambda R(w)``. Notes: Eq. (9), §1.3; §3.3.
+
+    A batch is ``(x [B, ...], y [B, ...])``.
+
+    Args:
+      model: the network f; ``eta = f(x; w)``. Its [B, 1] output meets a [B] response.
+      family: the response distribution p(y; eta).
+      penalty: lambda, the coefficient (traced or not) of ``R(w) = sum w^2`` over all weights but
+        the offsets; or a function of the parameters, which is added as it is.
+
+    Returns:
+      An Objective; ``evaluate`` gives ``nll`` and the family's scores per example.
+    """
+    regulariser = penalty if callable(penalty) else lambda w: penalty * sum_of_squares(w)
+
+    def loss(params, state, batch, *, key=None, train=False, mask=None):
+        x, y = batch
+        eta, state = model.apply(params, state, x, key=key, train=train)
+        nll = -family.log_prob(match_response(eta, y), y)
+        if nll.ndim != 1:
+            raise ValueError(
+                f"log_prob must give one value per example, shape [{y.shape[0]}], but gives "
+                f"{nll.shape}; sum the outputs with families.independent(family)"
+            )
+        fit = masked_mean(nll, mask)
+        return fit + regulariser(params), (state, {"nll": fit})
+
+    def predict(params, state, x):
+        eta, _ = model.apply(params, state, x)
+        mean = family.mean(eta)
+        return mean[..., 0] if mean.ndim > 1 and mean.shape == (*x.shape[:-1], 1) else mean
+
+    def evaluate(params, state, batch):
+        x, y = batch
+        eta, _ = model.apply(params, state, x)
+        eta = match_response(eta, y)
+        return {"nll": -family.log_prob(eta, y), **family.scores(eta, y)}
+
+    return Objective(loss, predict, evaluate)
