@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.base import Array, Key
 
@@ -180,9 +181,9 @@ def xor(key: Key, *, n: int = 200, noise: float = 0.3) -> Sample:
 def separable(key: Key, *, n: int = 100, dim: int = 2, margin: float = 0.1) -> Separable:
     """Linearly separable classes, x [n, dim]: no point is closer than ``margin`` to the line.
 
-    Points of [-1, 1]^dim are moved away from a random line by the margin. The perceptron makes at
-    most ``(R / margin)^2`` mistakes, R the largest length of a vector (x, 1) and the margin that
-    of ``(weight, bias)`` scaled to unit length. Notes: §1.7; Novikoff (1962).
+    Points of [-1, 1]^dim are moved away from a random line by the margin. From zero weights the
+    perceptron makes at most ``R^2 (1 + bias^2) / margin^2`` mistakes, R the largest length of a
+    vector (x, 1). Notes: §1.7; Novikoff (1962).
     """
     w_key, b_key, x_key = jax.random.split(key, 3)
     weight = jax.random.normal(w_key, (dim,))
@@ -215,15 +216,15 @@ def two_moons(key: Key, *, n: int = 200, noise: float = 0.1) -> Sample:
 def two_moons_log_density(x: Array, *, noise: float = 0.1) -> Array:
     """``log p(x)`` in nats for x [..., 2] of ``two_moons``: the ceiling for any density model.
 
-    ``p(x) = 1/2 sum_k 1/pi int_0^pi N(x; arc_k(t), noise^2 I) dt``, by the midpoint rule.
+    ``p(x) = 1/2 sum_k 1/pi int_0^pi N(x; arc_k(t), noise^2 I) dt``.
     """
     return jax.nn.logsumexp(_moon_log_densities(x, noise), axis=-1) - math.log(2)
 
 
-def _moon_log_densities(x, noise, points: int = 512):
-    """log p(x | y) [..., 2]; the rule is exact to rounding while noise > 3 pi / points."""
-    t = (jnp.arange(points) + 0.5) * (math.pi / points)
-    arcs = jnp.stack([_moon(t, 0), _moon(t, 1)])  # [2, points, 2]
+def _moon_log_densities(x, noise, points: int = 256):
+    """log p(x | y) [..., 2] by Gauss-Legendre quadrature; exact to rounding for noise >= 0.05."""
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    arcs = _moon(jnp.asarray((nodes + 1) * (math.pi / 2)), jnp.array([[0], [1]]))  # [2, points, 2]
     square = jnp.sum(jnp.square((x[..., None, None, :] - arcs) / noise), -1)
-    mean = jax.nn.logsumexp(-square / 2, axis=-1) - math.log(points)
-    return mean - jnp.log(2 * math.pi * jnp.square(noise))
+    log_mean = jax.nn.logsumexp(jnp.log(weights / 2) - square / 2, axis=-1)
+    return log_mean - jnp.log(2 * math.pi * jnp.square(noise))

@@ -144,7 +144,7 @@ def group_k_fold(groups: np.ndarray, k: int) -> list[Fold]:
     counts = np.bincount(codes)
     k = _check_folds(k, len(counts), "groups")
     fold_of_group, load = np.zeros(len(counts), int), np.zeros(k, int)
-    for group in np.argsort(counts)[::-1]:
+    for group in np.argsort(counts, kind="stable")[::-1]:
         fold_of_group[group] = np.argmin(load)
         load[fold_of_group[group]] += counts[group]
     return _folds_from(fold_of_group[codes], k)
