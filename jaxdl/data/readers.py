@@ -183,13 +183,14 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_npz(path: str, response: str) -> Table:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _npz_table(path, response, archive)
-    except (TableError, OSError):
-        raise
-    except Exception as error:  # whatever zipfile, zlib and numpy's parser make of broken bytes
-        raise fail(path, f"not a whole NPZ file ({type(error).__name__}: {error})") from None
+    with Path(path).open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return _npz_table(path, response, archive)
+        except TableError:
+            raise
+        except Exception as error:  # whatever zipfile, zlib and numpy make of broken bytes
+            raise fail(path, f"not a whole NPZ file ({type(error).__name__}: {error})") from None
 
 
 def _npz_table(path: str, response: str, archive: zipfile.ZipFile) -> Table:

@@ -141,7 +141,7 @@ def three_classes(key: Key, *, n: int = 300, radius: float = 2.0) -> Sample:
 
 
 def quintic(x: Array) -> Array:
-    """Chebyshev's ``T_5(x) = 16x^5 - 20x^3 + 5x``, elementwise on [...]: lower degrees miss it."""
+    """Chebyshev's ``T_5(x) = 16x^5 - 20x^3 + 5x``, for x of any shape: lower degrees miss it."""
     return 16 * x**5 - 20 * x**3 + 5 * x
 
 
@@ -214,7 +214,9 @@ def two_moons(key: Key, *, n: int = 200, noise: float = 0.1) -> Sample:
 
 
 def two_moons_log_density(x: Array, *, noise: float = 0.1) -> Array:
-    """``log p(x)`` in nats for x [..., 2] of ``two_moons``: the ceiling for any density model.
+    """``log p(x)`` in nats, shape [...], for x [..., 2] of ``two_moons``.
+
+    The mean over draws is the ceiling for any density model: -1.007 at noise 0.1.
 
     ``p(x) = 1/2 sum_k 1/pi int_0^pi N(x; arc_k(t), noise^2 I) dt``.
     """
