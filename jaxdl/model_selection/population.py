@@ -105,10 +105,21 @@ def plan(
     return Plan("chunked", fitting, devices, "as many at once as stay in the CPU's caches")
 
 
-def pad(members: Any, plan: Plan) -> Any:
-    """Repeat the last of members [M, ...] until every device of the plan has as many."""
+def balance(size: int, plan: Plan) -> tuple[int, Plan]:
+    """How many members [M] to fill ``size`` up to, so that all chunks of all devices are equal.
+
+    Unequal chunks would be two programs in one. Returns M and the plan with its even chunk.
+    """
+    cores = len(plan.devices)
+    local = math.ceil(size / cores)
+    turns = math.ceil(local / max(plan.chunk, 1))
+    chunk = math.ceil(local / turns)
+    return cores * turns * chunk, plan._replace(chunk=chunk)
+
+
+def pad(members: Any, total: int) -> Any:
+    """Repeat the last of members [M, ...] until there are ``total``."""
     size = jax.tree.leaves(members)[0].shape[0]
-    total = len(plan.devices) * math.ceil(size / len(plan.devices))
     index = np.minimum(np.arange(total), size - 1)
     return members if total == size else jax.tree.map(lambda x: x[index], members)
 
@@ -118,14 +129,15 @@ def spread(fn: Callable, plan: Plan, prepare: Callable = lambda shared: shared) 
 
     ``prepare(shared) -> shared`` runs once, before all members, inside the same program.
 
-    The result is a pure function to be jitted, for every strategy but ``sequential``; M is a
-    multiple of the number of devices.
+    The result is a pure function to be jitted, for every strategy but ``sequential``; M is as
+    ``balance`` says.
     """
 
     def local(shared, *members):
         shared = prepare(shared)
         one = lambda member: fn(shared, *member)
-        if plan.strategy == "vmap":
+        size = jax.tree.leaves(members)[0].shape[0]
+        if plan.strategy == "vmap" or 1 < size <= plan.chunk:
             return jax.vmap(one)(members)
         return lax.map(one, members, batch_size=plan.chunk if plan.chunk > 1 else None)
 
@@ -152,7 +164,7 @@ def compile(
     auto: bool = False,
     donate: bool = False,
 ) -> Compiled:
-    """Compile a population's program for inputs of these shapes (``members`` padded by ``pad``).
+    """Compile a population's program for inputs of these shapes (``members`` as ``balance`` says).
 
     Args:
       fn: ``(shared, *member) -> result``, pure.
@@ -191,7 +203,8 @@ def compile(
         limit = parallel.memory_limit(plan.devices[0])
         if not auto or needs <= limit or plan.chunk <= 1:
             break
-        half = max(plan.chunk // 2, 1)
+        size = jax.tree.leaves(members)[0].shape[0] // len(plan.devices)
+        half = max(c for c in range(1, plan.chunk // 2 + 1) if size % c == 0)
         plan = Plan("chunked", half, plan.devices, f"{half} at once fit in {limit / 2**30:.1f} GiB")
 
     def call(shared, *members):
@@ -240,7 +253,8 @@ def run(
         member_bytes=carried,
         looping=strategy == "auto" and loops_or_convolves(fn, first),
     )
-    members = pad(members, chosen)
+    total, chosen = balance(size, chosen)
+    members = pad(members, total)
     compiled = compile(lambda _, x: fn(x), chosen, (), members, auto=strategy == "auto")
     results = compiled.call((), members)
     return jax.tree.map(lambda x: x[:size], results), compiled.plan

@@ -202,6 +202,22 @@ class Study:
             index, self.hparams[index], metric, rule, float(mean[index]), float(error[index])
         )
 
+    def only(self, folds: Sequence[int]) -> "Study":
+        """The study as if it had had some of its folds alone: scores [S, len(folds), K]."""
+        pick = lambda values: {k: v[:, list(folds)] for k, v in values.items()}
+        return dataclasses.replace(
+            self,
+            scores=pick(self.scores),
+            train_scores=pick(self.train_scores),
+            curves=pick(self.curves),
+            train_curves=pick(self.train_curves),
+            train_loss=self.train_loss[:, list(folds)],
+            diverged=self.diverged[:, list(folds)],
+            folds=[self.folds[f] for f in folds],
+            predictions=None,
+            states=None,
+        )
+
     def higher_is_better(self, metric: str | None = None) -> bool:
         """Whether more of a metric (scores [S, F, K]) is better: for accuracies, not for losses."""
         name = metric or self.metric
@@ -234,7 +250,9 @@ class Study:
             for part, curves in parts.items()
             for metric, curve in curves.items()
         ]
-        points.append(("train", "loss", self.train_loss, np.arange(1, self.train_loss.shape[-1] + 1)))
+        points.append(
+            ("train", "loss", self.train_loss, np.arange(1, self.train_loss.shape[-1] + 1))
+        )
         return [
             {
                 "setting": s,
@@ -371,7 +389,7 @@ def _out_of_fold(join, results, folds, num_rows):
 
 
 def _states(results, shape):
-    if any(isinstance(r.state, tuple) and r.state == () for r in results):
+    if any(isinstance(r.states, tuple) and r.states == () for r in results):
         return None
     split = lambda leaf: leaf.reshape(leaf.shape[0], *shape, *leaf.shape[2:])
-    return [jax.tree.map(split, r.state) for r in results]
+    return [jax.tree.map(split, r.states) for r in results]

@@ -81,7 +81,9 @@ def fit(
         raise ValueError(f"remainder is 'keep' or 'drop', not {remainder!r}")
     (n,) = lengths
     if remainder == "drop" and (batch_size or n) > n:
-        raise ValueError(f"batch_size={batch_size} with remainder='drop' leaves no step of {n} rows")
+        raise ValueError(
+            f"batch_size={batch_size} with remainder='drop' leaves no step of {n} rows"
+        )
     schedule = Schedule(
         batch_size=min(batch_size or n, n),
         epochs=epochs,

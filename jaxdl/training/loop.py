@@ -111,8 +111,8 @@ def select(keep: Array, new, old):
     return jax.tree.map(lambda n, o: jnp.where(keep, n, o), new, old)
 
 
-def _strip(state):
-    """Leave the clock of a TrainState out of what is carried: it follows from the epoch.
+def strip_clock(state: Any) -> Any:
+    """Leave the clock, [] each, of a TrainState out of what is carried: it follows from the epoch.
 
     Under ``vmap`` over settings the clock then stays unbatched, and with it every random draw.
     """
@@ -134,7 +134,7 @@ def init_progress(learner: Learner, data: Batch, key: Key, schedule: Schedule) -
     curves = {name: jnp.full((count,), jnp.nan, v.dtype) for name, v in metrics.items()}
     loss_dtype = jax.eval_shape(learner.step, state, one)[1]["loss"].dtype
     return Progress(
-        state=_strip(state),
+        state=strip_clock(state),
         diverged=jnp.full((), -1, jnp.int32),
         loss=jnp.full((schedule.epochs,), jnp.nan, loss_dtype),
         curves=curves,
@@ -226,11 +226,13 @@ def run_epochs(
     fresh = learner.init(init_key)
     resumed = jnp.asarray(start) > 0
     progress = progress._replace(
-        state=select(resumed, progress.state, _strip(fresh)),
+        state=select(resumed, progress.state, strip_clock(fresh)),
         diverged=jnp.where(resumed, progress.diverged, -1),
     )
-    steps = steps_per_epoch(jnp.sum(train.mask), schedule) if padded else (
-        int(steps_per_epoch(train.mask.shape[0], schedule))
+    steps = (
+        steps_per_epoch(jnp.sum(train.mask), schedule)
+        if padded
+        else (int(steps_per_epoch(train.mask.shape[0], schedule)))
     )
     last_slot = len(schedule.evaluation_epochs) - 1
 
@@ -243,7 +245,7 @@ def run_epochs(
         state = _wind(old, fresh, e * steps)
         shuffle = jax.random.fold_in(shuffle_key, e)
         state, loss = run_epoch(learner, state, data, train, shuffle, schedule, padded)
-        state = _strip(state)
+        state = strip_clock(state)
         healthy = progress.diverged < 0
         finite = jnp.isfinite(loss) & all_finite(state)
         progress = progress._replace(

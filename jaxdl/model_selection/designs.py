@@ -1,0 +1,144 @@
+"""Nested cross-validation and learning curves over the amount of data: calls of one engine.
+
+Both are a study with more folds; the folds of all parts train in the same program.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxdl.base import Key
+from jaxdl.model_selection.splits import Fold, as_folds
+from jaxdl.model_selection.study import Choice, Study
+from jaxdl.model_selection.validation import check_data, cross_validate
+
+
+class Nested(NamedTuple):
+    """Nested cross-validation: O outer folds, K seeds.
+
+    scores: [O, K] of the choices on the outer test parts: what choosing by CV is worth.
+    choices: [O], what the inner folds chose in each outer training part.
+    mean, standard_error: of the scores over outer folds.
+    non_nested: the best mean score over the outer folds, which has looked at them; its excess
+        over ``mean`` is the optimism that nesting takes away.
+    study: all of it; its first O folds are the outer ones.
+    """
+
+    scores: np.ndarray
+    choices: list[Choice]
+    mean: float
+    standard_error: float
+    non_nested: float
+    study: Study
+
+
+class LearningCurve(NamedTuple):
+    """Scores by the size of the training part: M sizes, F folds, K seeds.
+
+    sizes: [M] rows. scores, train_scores: {metric: [M, F, K]}. study: all of it.
+    """
+
+    sizes: np.ndarray
+    scores: dict[str, np.ndarray]
+    train_scores: dict[str, np.ndarray]
+    study: Study
+
+
+def nested_cross_validate(
+    make_learner: Callable,
+    grid: Mapping[str, Sequence] | Iterable[Mapping[str, Any]],
+    data: Any,
+    *,
+    key: Key,
+    outer: int | Any = 5,
+    inner: int = 4,
+    rule: str = "mean",
+    **options: Any,
+) -> Nested:
+    """Choose by inner folds, score on outer ones: an honest score [O, K] of the whole procedure.
+
+    Args:
+      make_learner, grid, data, key: as for ``cross_validate``.
+      outer: folds to score on; a number, a splitter or index arrays.
+      inner: number of folds of each outer training part to choose on.
+      rule: see ``Study.best``.
+      **options: as for ``cross_validate``, except ``folds``.
+
+    The outer x (inner + 1) folds of all settings are one program for each static signature: the
+    settings that are not chosen train on the outer parts too, which costs 1 / inner more.
+    Source: Cawley and Talbot (2010).
+    """
+    data, labels = _prepared(data, options)
+    n = jax.tree.leaves(data)[0].shape[0]
+    outer_folds = as_folds(outer, n, labels)
+    folds = list(outer_folds)
+    for fold in outer_folds:
+        part = as_folds(inner, len(fold.train), None if labels is None else labels[fold.train])
+        folds += [Fold(fold.train[p.train], fold.train[p.valid]) for p in part]
+    study = cross_validate(make_learner, grid, data, key=key, folds=folds, **options)
+    count = len(outer_folds)
+    choices, scores = [], []
+    for o in range(count):
+        chosen = study.only(range(count + o * inner, count + (o + 1) * inner)).best(rule=rule)
+        choices.append(chosen)
+        scores.append(study.scores[study.metric][chosen.index, o])
+    scores = np.array(scores)
+    by_fold = scores.mean(1)
+    error = by_fold.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
+    non_nested = study.only(range(count)).best().mean
+    return Nested(scores, choices, float(by_fold.mean()), float(error), non_nested, study)
+
+
+def learning_curve(
+    make_learner: Callable,
+    setting: Mapping[str, Any],
+    data: Any,
+    *,
+    key: Key,
+    sizes: Sequence[int | float] = (0.1, 0.25, 0.5, 0.75, 1.0),
+    folds: int | Any = 5,
+    **options: Any,
+) -> LearningCurve:
+    """Score one setting after training on growing parts of each fold's training rows.
+
+    Args:
+      make_learner, data, key, folds: as for ``cross_validate``.
+      setting: one setting.
+      sizes: [M] rows, or fractions of the training part; the rows of a smaller part are among
+        those of a larger one.
+      **options: as for ``cross_validate``; ``train_scores`` is on.
+
+    Raises:
+      ValueError: for sizes that are not in (0, 1] or not in the smallest training part.
+    """
+    data, labels = _prepared(data, options)
+    n = jax.tree.leaves(data)[0].shape[0]
+    parts = as_folds(folds, n, labels)
+    smallest = min(len(p.train) for p in parts)
+    rows = [max(1, round(s * smallest)) if isinstance(s, float) else int(s) for s in sizes]
+    if not rows or min(rows) < 1 or max(rows) > smallest or min(sizes) <= 0:
+        raise ValueError(f"sizes must lie in (0, 1] or in 1 to {smallest}, not {list(sizes)}")
+    order_key, key = jax.random.split(key)
+    orders = [
+        np.asarray(jax.random.permutation(jax.random.fold_in(order_key, f), len(part.train)))
+        for f, part in enumerate(parts)
+    ]
+    grown = [
+        Fold(part.train[order[:size]], part.valid)
+        for size in rows
+        for part, order in zip(parts, orders, strict=True)
+    ]
+    study = cross_validate(
+        make_learner, [setting], data, key=key, folds=grown, train_scores=True, **options
+    )
+    by_size = lambda scores: {k: v[0].reshape(len(rows), len(parts), -1) for k, v in scores.items()}
+    return LearningCurve(np.array(rows), by_size(study.scores), by_size(study.train_scores), study)
+
+
+def _prepared(data: Any, options: dict[str, Any]):
+    """The data as arrays, and the labels to stratify by."""
+    if "folds" in options:
+        raise TypeError("nested_cross_validate takes outer and inner instead of folds")
+    return check_data(data, options.get("transform"), options.pop("stratify", None))

@@ -1,0 +1,222 @@
+"""The chosen setting, or an ensemble of the best, trained on all of the training data."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.base import Array, Batch, Key, Learner
+from jaxdl.model_selection import grid as grids
+from jaxdl.model_selection.members import Group, features, run_members, with_transform
+from jaxdl.model_selection.progress import Reporter
+from jaxdl.model_selection.study import Recipe, Study, plain
+from jaxdl.model_selection.validation import check_data, make_schedule
+from jaxdl.training import loop
+
+
+class Fitted(NamedTuple):
+    """Trained models with the transform that was fitted to the same data.
+
+    hparams: [J] settings, one a member. diverged: [J] bool.
+    transform: parameters of the fitted transform.
+    states: [J] trained states, without clocks.
+    train_loss: [J, epochs].
+    recipe: how they were trained.
+    """
+
+    hparams: list[dict[str, Any]]
+    diverged: np.ndarray
+    transform: Any
+    states: list[Any]
+    train_loss: np.ndarray
+    recipe: Recipe
+
+    def members(self, x: Array) -> Array:
+        """Each member's predictions, [J, B, ...], for raw features x [B, ...]."""
+        outputs = [
+            jax.jit(learner.predict)(state, jnp.asarray(x))
+            for learner, state in zip(_learners(self), self.states, strict=True)
+        ]
+        return jnp.stack(outputs)
+
+    def predict(self, x: Array) -> Array:
+        """The members' mean prediction E[y|x], [B, ...], for raw features x [B, ...].
+
+        Probabilities are averaged, not parameters. Notes: §3.3.
+        """
+        return jnp.mean(self.members(x), axis=0)
+
+
+def refit(
+    study: Study,
+    data: Any,
+    *,
+    key: Key | None = None,
+    index: int | None = None,
+    settings: int = 1,
+    seeds: int = 1,
+    rule: str = "mean",
+    metric: str | None = None,
+    strategy: str = "auto",
+    progress: bool = False,
+) -> Fitted:
+    """Train what a study chose on all of the data [N, ...], by the same recipe.
+
+    Args:
+      study: from ``cross_validate``.
+      data: all training data; the transform is fitted anew, to all of it.
+      key: a typed key, consumed; default, one derived from the study's.
+      index: the setting to train, a row of ``study.hparams``; default ``study.best(rule=rule)``.
+      settings: an ensemble of this many of the best settings instead of one.
+      seeds: members for each setting, from different keys.
+      rule, metric: how to choose, see ``Study.best``.
+      strategy: see ``population.plan``.
+      progress: show a bar.
+
+    Raises:
+      ValueError: where there are fewer usable settings than asked for, and as ``cross_validate``.
+    """
+    if seeds < 1 or settings < 1:
+        raise ValueError(f"settings and seeds must be at least 1, not {settings} and {seeds}")
+    if settings > 1:
+        usable = [int(s) for s in study.ranking(metric) if not study.diverged[s].any()]
+        if settings > len(usable):
+            raise ValueError(f"{settings} settings asked for, {len(usable)} did not diverge")
+        chosen = usable[:settings]
+    else:
+        chosen = [
+            study.best(metric, rule).index if index is None else range(len(study.hparams))[index]
+        ]
+    old = study.recipe
+    transform_given = old.transform
+    data, _ = check_data(data, transform_given, False)
+    n = jax.tree.leaves(data)[0].shape[0]
+    train = loop.pad_rows([np.arange(n)])
+    schedule = make_schedule(train, old.schedule.epochs, old.batch_size, old.schedule.remainder)
+    key = jax.random.fold_in(old.key, 2**31 - 1) if key is None else key
+    recipe = old._replace(schedule=schedule, key=key)
+    groups = Group(np.zeros(seeds, np.int32), np.arange(seeds, dtype=np.int32))
+    hparams = [study.hparams[s] for s in chosen]
+    signatures = grids.signatures(hparams)
+    with Reporter(schedule.epochs * len(hparams) * seeds, enabled=progress) as reporter:
+        results = [
+            run_members(
+                recipe, signature, data, train, None, groups,
+                strategy=strategy, states=True, reporter=reporter,
+            )
+            for signature in signatures
+        ]  # fmt: skip
+    members = [
+        (hparams[s], jax.tree.map(lambda leaf, i=i, j=j: leaf[i, j], result.states),
+         result.progress.diverged[i, j] >= 0, result.progress.loss[i, j])
+        for signature, result in zip(signatures, results, strict=True)
+        for i, s in enumerate(signature.members)
+        for j in range(seeds)
+    ]  # fmt: skip
+    every, states, diverged, losses = zip(*members, strict=True)
+    fitted = jax.jit(lambda x: recipe.transform.fit(x, jnp.ones(n, bool)))(features(data))
+    return Fitted(list(every), np.array(diverged), fitted, list(states), np.array(losses), recipe)
+
+
+def _learners(fitted: Fitted) -> list[Learner]:
+    recipe = fitted.recipe
+    arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
+    return [
+        with_transform(recipe.make_learner(arrays(h)), recipe.transform, fitted.transform)
+        for h in fitted.hparams
+    ]
+
+
+def save(path: str | Path, fitted: Fitted, about: dict[str, Any] | None = None) -> None:
+    """Write the arrays of a Fitted, of any shapes, with its settings and ``about`` as JSON.
+
+    One NPZ file without pickles; nothing in it is ever executed. It is written whole or not at
+    all. Source: NumPy's NPZ format.
+    """
+    path = Path(path)
+    arrays = {name: np.asarray(leaf) for name, leaf in _named(fitted).items()}
+    header = {"hparams": [{k: plain(v) for k, v in h.items()} for h in fitted.hparams]}
+    text = json.dumps({**header, "about": about or {}}, allow_nan=False)
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as file:
+        np.savez(file, __header__=np.array(text), **arrays)
+    partial.replace(path)
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """The settings ``hparams`` [J] and the ``about`` of a saved file.
+
+    Raises a ValueError in one line for a file that is missing, truncated or of another kind.
+    """
+    with _opened(path) as archive:
+        header = json.loads(str(archive["__header__"]))
+    if not isinstance(header, dict) or not isinstance(header.get("hparams"), list):
+        raise ValueError(f"{path}: not a saved jaxdl model")
+    return header
+
+
+def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: Batch) -> Fitted:
+    """Read what ``save`` wrote into the shapes that the recipe and the settings [J] build.
+
+    Args:
+      path: the file.
+      recipe: with the same ``make_learner`` and ``transform`` as when it was saved.
+      hparams: the settings of the members.
+      data: a few rows of data [n, ...], for the transform's shapes only.
+
+    Raises a ValueError in one line where the file is damaged or holds another model.
+    """
+
+    def template(x):
+        transform = recipe.transform.fit(x, jnp.ones(x.shape[0], bool))
+        arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
+        states = [
+            loop.strip_clock(recipe.make_learner(arrays(h)).init(recipe.key)) for h in hparams
+        ]
+        return transform, states
+
+    transform, states = jax.eval_shape(template, features(data))
+    count = len(hparams)
+    empty = Fitted(hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe)
+    wanted = _named(empty)
+    with _opened(path) as archive:
+        stored = {name: archive[name] for name in archive.files if name != "__header__"}
+    if set(stored) != set(wanted):
+        odd = sorted(set(stored) ^ set(wanted))[:3]
+        raise ValueError(f"{path}: holds another model (arrays that do not match: {odd})")
+    for name, leaf in wanted.items():
+        if stored[name].shape != leaf.shape or stored[name].dtype != leaf.dtype:
+            raise ValueError(
+                f"{path}: holds another model ({name} is {stored[name].dtype}"
+                f"{list(stored[name].shape)}, not {leaf.dtype}{list(leaf.shape)})"
+            )
+    leaves, treedef = jax.tree.flatten((transform, states))
+    filled = [jnp.asarray(stored[name]) for name in wanted]
+    transform, states = jax.tree.unflatten(treedef, filled[: len(leaves)])
+    return empty._replace(transform=transform, states=states)
+
+
+def _named(fitted: Fitted) -> dict[str, Any]:
+    tree = (fitted.transform, fitted.states)
+    return {
+        "array" + jax.tree_util.keystr(path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _opened(path: str | Path):
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if not hasattr(archive, "files") or "__header__" not in archive.files:
+            raise ValueError("no header")
+        for name in archive.files:
+            archive[name]  # damage shows here, not later
+        return archive
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise ValueError(f"{path}: not a saved jaxdl model, or a damaged one ({error})") from None
