@@ -26,7 +26,7 @@ class Table(NamedTuple):
     """What was read: columns by name.
 
     path: for messages.
-    columns: {name: [N]}, float64 numbers or a list of texts as they stand in the file.
+    columns: {name: [N]}, an array of numbers or a list of texts as they stand in the file.
     unit: what the rows are counted in: ``"line"`` of a CSV, ``"row"`` of an NPZ.
     lines: where each row starts, [N], counted from 1.
     comma: whether a comma may be the decimal sign.
@@ -215,7 +215,7 @@ def _npz_table(path: str, response: str, archive: zipfile.ZipFile) -> Table:
         raise fail(path, f"feature_names must be {x.shape[1]} different names, one for each column")
     if response in names and response in features:
         raise fail(path, f"a feature and the response are both called {shown(response)}")
-    columns = dict(zip(features, x.T.astype(np.float64), strict=True))
+    columns = dict(zip(features, x.T, strict=True))
     lines = range(1, x.shape[0] + 1)
     if response not in names:
         return Table(path, columns, "row", lines)
@@ -227,7 +227,7 @@ def _npz_table(path: str, response: str, archive: zipfile.ZipFile) -> Table:
     if y.dtype.kind not in "biufU":
         raise fail(path, f"{shown(response)} must hold numbers or texts, not {y.dtype}")
     texts = y.dtype.kind in "bU"
-    columns[response] = [str(v).strip() for v in y] if texts else y.astype(np.float64)
+    columns[response] = [str(v).strip() for v in y] if texts else y
     class_names = _names(path, archive, "target_names", names)
     return Table(path, columns, "row", lines, response=response, class_names=class_names)
 

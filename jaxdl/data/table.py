@@ -144,7 +144,7 @@ def _find_target(table: Table, target: str | None) -> str:
 def _parse(table: Table, name: str) -> Column:
     values = table.columns[name]
     if isinstance(values, np.ndarray):
-        numbers, cells = values, None
+        numbers, cells = values.astype(np.float64), None
         text = blank = np.zeros(len(values), bool)
     else:
         cells = values
