@@ -13,6 +13,7 @@ from jax.scipy.special import digamma, gammaln
 from jaxdl import links
 from jaxdl.base import Array, Family
 from jaxdl.compound import independent as independent
+from jaxdl.compound import marginalize as marginalize
 
 _LOG_2PI = 1.8378770664093453
 

@@ -4,8 +4,8 @@ Inverse links map all of the real line into the open range of the mean, also whe
 would land on its edge; values and gradients stay finite for any finite argument.
 """
 
+import math
 from collections.abc import Callable
-from math import inf
 from typing import NamedTuple
 
 import jax
@@ -64,13 +64,13 @@ def log_normal_cdf(z: Array) -> Array:
     series = 1.0
     for odd in (13, 11, 9, 7, 5, 3, 1):  # Horner: 1 - u (1 - 3u (1 - 5u (...)))
         series = 1 - odd * u * series
-    log_tail = -jnp.square(z_tail) / 2 - jnp.log(-z_tail) - jnp.log(2 * jnp.pi) / 2
+    log_tail = -jnp.square(z_tail) / 2 - jnp.log(-z_tail) - math.log(2 * math.pi) / 2
     log_tail += jnp.log(series)
     z_lower = jnp.where(tail | upper, 0, z)
-    log_lower = jnp.log(special.erfc(-z_lower / jnp.sqrt(2.0).astype(z.dtype)) / 2)
+    log_lower = jnp.log(special.erfc(-z_lower / math.sqrt(2)) / 2)
     z_upper = jnp.where(upper, z, 0)
-    log_upper = jnp.log1p(-special.erfc(z_upper / jnp.sqrt(2.0).astype(z.dtype)) / 2)
-    return jnp.where(tail, log_tail, jnp.where(upper, log_upper, log_lower)).astype(z.dtype)
+    log_upper = jnp.log1p(-special.erfc(z_upper / math.sqrt(2)) / 2)
+    return jnp.where(tail, log_tail, jnp.where(upper, log_upper, log_lower))
 
 
 def probit(mu: Array) -> Array:
@@ -96,7 +96,7 @@ def exponential(z: Array) -> Array:
     gradient's square overflows, so that an optimizer can come back from there.
     """
     z = _floating(z)
-    limit = 0.45 * jnp.log(jnp.finfo(z.dtype).max).astype(z.dtype)
+    limit = 0.45 * math.log(float(jnp.finfo(z.dtype).max))
     below = jnp.minimum(z, limit)
     return jnp.maximum(jnp.exp(below) * (1 + (z - below)), jnp.finfo(z.dtype).tiny)
 
@@ -153,12 +153,12 @@ class Link(NamedTuple):
 
 
 LINKS = {
-    "identity": Link(identity, identity, (-inf, inf)),
+    "identity": Link(identity, identity, (-math.inf, math.inf)),
     "logit": Link(logit, logistic, (0.0, 1.0)),
     "probit": Link(probit, normal_cdf, (0.0, 1.0)),
     "cloglog": Link(cloglog, cloglog_inverse, (0.0, 1.0)),
-    "log": Link(log, exponential, (0.0, inf)),
-    "softplus": Link(softplus_inverse, softplus, (0.0, inf)),
+    "log": Link(log, exponential, (0.0, math.inf)),
+    "softplus": Link(softplus_inverse, softplus, (0.0, math.inf)),
     "softmax": Link(centred_log, softmax, (0.0, 1.0)),
 }
 
