@@ -11,6 +11,8 @@ import pytest
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)
+# Compilation dominates; programs this small gain nothing from LLVM's costly passes.
+jax.config.update("jax_disable_most_optimizations", True)
 
 enable_x64 = getattr(jax, "enable_x64", None)
 if enable_x64 is None:

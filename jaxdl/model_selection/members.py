@@ -192,9 +192,10 @@ def run_members(
 
     settings = {k: jnp.asarray(v) for k, v in signature.traced.items()}
     first = {k: v[0] for k, v in settings.items()}
+    any_key = jax.random.key(0)
     try:
-        start, _ = jax.eval_shape(peek, first, recipe.key)
-        looping = strategy == "auto" and population.loops_or_convolves(peek, first, recipe.key)
+        start, _ = jax.eval_shape(peek, first, any_key)
+        looping = strategy == "auto" and population.loops_or_convolves(peek, first, any_key)
         chosen = population.plan(
             len(signature.members) * len(groups.fold),
             strategy,
@@ -238,7 +239,9 @@ def run_members(
         schedule.epochs, len(signature.members) * len(groups.fold)
     ):
         began = time.perf_counter()
-        stretch = shared._replace(start=np.int32(begin), stop=np.int32(end))
+        stretch = shared._replace(
+            key=jax.random.clone(recipe.key), start=np.int32(begin), stop=np.int32(end)
+        )
         progress, predicted = jax.block_until_ready(program.call(stretch, rows, progress))
         seconds += time.perf_counter() - began
         reporter.update(progress)

@@ -176,6 +176,8 @@ def compile(
       donate: give up the buffers of the last of ``members``.
     """
     began = time.perf_counter()
+    shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
+    shared, *members = jax.tree.map(shape, (shared, *members))
     donated = (len(members),) if donate else ()
     if plan.strategy == "sequential":
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
@@ -218,7 +220,8 @@ def compile(
 def _one_by_one(program) -> Callable:
     def call(shared, *members):
         size = jax.tree.leaves(members)[0].shape[0]
-        results = [program(shared, *jax.tree.map(lambda x: x[i], members)) for i in range(size)]
+        pick = lambda i: jax.tree.map(lambda x: x[i], members)
+        results = [program(shared, *pick(i)) for i in range(size)]
         return jax.tree.map(lambda *parts: jnp.stack(parts), *results)
 
     return call

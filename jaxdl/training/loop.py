@@ -108,7 +108,9 @@ def all_finite(tree) -> Array:
 
 def select(keep: Array, new, old):
     """``new`` where ``keep`` [] holds, else ``old``, leaf by leaf."""
-    return jax.tree.map(lambda n, o: jnp.where(keep, n, o), new, old)
+    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    plain = lambda x: jax.random.clone(x) if is_key(x) else x
+    return jax.tree.map(lambda n, o: jnp.where(keep, plain(n), plain(o)), new, old)
 
 
 def strip_clock(state: Any) -> Any:
@@ -127,7 +129,7 @@ def _wind(state, fresh, steps):
 
 def init_progress(learner: Learner, data: Batch, key: Key, schedule: Schedule) -> Progress:
     """The Progress before the first epoch, each leaf of the shape that the run will carry."""
-    state = learner.init(key)
+    state = learner.init(jax.random.clone(key))
     one = take(data, jnp.zeros((1,), jnp.int32))
     metrics = jax.eval_shape(learner.evaluate, state, one)
     count = len(schedule.evaluation_epochs)
@@ -165,7 +167,8 @@ def run_epoch(learner, state, data, rows, key, schedule: Schedule, padded: bool)
             return (new, total + size * info["loss"]), None
         new, info = learner.step(state, take(data, index), mask=mask)
         count = jnp.sum(mask)
-        new = select(count > 0, new, state)  # a shorter part of the data has run out of batches
+        # Where a shorter part of the data has run out of batches, nothing but the clock moves.
+        new = _wind(select(count > 0, strip_clock(new), strip_clock(state)), new, 0)
         loss = jnp.where(count > 0, count * info["loss"], 0).astype(total.dtype)
         return (new, total + loss), None
 
@@ -274,5 +277,5 @@ def run_epochs(
 
 def final_state(learner: Learner, progress: Progress, key: Key, steps: int):
     """The learner's whole state after a run of ``steps`` [] steps, its clock wound up again."""
-    init_key, _ = jax.random.split(key)
+    init_key, _ = jax.random.split(jax.random.clone(key))
     return _wind(progress.state, learner.init(init_key), steps)
