@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jaxdl.base import Array, Params
 
 # a solver must not run at a GPU's reduced default precision
-dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+HIGHEST = jax.lax.Precision.HIGHEST
+dot = functools.partial(jnp.matmul, precision=HIGHEST)
 
 
 def predict(params: Params, x: Array) -> Array:

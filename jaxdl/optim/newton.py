@@ -15,16 +15,20 @@ ARMIJO = 1e-4  # the fraction of the promised decrease that a step must keep
 def newton_direction(hessian: Array, grad: Array) -> Array:
     """``-|H|^{-1} g``: Newton's direction [D], downhill whatever the signs of the curvature.
 
-    ``|H|`` [D, D] has the eigenvectors of H and the absolute values of its eigenvalues (Dauphin et
-    al. 2014). Flat directions, whose eigenvalues vanish to rounding, get a plain gradient step: a
-    singular H moves nothing where the gradient [D] is zero.
+    H [D, D] is first scaled by its diagonal, so that units of measurement do not matter; ``|H|``
+    has its eigenvectors and the absolute values of its eigenvalues (Dauphin et al. 2014). Flat
+    directions, whose eigenvalues vanish to rounding, get a plain gradient step: a singular H takes
+    nothing to infinity.
     """
-    h, basis = jnp.linalg.eigh(hessian)
+    eps = jnp.finfo(hessian.dtype).eps
+    scale = jnp.maximum(jnp.diagonal(hessian), eps * jnp.max(jnp.abs(hessian), axis=1))
+    root = jnp.sqrt(jnp.where(scale > 0, scale, 1))
+    h, basis = jnp.linalg.eigh(hessian / root / root[:, None])
     h = jnp.abs(h)
-    flat = h <= h.shape[0] * jnp.finfo(h.dtype).eps * jnp.max(h)
-    # the product must not run at a GPU's reduced default precision
+    flat = h <= h.shape[0] * eps * jnp.max(h)
+    # the products must not run at a GPU's reduced default precision
     dot = lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-    return -dot(basis, dot(basis.T, grad) / jnp.where(flat, 1, h))
+    return -dot(basis, dot(basis.T, grad / root) / jnp.where(flat, 1, h)) / root
 
 
 def newton(
@@ -75,10 +79,10 @@ def newton(
         norm = jnp.linalg.norm(grad)
 
         def accepts(s, new_loss, new_grad):
-            down = new_loss <= loss + ARMIJO * s * slope
+            down = (new_loss < loss) & (new_loss <= loss + ARMIJO * s * slope)
             # near the minimum the decrease drowns in rounding, but the gradient still tells
             level = new_loss <= loss + 8 * eps * (1 + jnp.abs(loss))
-            better = (down & (slope < 0)) | (level & (jnp.linalg.norm(new_grad) < norm))
+            better = down | (level & (jnp.linalg.norm(new_grad) < norm))
             return better & jnp.isfinite(new_loss) & jnp.all(jnp.isfinite(new_grad))
 
         def cond(carry):
