@@ -58,7 +58,8 @@ def standardize() -> Transform:
     """``(x - mean) / std`` for each feature of x [N, ...], with the training part's statistics.
 
     The standard deviation is the population's (divided by N), as in scikit-learn's
-    StandardScaler; a constant feature is only centred. ``fit`` returns ``{"mean", "scale"}``.
+    StandardScaler; a constant feature is only centred, NaN counts for nothing and stays NaN.
+    ``fit`` returns ``{"mean", "scale"}``.
 
     >>> scaler = standardize()
     >>> x = jnp.array([[1.0, 5.0], [3.0, 5.0]])
@@ -68,10 +69,10 @@ def standardize() -> Transform:
 
     def fit(x, mask=None):
         x = _floating(x)
-        rows = _rows(x, mask)
-        n = jnp.maximum(jnp.sum(rows, axis=0, dtype=x.dtype), 1)
-        mean = jnp.sum(jnp.where(rows, x, 0), axis=0) / n
-        deviation = jnp.where(rows, x - mean, 0)
+        known = _rows(x, mask) & ~jnp.isnan(x)
+        n = jnp.maximum(jnp.sum(known, axis=0, dtype=x.dtype), 1)
+        mean = jnp.sum(jnp.where(known, x, 0), axis=0) / n
+        deviation = jnp.where(known, x, mean) - mean
         variance = jnp.sum(jnp.square(deviation), axis=0) / n
         # What rounding alone makes of a constant, as scikit-learn counts it.
         eps = jnp.finfo(x.dtype).eps
