@@ -161,20 +161,29 @@ def kl_normal(
 
 
 def kl_bernoulli(pi_p: Array, pi_q: Array, base: float | None = None) -> Array:
-    """``KLD[B(a) || B(b)] = a log(a/b) + (1-a) log((1-a)/(1-b))`` for means [...] -> [...]."""
+    """``KLD[B(a) || B(b)] = a log(a/b) + (1-a) log((1-a)/(1-b))``.
+
+    Means [...] -> [...]. Notes: §1.3, §1.4.
+    """
     pi_p, pi_q = _floats(pi_p, pi_q)
     both = lambda pi: jnp.stack([1 - pi, pi], axis=-1)
     return kl_divergence(both(pi_p), both(pi_q), base=base)
 
 
 def kl_categorical(logits_p: Array, logits_q: Array, base: float | None = None) -> Array:
-    """``KLD[Cat(softmax a) || Cat(softmax b)]`` for logits [..., K] -> [...], stable in both."""
+    """``KLD[Cat(softmax a) || Cat(softmax b)]``, stable in both.
+
+    Logits [..., K] -> [...]. Notes: §1.3, §2.3.
+    """
     log_p, log_q = (jax.nn.log_softmax(z) for z in _floats(logits_p, logits_q))
     return _in_base(jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1), base)
 
 
 def kl_poisson(rate_p: Array, rate_q: Array, base: float | None = None) -> Array:
-    """``KLD[Poi(a) || Poi(b)] = a log(a/b) - a + b`` for rates [...] -> [...]; a = 0 gives b."""
+    """``KLD[Poi(a) || Poi(b)] = a log(a/b) - a + b``; a = 0 gives b.
+
+    Rates [...] -> [...]. Notes: §1.3, §1.4.
+    """
     a, b = _floats(rate_p, rate_q)
     return _in_base(xlogy(a, a) - xlogy(a, b) - a + b, base)
 
@@ -234,7 +243,7 @@ def monte_carlo_kl(
     num_samples: int,
     base: float | None = None,
 ) -> MonteCarlo:
-    """KLD[p || q] as the mean of ``log p(x_s) - log q(x_s)`` over draws x_s from p.
+    """``KLD[p || q] ~ 1/S sum_s log p(x_s)/q(x_s)`` over draws x_s from p. Notes: §1.3.
 
     log_p, log_q: log-densities of one x; other arguments as `monte_carlo_expectation`.
     """

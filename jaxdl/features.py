@@ -59,7 +59,7 @@ def standardize() -> Transform:
 
     The standard deviation is the population's (divided by N), as in scikit-learn's
     StandardScaler; a constant feature is only centred, NaN counts for nothing and stays NaN.
-    ``fit`` returns ``{"mean", "scale"}``.
+    ``fit`` returns ``{"mean", "scale"}``. ValueError where the mask is not [N].
 
     >>> scaler = standardize()
     >>> x = jnp.array([[1.0, 5.0], [3.0, 5.0]])
@@ -88,8 +88,10 @@ def standardize() -> Transform:
 def impute_mean() -> Transform:
     """Replace NaN by the training part's mean of the feature, over the entries that are known.
 
+    ``x_nd -> sum_m k_md x_md / sum_m k_md`` where x_nd is NaN, k_md being 1 where x_md is known.
     x [N, ...]; a feature without a known entry becomes 0. ``fit`` returns ``{"mean"}``. As
-    scikit-learn's SimpleImputer (with ``keep_empty_features=True``).
+    scikit-learn's SimpleImputer (with ``keep_empty_features=True``). ValueError where the mask
+    is not [N].
 
     >>> imputer = impute_mean()
     >>> x = jnp.array([[1.0], [3.0], [jnp.nan]])
@@ -113,7 +115,8 @@ def impute_mean() -> Transform:
 def chain(*transforms: Transform) -> Transform:
     """One Transform from several, the first applied first; each is fitted to what it will see.
 
-    ``fit`` returns a tuple of their params. Without any it leaves x [N, ...] as it is.
+    ``apply = f_k o ... o f_1``, and f_j is fitted to ``f_{j-1}(... f_1(x))``. ``fit`` returns a
+    tuple of their params. Without any transform it leaves x [N, ...] as it is.
     """
     if not transforms:
         return identity_transform()

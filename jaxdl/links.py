@@ -36,14 +36,14 @@ def logistic_derivative(z: Array) -> Array:
 
 
 def logit(mu: Array) -> Array:
-    """``g(mu) = log(mu / (1 - mu))`` for mu [...] in (0, 1): the inverse of `logistic`."""
+    """``g(mu) = log(mu / (1 - mu))`` for mu [...] in (0, 1): inverse of `logistic`. Notes: §1.4."""
     return special.logit(_floating(mu))
 
 
 def normal_cdf(z: Array) -> Array:
     """``Phi(z)``, the standard Normal's distribution function, in (0, 1), for z [...].
 
-    The inverse of `probit`.
+    The inverse of `probit`. Source: Bliss (1934).
     """
     return _open_unit(special.ndtr(_floating(z)))
 
@@ -74,17 +74,23 @@ def log_normal_cdf(z: Array) -> Array:
 
 
 def probit(mu: Array) -> Array:
-    """``g(mu) = Phi^-1(mu)`` for mu [...] in (0, 1): the inverse of `normal_cdf`."""
+    """``g(mu) = Phi^-1(mu)`` for mu [...] in (0, 1): inverse of `normal_cdf`. Bliss (1934)."""
     return special.ndtri(_floating(mu))
 
 
 def cloglog_inverse(z: Array) -> Array:
-    """``g^-1(z) = 1 - exp(-exp(z))`` for z [...], in (0, 1): the inverse of `cloglog`."""
+    """``g^-1(z) = 1 - exp(-exp(z))`` for z [...], in (0, 1): the inverse of `cloglog`.
+
+    The standard Gumbel minimum's distribution function. Source: McCullagh & Nelder (1989), §4.3.
+    """
     return _open_unit(-jnp.expm1(-exponential(z)))
 
 
 def cloglog(mu: Array) -> Array:
-    """Complementary log-log: ``g(mu) = log(-log(1 - mu))`` for mu [...] in (0, 1)."""
+    """Complementary log-log: ``g(mu) = log(-log(1 - mu))`` for mu [...] in (0, 1).
+
+    Source: McCullagh & Nelder (1989), §4.3.
+    """
     return jnp.log(-jnp.log1p(-_floating(mu)))
 
 
@@ -102,7 +108,7 @@ def exponential(z: Array) -> Array:
 
 
 def log(mu: Array) -> Array:
-    """``g(mu) = log(mu)`` for mu [...] > 0: the inverse of `exponential`."""
+    """``g(mu) = log(mu)`` for mu [...] > 0: the inverse of `exponential`. Notes: §1.4."""
     return jnp.log(_floating(mu))
 
 

@@ -138,7 +138,7 @@ def _columns(one_dimensional, x, degree, max_degree, interactions):
         position |= {term: len(position) + i for i, term in enumerate(terms)}
         factors = powers[..., np.array(last, int), np.array(multiplicity, int)]
         factors = jnp.where(total <= degree, factors, 0)
-        new = columns[..., np.array(parent, int)] * factors
+        new = jnp.take(columns, np.array(parent, int), axis=-1) * factors
         columns = jnp.concatenate([columns, new], axis=-1)
     return columns
 
