@@ -56,6 +56,10 @@ def _normal_cdf_and_density(x):
     return jax.scipy.stats.norm.cdf(x), jax.scipy.stats.norm.pdf(x)
 
 
+def _leaky_relu_derivative(x, negative_slope=0.01):
+    return jnp.where(x > 0, 1, negative_slope).astype(x.dtype)
+
+
 def _gelu_derivative(x):
     cdf, density = _normal_cdf_and_density(x)
     return cdf + x * density

@@ -167,7 +167,10 @@ def make_schedule(
 ) -> Schedule:
     """The static lengths of runs over Rows [F, n], checked. Raises a ValueError for bad ones."""
     counts = np.sum(train.mask, axis=1)
-    for name, value in {"epochs": epochs, "batch_size": batch_size or 1}.items():
+    for name, value in {
+        "epochs": epochs,
+        "batch_size": 1 if batch_size is None else batch_size,
+    }.items():
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a positive whole number, not {value!r}")
     if remainder not in ("keep", "drop"):

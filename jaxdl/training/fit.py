@@ -74,7 +74,10 @@ def fit(
     lengths = {leaf.shape[0] for leaf in jax.tree.leaves(data)}
     if len(lengths) != 1 or 0 in lengths:
         raise ValueError(f"the parts of the data must have one length, not {sorted(lengths)}")
-    for name, value in {"epochs": epochs, "batch_size": batch_size or 1}.items():
+    for name, value in {
+        "epochs": epochs,
+        "batch_size": 1 if batch_size is None else batch_size,
+    }.items():
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be a positive whole number, not {value!r}")
     if remainder not in ("keep", "drop"):

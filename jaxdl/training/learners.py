@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.base import Array, Learner, Model, Objective, TrainState
-from jaxdl.models import linear
+from jaxdl.models import linear, perceptron
 from jaxdl.training.objectives import masked_mean
 
 
@@ -102,3 +102,41 @@ def least_squares_learner(penalty: float | Array = 0.0, *, num_features: int) ->
         return {"squared_error": jnp.square(linear.predict(params, x) - y)}
 
     return Learner(init, step, linear.predict, evaluate)
+
+
+def perceptron_learner(num_features: int, init_scale: float | Array = 1.0) -> Learner:
+    """Rosenblatt's perceptron: correct each mistake, one pair after the other. Notes: §1.7, L303.
+
+    A batch is x [B, D] with labels y [B] in {-1, +1}; its rows are taken in turn, so the engine's
+    shuffled epochs visit every pair once. ``w_0, b_0 ~ N(0, init_scale^2)``. The loss is the
+    share of the batch that was predicted wrongly when its turn came.
+    """
+
+    def init(key):
+        init_key, key = jax.random.split(key)
+        w = init_scale * jax.random.normal(init_key, (num_features + 1,))
+        params = {"kernel": w[:-1], "bias": w[-1]}
+        return TrainState(jnp.zeros((), jnp.int32), params, {}, (), key)
+
+    def step(ts, batch, *, mask=None):
+        x, y = batch
+        rows = jnp.ones(y.shape, bool) if mask is None else mask
+
+        def correct(params, pair):
+            x, y, counts = pair
+            wrong = counts & (perceptron.predict(params, x) != y)
+            new = perceptron.update(params, x, jnp.where(counts, y, 0).astype(x.dtype))
+            return jax.tree.map(lambda n, o: jnp.where(counts, n, o), new, params), wrong
+
+        params, wrong = jax.lax.scan(correct, ts.params, (x, y, rows))
+        loss = masked_mean(wrong.astype(x.dtype), mask)
+        return ts._replace(step=ts.step + 1, params=params), {"loss": loss}
+
+    def predict(ts, x):
+        return perceptron.predict(ts.params, x)
+
+    def evaluate(ts, batch):
+        x, y = batch
+        return {"accuracy": (predict(ts, x) == y).astype(x.dtype)}
+
+    return Learner(init, step, predict, evaluate)
