@@ -220,7 +220,7 @@ def compile(
 def _one_by_one(program) -> Callable:
     def call(shared, *members):
         size = jax.tree.leaves(members)[0].shape[0]
-        pick = lambda i: jax.tree.map(lambda x: x[i], members)
+        pick = lambda i: jax.tree.map(lambda x: _fresh(x)[i], members)
         results = [program(shared, *pick(i)) for i in range(size)]
         return jax.tree.map(lambda *parts: jnp.stack(parts), *results)
 
@@ -261,6 +261,11 @@ def run(
     compiled = compile(lambda _, x: fn(x), chosen, (), members, auto=strategy == "auto")
     results = compiled.call((), members)
     return jax.tree.map(lambda x: x[:size], results), compiled.plan
+
+
+def _fresh(x):
+    """The same array; of keys, one that nothing has consumed."""
+    return jax.random.clone(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
 
 
 def _bytes(program) -> int:

@@ -1,5 +1,6 @@
 """The chosen setting, or an ensemble of the best, trained on all of the training data."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -152,8 +153,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
     Raises a ValueError in one line for a file that is missing, truncated or of another kind.
     """
-    with _opened(path) as archive:
-        header = json.loads(str(archive["__header__"]))
+    header = json.loads(str(_read(path)["__header__"]))
     if not isinstance(header, dict) or not isinstance(header.get("hparams"), list):
         raise ValueError(f"{path}: not a saved jaxdl model")
     return header
@@ -175,7 +175,8 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
         transform = recipe.transform.fit(x, jnp.ones(x.shape[0], bool))
         arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
         states = [
-            loop.strip_clock(recipe.make_learner(arrays(h)).init(recipe.key)) for h in hparams
+            loop.strip_clock(recipe.make_learner(arrays(h)).init(jax.random.key(0)))
+            for h in hparams
         ]
         return transform, states
 
@@ -183,8 +184,7 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
     count = len(hparams)
     empty = Fitted(hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe)
     wanted = _named(empty)
-    with _opened(path) as archive:
-        stored = {name: archive[name] for name in archive.files if name != "__header__"}
+    stored = {name: array for name, array in _read(path).items() if name != "__header__"}
     if set(stored) != set(wanted):
         odd = sorted(set(stored) ^ set(wanted))[:3]
         raise ValueError(f"{path}: holds another model (arrays that do not match: {odd})")
@@ -208,15 +208,15 @@ def _named(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _opened(path: str | Path):
+def _read(path: str | Path) -> dict[str, np.ndarray]:
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not hasattr(archive, "files") or "__header__" not in archive.files:
-            raise ValueError("no header")
-        for name in archive.files:
-            archive[name]  # damage shows here, not later
-        return archive
+        content = io.BytesIO(Path(path).read_bytes())
+        with np.load(content, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        json.loads(str(arrays["__header__"]))
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise ValueError(f"{path}: not a saved jaxdl model, or a damaged one ({error})") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: not a saved jaxdl model, or a damaged one ({why})") from None
+    return arrays

@@ -1,0 +1,109 @@
+"""Strategies: the same results, one program, and a choice that is said aloud."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import parallel
+from jaxdl.model_selection import population
+from jaxdl.model_selection.members import arrange
+from jaxdl.model_selection.population import Plan, balance, plan
+
+
+@pytest.mark.parametrize("strategy", population.STRATEGIES)
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_results_do_not_depend_on_the_way(strategy, size):
+    members = {
+        "a": jnp.arange(size, dtype=jnp.float32),
+        "k": jax.random.split(jax.random.key(0), size),
+    }
+    fn = lambda m: {"y": m["a"] ** 2 + jax.random.normal(m["k"], (3,))}
+    out, chosen = population.run(fn, jax.tree.map(jax.random.clone, members), strategy, chunk=None)
+    expected = [
+        m**2 + jax.random.normal(k, (3,)) for m, k in zip(members["a"], members["k"], strict=True)
+    ]
+    np.testing.assert_allclose(out["y"], expected, rtol=1e-6)
+    assert strategy in ("auto", chosen.strategy)
+    assert chosen.reason
+
+
+def test_auto_maps_what_loops_over_data_and_says_so():
+    def newton(x):  # a loop whose length depends on the data
+        return jax.lax.while_loop(lambda r: jnp.abs(r * r - x) > 1e-3, lambda r: (r + x / r) / 2, x)
+
+    roots, chosen = population.run(newton, jnp.array([4.0, 9.0, 100.0]))
+    np.testing.assert_allclose(roots, [2, 3, 10], rtol=1e-3)
+    assert chosen.strategy == "map" and "lockstep" in chosen.reason
+
+
+@pytest.mark.parametrize(
+    ("fn", "loops"),
+    [
+        (lambda x: x + 1, False),
+        (lambda x: jax.lax.fori_loop(0, 3, lambda i, v: v * 2, x), False),
+        (jax.jit(lambda x: jax.lax.while_loop(lambda u: u < 9, lambda u: u + 1, x)), True),
+        (lambda x: jnp.convolve(jnp.stack([x, x]), jnp.ones(2)), True),
+    ],
+)  # fmt: skip
+def test_data_dependent_loops_and_convolutions_are_found(fn, loops):
+    assert population.loops_or_convolves(fn, 1.0) is loops
+
+
+def test_chunks_are_halved_until_they_fit(monkeypatch):
+    matrix = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    big = lambda x: jnp.linalg.norm((x * matrix) @ jnp.tanh(x + matrix))
+    members = jnp.arange(8.0)
+    device = jax.devices()[:1]
+    roomy = population.compile(lambda _, x: big(x), plan(8, "vmap", devices=device), (), members,
+                               auto=True)  # fmt: skip
+    assert roomy.plan.strategy == "vmap" and roomy.num_programs == 1
+    monkeypatch.setattr(parallel, "memory_limit", lambda device: roomy.bytes // 2)
+    tight = population.compile(lambda _, x: big(x), plan(8, "vmap", devices=device), (), members,
+                               auto=True)  # fmt: skip
+    assert tight.plan.chunk in (1, 2, 4) and tight.num_programs > 1
+    assert "fit in" in tight.plan.reason
+    np.testing.assert_allclose(tight.call((), members), roomy.call((), members), rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [1, 2, 5, 12])
+@pytest.mark.parametrize("groups", [1, 3, 10])
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+def test_blocks_hold_every_setting_and_keep_all_devices_busy(settings, groups, chunk):
+    devices = tuple(jax.devices())
+    blocks, rows = arrange(settings, groups, Plan("chunked", chunk, devices, ""))
+    filled = blocks.reshape(-1)
+    assert filled[:settings].tolist() == list(range(settings))
+    assert (filled[settings:] == settings - 1).all()
+    assert blocks.shape[1] <= chunk
+    assert len(rows.devices) == min(2, settings * groups)
+    total, even = balance(groups * len(blocks), rows)
+    assert total % (len(even.devices) * even.chunk) == 0
+    assert total >= groups * len(blocks)
+
+
+def test_plans_by_kind_of_device():
+    class Accelerator:
+        platform = "gpu"
+
+    assert plan(50, devices=[Accelerator()]).strategy == "vmap"
+    on_host = plan(50, devices=jax.devices(), member_bytes=population.CACHE_BYTES // 4)
+    assert (on_host.strategy, on_host.chunk) == ("chunked", 4)
+    assert plan(50, devices=jax.devices(), member_bytes=10**12).chunk == 1
+    assert plan(3, "chunked", chunk=100).chunk == 2
+    assert "chunked(4) over 2 devices" in str(on_host)
+
+
+def test_bad_plans():
+    with pytest.raises(ValueError, match="strategy is one of"):
+        plan(3, "pmap")
+    with pytest.raises(ValueError, match="chunk must be"):
+        plan(3, "chunked", chunk=0)
+    with pytest.raises(ValueError, match="at least one member"):
+        plan(0)
+
+
+def test_memory_and_cores_are_known():
+    assert parallel.usable_cores() >= 1
+    assert parallel.memory_limit() > 2**28
+    assert parallel.mesh().devices.size == len(jax.devices())

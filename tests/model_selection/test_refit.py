@@ -1,0 +1,124 @@
+"""Refit: the choice on all rows, ensembles, and files that hold them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from networks import classifier, three_classes
+
+from jaxdl import base
+from jaxdl.model_selection import cross_validate, member_key, refit
+from jaxdl.model_selection.refit import load, read_header, save
+from jaxdl.training import fit
+
+DATA = three_classes()
+
+
+def standardize():
+    def fit_(x, mask=None):
+        return {
+            "mean": jnp.mean(x, 0, where=mask[:, None]),
+            "scale": jnp.std(x, 0, where=mask[:, None]),
+        }
+
+    return base.Transform(fit_, lambda p, x: (x - p["mean"]) / p["scale"])
+
+
+@pytest.fixture(scope="module")
+def study():
+    return cross_validate(
+        classifier, {"rate": [0.01, 0.03], "width": [3, 4]}, DATA, key=jax.random.key(0),
+        folds=2, epochs=5, batch_size=8, transform=standardize(),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ensemble(study):
+    return refit(study, DATA, settings=3, seeds=2)
+
+
+def test_refit_equals_fit_on_all_rows(study):
+    key = jax.random.key(5)
+    fitted = refit(study, DATA, key=jax.random.clone(key), index=1)
+    x, y = DATA
+    scaled = (x - x.mean(0)) / x.std(0)
+    alone = fit(classifier(study.hparams[1]), (scaled, y), key=member_key(key, 0, 0),
+                epochs=5, batch_size=8)  # fmt: skip
+    np.testing.assert_allclose(fitted.train_loss[0], alone.history.loss, rtol=1e-5)
+    np.testing.assert_allclose(
+        fitted.predict(x), classifier(study.hparams[1]).predict(alone.state, jnp.asarray(scaled)),
+        rtol=1e-4, atol=1e-6,
+    )  # fmt: skip
+
+
+def test_the_best_is_the_default(study):
+    fitted = refit(study, DATA)
+    assert fitted.hparams == [study.best().hparams]
+    assert fitted.predict(DATA[0]).shape == (47, 3)
+
+
+def test_an_ensemble_averages_probabilities(study, ensemble):
+    best = study.ranking()[:3]
+    assert ensemble.hparams == sorted(
+        (study.hparams[s] for s in best for _ in range(2)),
+        key=lambda h: [g.static for g in _signatures(study, best)].index({"width": h["width"]}),
+    )
+    members = ensemble.members(DATA[0])
+    assert members.shape == (6, 47, 3)
+    np.testing.assert_allclose(ensemble.predict(DATA[0]), np.mean(members, 0), rtol=1e-5)
+    assert not np.allclose(members[0], members[1])
+
+
+def _signatures(study, best):
+    from jaxdl.model_selection.grid import signatures
+
+    return signatures([study.hparams[s] for s in best])
+
+
+def test_too_many_settings(study):
+    with pytest.raises(ValueError, match="5 settings asked for, 4 did not diverge"):
+        refit(study, DATA, settings=5)
+    with pytest.raises(ValueError, match="at least 1"):
+        refit(study, DATA, seeds=0)
+
+
+def test_saved_and_loaded_models_predict_the_same(study, ensemble, tmp_path):
+    save(tmp_path / "m.npz", ensemble, {"data": "three classes"})
+    header = read_header(tmp_path / "m.npz")
+    assert header["about"] == {"data": "three classes"}
+    assert header["hparams"] == ensemble.hparams
+    again = load(tmp_path / "m.npz", study.recipe, header["hparams"], (DATA[0][:3], DATA[1][:3]))
+    np.testing.assert_array_equal(again.predict(DATA[0]), ensemble.predict(DATA[0]))
+
+
+def test_a_file_of_another_model_is_refused(study, ensemble, tmp_path):
+    save(tmp_path / "m.npz", ensemble)
+    rows = (DATA[0][:3], DATA[1][:3])
+    with pytest.raises(ValueError, match="holds another model"):
+        load(tmp_path / "m.npz", study.recipe, ensemble.hparams[:2], rows)
+    with pytest.raises(ValueError, match="holds another model"):
+        load(tmp_path / "m.npz", study.recipe, [{**h, "width": 7} for h in ensemble.hparams], rows)
+
+
+def test_damaged_files_get_one_line(ensemble, tmp_path):
+    path = tmp_path / "m.npz"
+    save(path, ensemble)
+    whole = path.read_bytes()
+    cases = {"cut": whole[: len(whole) // 2], "empty": b"", "text": b"hello", "zip": b"PK\x03\x04x"}
+    middle = len(whole) // 2
+    cases["flipped"] = (
+        whole[:middle] + bytes(b ^ 255 for b in whole[middle : middle + 40]) + whole[middle + 40 :]
+    )
+    for name, content in cases.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match="not a saved jaxdl model") as error:
+            read_header(tmp_path / name)
+        assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="no such file"):
+        read_header(tmp_path / "none.npz")
+    np.savez(tmp_path / "other.npz", a=np.ones(2))
+    with pytest.raises(ValueError, match="not a saved jaxdl model"):
+        read_header(tmp_path / "other.npz")
+    np.savez(tmp_path / "pickle.npz", __header__=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="not a saved jaxdl model"):
+        read_header(tmp_path / "pickle.npz")
