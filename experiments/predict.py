@@ -1,0 +1,67 @@
+"""Predictions of a saved model: ``python -m experiments.predict RUN FILE [--out FILE]``."""
+
+import csv
+import dataclasses
+import io
+import sys
+from pathlib import Path
+
+from experiments.command import command, write_whole
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Predict the rows of a table with the model that a model_selection run saved."""
+
+    run: str
+    """The run's folder, or its model.npz."""
+    file: str
+    """A CSV or NPZ file with the columns of the training data, or an embedded data set's name."""
+    out: str | None = None
+    """The CSV to write; default, standard output."""
+
+
+def main(config: Config) -> dict[str, float]:
+    """Write a line for each row: the class and all probabilities, or the mean.
+
+    Returns the number of rows, and the model's score where the file has the responses too.
+    """
+    import numpy as np
+
+    from experiments import tabular
+
+    path = Path(config.run)
+    fitted, problem = tabular.load_model(path / "model.npz" if path.is_dir() else path)
+    x, y = tabular.rows_to_predict(config.file, problem)
+    out = np.asarray(fitted.predict(x))
+    text = table(out, problem.target, problem.target_names)
+    if config.out is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(config.out, text)
+    figures = {"rows": len(out)}
+    if y is not None and problem.target_names:
+        figures["accuracy"] = float(np.mean(out.argmax(-1) == y))
+    elif y is not None:
+        figures["rmse"] = float(np.sqrt(np.mean(np.square(out - y))))
+    print(", ".join(f"{k} {v:.4g}" for k, v in figures.items()), file=sys.stderr)
+    return figures
+
+
+def table(out, target: str, names: list[str] | None) -> str:
+    """Probabilities [N, K] or means [N] as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if names is None:
+        writer.writerow([target])
+        writer.writerows([f"{value:.7g}"] for value in out.tolist())
+    else:
+        writer.writerow([target, *(f"P({name})" for name in names)])
+        best = out.argmax(-1)
+        for k, row in zip(best, out.tolist(), strict=True):
+            writer.writerow([names[k], *(f"{p:.6f}" for p in row)])
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    command("predict", Config, main)

@@ -1,0 +1,217 @@
+"""From a data set to learners, and from a saved model back to them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+import jaxdl
+from jaxdl import data, families, features, models, training
+from jaxdl.base import Family, Learner, Model, Transform
+from jaxdl.data import Dataset
+from jaxdl.data.dataset import NAMES, TASKS
+from jaxdl.model_selection.refit import Fitted, load, read_header, save
+from jaxdl.model_selection.study import Recipe
+from jaxdl.training.loop import Schedule
+
+
+class Problem(NamedTuple):
+    """What a model knows of its data, as plain JSON values; it is saved with the model.
+
+    name, task, target: of the data set.
+    feature_names: D names. target_names: K names of classes, None where there are none.
+    missing: whether features may be NaN.
+    encoding: how a file becomes x [N, D] and y [N]; see ``data.encode_table``.
+    offset, scale: eta = offset + scale * network(x). See ``describe``.
+    """
+
+    name: str
+    task: str
+    target: str
+    feature_names: list[str]
+    target_names: list[str] | None
+    missing: bool
+    encoding: dict[str, Any]
+    offset: float
+    scale: float
+
+
+def load_dataset(
+    name: str, target: str | None = None, task: str | None = None, missing: str | None = None
+) -> Dataset:
+    """An embedded data set, or a file as x [N, D], y [N]; options as for ``data.load_table``.
+
+    Raises a ValueError for what does not exist or does not fit.
+    """
+    if name in NAMES:
+        dataset = data.load(name)
+        if target not in (None, dataset.target):
+            raise ValueError(f"the target of {name} is {dataset.target!r}, not {target!r}")
+        if task not in (None, dataset.task):
+            raise ValueError(f"the task of {name} is {dataset.task}, not {task}")
+        return dataset
+    if not os.path.lexists(name):
+        raise ValueError(f"{name}: no such file, and none of the data sets {', '.join(NAMES)}")
+    return data.load_table(name, target=target, task=task, missing=missing)
+
+
+def describe(dataset: Dataset, y: np.ndarray) -> Problem:
+    """The Problem that a data set poses to models trained on responses y [n].
+
+    Responses differ in scale by orders of magnitude, initial networks do not; so a network for
+    real responses predicts ``(y - mean) / std``, and one for counts the log rate relative to that
+    of the mean. These two numbers are of all of y, once: in cross-validation a fold's validation
+    part has a share in them (not in what is fitted to features). The test part has none.
+    """
+    offset, scale = 0.0, 1.0
+    if dataset.task == "regress":
+        offset, scale = float(np.mean(y)), float(np.std(y)) or 1.0
+    elif dataset.task == "count":
+        offset = float(np.log((np.sum(y) + 0.5) / len(y)))
+    names = dataset.target_names
+    return Problem(
+        name=dataset.name,
+        task=dataset.task,
+        target=dataset.target,
+        feature_names=list(dataset.feature_names),
+        target_names=None if names is None else list(names),
+        missing=dataset.missing,
+        encoding=dataset.encoding or _plain_encoding(dataset),
+        offset=offset,
+        scale=scale,
+    )
+
+
+def _plain_encoding(dataset: Dataset) -> dict[str, Any]:
+    """The encoding of a file with an embedded data set's columns."""
+    names = None if dataset.target_names is None else list(dataset.target_names)
+    numeric = names is None or names == [str(k) for k in range(len(names))]
+    return {
+        "columns": [{"name": name, "categories": None} for name in dataset.feature_names],
+        "target": {
+            "name": dataset.target,
+            "task": dataset.task,
+            "numeric": numeric,
+            "classes": names,
+            "names": names,
+        },
+        "missing": None,
+    }
+
+
+def family(problem: Problem) -> Family:
+    """The response distribution: eta [..., K] for classes, else [...]. Notes: §1.3, §2.3."""
+    if problem.task == "classify":
+        return families.categorical(len(problem.target_names))
+    return families.normal(problem.scale) if problem.task == "regress" else families.poisson()
+
+
+def transform(problem: Problem) -> Transform:
+    """What is fitted to the features [n, D] of each training part."""
+    scaled = features.standardize()
+    return features.chain(features.impute_mean(), scaled) if problem.missing else scaled
+
+
+def widths(hidden: str) -> tuple[int, ...]:
+    """``"64-32"`` as (64, 32), and ``"none"``, the linear model, as ().
+
+    >>> widths("64-32"), widths("none")
+    ((64, 32), ())
+    """
+    if hidden == "none":
+        return ()
+    parts = hidden.split("-")
+    if not all(p.isascii() and p.isdecimal() and 0 < int(p) <= 100_000 for p in parts):
+        raise ValueError(f"hidden layers are widths such as 64 or 64-32, or none, not {hidden!r}")
+    return tuple(int(p) for p in parts)
+
+
+def make_learner(problem: Problem) -> Callable[[dict[str, Any]], Learner]:
+    """``(setting) -> Learner`` with the settings hidden, learning_rate, weight_decay, dropout.
+
+    Adam on the mean negative log-likelihood plus ``weight_decay * sum w^2``. With ``hidden`` none
+    the network is [D] -> [K] alone: softmax, linear or Poisson regression.
+    """
+    response = family(problem)
+    outputs = len(problem.target_names) if problem.task == "classify" else 1
+
+    def make(h: dict[str, Any]) -> Learner:
+        sizes = (len(problem.feature_names), *widths(h["hidden"]), outputs)
+        net = _rescaled(models.mlp(sizes, dropout=h["dropout"]), problem)
+        objective = training.negative_log_likelihood(net, response, penalty=h["weight_decay"])
+        return training.gradient_learner(net, objective, optax.adam(h["learning_rate"]))
+
+    return make
+
+
+def _rescaled(net: Model, problem: Problem) -> Model:
+    def apply(params, state, x, *, key=None, train=False):
+        out, state = net.apply(params, state, x, key=key, train=train)
+        return problem.offset + problem.scale * out, state
+
+    return Model(net.init, apply)
+
+
+def save_model(path: str | os.PathLike, fitted: Fitted, problem: Problem) -> None:
+    """Write trained models [J] with the Problem, so that ``load_model`` needs nothing else."""
+    about = {"format": 1, "jaxdl": jaxdl.__version__, "problem": problem._asdict()}
+    save(path, fitted, about)
+
+
+def load_model(path: str | os.PathLike) -> tuple[Fitted, Problem]:
+    """What ``save_model`` wrote: trained models [J] and their Problem.
+
+    The file is not trusted. Raises a ValueError in one line where it is damaged or of another kind.
+    """
+    path = Path(path)
+    header = read_header(path)
+    try:
+        problem = _checked(header["about"]["problem"])
+        hparams = [dict(h) for h in header["hparams"]]
+        for h in hparams:
+            widths(h["hidden"])
+            rates = [h[k] for k in ("learning_rate", "weight_decay", "dropout")]
+            if not hparams or not all(isinstance(r, float) for r in rates):
+                raise ValueError("a setting is missing")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: not a model of experiments.model_selection ({error})") from None
+    schedule = Schedule(1, 1, 1, "keep")
+    recipe = Recipe(make_learner(problem), transform(problem), schedule, None, jax.random.key(0))
+    rows = np.zeros((2, len(problem.feature_names)), np.float32)
+    return load(path, recipe, hparams, (rows, np.zeros(2))), problem
+
+
+def _checked(values: dict[str, Any]) -> Problem:
+    problem = Problem(**values)
+    texts = [problem.name, problem.target, *problem.feature_names, *(problem.target_names or [])]
+    numbers = [problem.offset, problem.scale]
+    if problem.task not in TASKS or (problem.task == "classify") != bool(problem.target_names):
+        raise ValueError("its task makes no sense")
+    if not all(isinstance(t, str) for t in texts) or not problem.feature_names:
+        raise ValueError("its names are no texts")
+    if not all(isinstance(v, float) and np.isfinite(v) for v in numbers) or problem.scale <= 0:
+        raise ValueError("its scale makes no sense")
+    if not isinstance(problem.missing, bool) or not isinstance(problem.encoding, dict):
+        raise ValueError("its encoding makes no sense")
+    return problem
+
+
+def rows_to_predict(file: str, problem: Problem) -> tuple[np.ndarray, np.ndarray | None]:
+    """Features [N, D] of a file or an embedded data set under a Problem, and responses if known.
+
+    Raises a ValueError where the columns are not those that the model was trained on.
+    """
+    if file in NAMES:
+        dataset = data.load(file)
+    elif not os.path.lexists(file):
+        raise ValueError(f"{file}: no such file, and none of the data sets {', '.join(NAMES)}")
+    else:
+        dataset = data.encode_table(file, problem.encoding)
+    if list(dataset.feature_names) != problem.feature_names:
+        raise ValueError(f"{file}: not the columns of {problem.name}, which the model is for")
+    same = list(dataset.target_names or ()) == list(problem.target_names or ())
+    return dataset.x, dataset.y if same else None

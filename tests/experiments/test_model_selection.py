@@ -1,0 +1,328 @@
+"""The main job from end to end at a tiny size, and its manners."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny_run
+from scipy import stats
+from sklearn.datasets import load_iris
+from tiny_run import ROOT, call, tiny
+
+from experiments import model_selection, tabular
+from experiments.command import command, write_whole, written_whole
+
+
+@pytest.fixture(scope="module")
+def iris_run(tmp_path_factory):
+    return tiny_run.iris(tmp_path_factory)
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def report(folder):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads((folder / "report.json").read_text(), parse_constant=refuse)
+
+
+@pytest.mark.smoke
+def test_iris_is_learned(iris_run):
+    figures = iris_run.figures
+    assert figures["test_accuracy"] > 0.85
+    assert figures["validation_accuracy"] > 0.85
+    assert figures["LogisticRegression_accuracy"] > 0.85
+    assert figures["test_nll"] < 0.5 < np.log(3)
+    right = round(figures["test_accuracy"] * 37)
+    interval = stats.binomtest(right, 37).proportion_ci(method="wilson")
+    np.testing.assert_allclose(
+        [figures["test_low"], figures["test_high"]], [interval.low, interval.high], atol=1e-6
+    )
+
+
+def test_everything_is_written(iris_run):
+    assert sorted(p.name for p in iris_run.folder.iterdir()) == [
+        "confusion_matrix.png",
+        "curves.csv",
+        "learning_curves.png",
+        "model.npz",
+        "report.json",
+        "results.csv",
+        "validation_curve_learning_rate.png",
+    ]
+    for picture in iris_run.folder.glob("*.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG"), picture
+
+
+def test_choice_follows_from_the_results(iris_run):
+    rows = read(iris_run.folder / "results.csv")
+    assert len(rows) == 2 * 2 * 1 * 2 * 2  # settings, folds, seeds, parts, metrics
+    valid = [r for r in rows if r["part"] == "validation" and r["metric"] == "accuracy"]
+    mean = {s: np.mean([float(r["value"]) for r in valid if r["setting"] == s]) for s in ("0", "1")}
+    written = report(iris_run.folder)
+    best = written["choice"]["mean"]
+    assert best["mean"] == pytest.approx(max(mean.values()), abs=1e-6)
+    assert best["index"] == int(max(mean, key=mean.get))
+    assert written["trained"] == [best["hparams"]]
+    for s, setting in enumerate(written["settings"]):
+        assert setting["accuracy"]["mean"] == pytest.approx(mean[str(s)], abs=1e-6)
+
+
+def test_curves_end_at_the_results(iris_run):
+    last = {
+        (r["setting"], r["fold"], r["part"], r["metric"]): r["value"]
+        for r in read(iris_run.folder / "curves.csv")
+        if r["epoch"] == "20" and r["metric"] != "loss"
+    }
+    rows = read(iris_run.folder / "results.csv")
+    assert len(last) == len(rows)
+    for r in rows:
+        assert last[r["setting"], r["fold"], r["part"], r["metric"]] == r["value"]
+
+
+def test_report_holds_together(iris_run):
+    written = report(iris_run.folder)
+    counts = np.array(written["confusion_matrix"])
+    ours = written["test"]["this study"]
+    assert counts.sum() == written["data"]["test_rows"] == 37
+    assert ours["accuracy"] == np.trace(counts) / 37 == iris_run.figures["test_accuracy"]
+    assert np.ptp(counts.sum(1)) <= 2  # stratified
+    assert written["data"]["train_rows"] == 113
+    assert written["data"]["classes"] == ["setosa", "versicolor", "virginica"]
+    assert written["study"]["programs"] == 1
+    assert written["config"]["learning_rates"] == [0.01, 0.1]
+    assert 0 < written["seconds"]["run"] < written["seconds"]["total"]
+
+
+def test_the_test_part_is_looked_at_once(iris_run):
+    assert len(iris_run.looks) == 1
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A regression file whose response is far from 0 and wide, with a category and holes."""
+    rng = np.random.default_rng(0)
+    x, kind = rng.normal(size=(160, 2)), rng.integers(0, 2, 160)
+    y = 5000 + 300 * x[:, 0] - 200 * kind + 20 * rng.normal(size=160)
+    cells = [
+        [f"{a:.6f}", f"{b:.6f}", "rs"[k], f"{v:.3f}"]
+        for (a, b), k, v in zip(x, kind, y, strict=True)
+    ]
+    for row in cells[::20]:
+        row[1] = ""
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(map(",".join, [["a", "b", "kind", "y"], *cells])) + "\n")
+    return path
+
+
+def test_regression_in_the_units_of_the_response(table, tmp_path):
+    config = tiny(tmp_path / "out", data=str(table), missing="mean", epochs=60, ensemble=2)
+    figures = model_selection.main(config)
+    assert figures["test_r2"] > 0.95
+    assert figures["RidgeCV_rmse"] == pytest.approx(20, rel=0.4)
+    assert figures["test_rmse"] < 2 * figures["RidgeCV_rmse"]
+    assert figures["test_low"] < figures["test_rmse"] < figures["test_high"]
+    # The study's errors are in squared units of y as well.
+    assert figures["validation_squared_error"] == pytest.approx(figures["test_rmse"] ** 2, rel=1.0)
+    assert not (tmp_path / "out" / "confusion_matrix.png").exists()
+    assert len(report(tmp_path / "out")["trained"]) == 2
+    fitted, problem = tabular.load_model(tmp_path / "out" / "model.npz")
+    assert problem.offset == pytest.approx(4900, rel=0.02) and 250 < problem.scale < 400
+    x, y = tabular.rows_to_predict(str(table), problem)
+    assert np.sqrt(np.mean((fitted.predict(x) - y) ** 2)) < 2 * figures["test_rmse"]
+
+
+def test_counts(tmp_path):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(200, 2))
+    y = rng.poisson(np.exp(2 + 0.5 * x[:, 0]))
+    np.savez(tmp_path / "counts.npz", x=x, y=y)
+    config = tiny(tmp_path / "out", data=str(tmp_path / "counts.npz"), task="count")
+    figures = model_selection.main(config)
+    assert report(tmp_path / "out")["study"]["metric"] == "nll"
+    truth = -stats.poisson.logpmf(y, np.exp(2 + 0.5 * x[:, 0])).mean()
+    assert figures["test_nll"] == pytest.approx(truth, rel=0.15)
+    assert figures["test_nll"] < figures["PoissonRegressor_nll"] + 0.1
+
+
+def config(**options):
+    return model_selection.Config(**options)
+
+
+def test_grid_has_no_dropout_without_hidden_layers():
+    settings = model_selection.grid(
+        config(hidden=("none", "8", "none"), learning_rates=(0.1, 0.2), dropouts=(0.0, 0.5))
+    )
+    assert len(settings) == (1 + 2) * 3 * 2
+    assert {h["dropout"] for h in settings if h["hidden"] == "none"} == {0.0}
+
+
+def test_schedule_gives_enough_steps():
+    assert model_selection.schedule(config(), 1078) == (37, 100)  # 11 steps an epoch
+    assert model_selection.schedule(config(), 90) == (67, 16)  # 6 steps an epoch
+    assert model_selection.schedule(config(), 10**6) == (10, 100)
+    assert model_selection.schedule(config(epochs=3, batch_size=7), 90) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": ("64-",)}, "hidden layers are widths such as 64"),
+        ({"hidden": ()}, "hidden needs at least one"),
+        ({"learning_rates": (float("nan"),)}, "learning_rates must be positive"),
+        ({"weight_decays": (-1.0,)}, "weight_decays must be 0 or more"),
+        ({"dropouts": (1.0,)}, r"dropouts must be in \[0, 1\)"),
+        ({"test_fraction": 1.0}, "test_fraction must lie between"),
+        ({"folds": 1}, "folds must be at least 2"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"seed": -1}, "seed must be between"),
+        ({"metric": "f1"}, "metric is one of accuracy, nll"),
+        ({"ensemble": 100}, "an ensemble of 100"),
+        ({"data": "nothing.csv"}, "nothing.csv: no such file, and none of the data sets digits"),
+        ({"target": "petal"}, "the target of iris is 'class'"),
+        ({"task": "regress"}, "the task of iris is classify"),
+    ],
+)
+def test_wrong_settings_stop_before_the_study(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        model_selection.main(config(**{"data": "iris", "out": str(tmp_path / "out"), **options}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_hostile_file_gives_one_line(tmp_path):
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
+    with call("--data", "ragged.csv", "--out", "out", cwd=tmp_path) as process:
+        stdout, stderr = process.communicate()
+    assert process.returncode == 2
+    assert stderr == "model_selection: ragged.csv: line 3 has 1 fields, the header has 2\n"
+    assert stdout == ""
+    assert [p.name for p in tmp_path.iterdir()] == ["ragged.csv"]
+
+
+def test_help_needs_no_jax():
+    code = (
+        "import sys; sys.argv = ['x', '--help']\n"
+        "from experiments.model_selection import *\n"
+        "try: command('model_selection', Config, run)\n"
+        "finally: assert not {'jax', 'sklearn', 'matplotlib'} & set(sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert out.returncode == 0, out.stderr
+    assert "--learning-rates" in out.stdout
+
+
+def test_interrupt_leaves_nothing(tmp_path):
+    with call("--epochs", "1000", "--no-progress", cwd=tmp_path) as process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=120)
+    assert first.startswith("digits: 1797 rows")
+    assert process.returncode == 130
+    assert stderr == "model_selection: interrupted\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Call ``command`` here and undo what it changes; returns the exit code."""
+    import warnings
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+
+    def run(main, *arguments, config=model_selection.Config):
+        with pytest.raises(SystemExit) as stop:
+            command("model_selection", config, main, list(arguments))
+        return stop.value.code or 0
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--foo"], "Unrecognized options: --foo; see --help"),
+        (["--task", "guess"], "invalid choice 'guess' for argument '--task'"),
+        (["--folds", "many"], "'many'"),
+        (["--folds", "1"], "folds must be at least 2, not 1"),
+    ],
+)
+def test_wrong_options_give_one_line(arguments, message, in_process, capsys):
+    assert in_process(model_selection.check, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err
+    assert err.startswith("model_selection: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ValueError("two\nlines \x1b[31m"), 2, "two lines \\x1b[31m"),
+        (OSError(28, "No space left on device", "a/b"), 2, "a/b: No space left on device"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_errors_become_one_line(error, code, line, in_process, capsys):
+    def fail(_):
+        raise error
+
+    assert in_process(fail) == code
+    assert capsys.readouterr().err == f"model_selection: {line}\n"
+
+
+def test_our_own_mistakes_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        command("model_selection", model_selection.Config, lambda _: 1 / 0, [])
+
+
+def test_folder_is_replaced_file_by_file(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "mine").write_text("stays")
+    (folder / "a").write_text("old")
+    with written_whole(folder) as scratch:
+        (scratch / "a").write_text("new")
+        (scratch / "b").write_text("more")
+        assert (folder / "a").read_text() == "old"
+    assert {p.name: p.read_text() for p in folder.iterdir()} == {
+        "a": "new", "b": "more", "mine": "stays",
+    }  # fmt: skip
+
+
+def test_failure_leaves_the_folder_as_it_was(tmp_path):
+    folder = tmp_path / "new" / "out"
+    with pytest.raises(KeyboardInterrupt), written_whole(folder) as scratch:
+        (scratch / "a").write_text("half")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(OSError, match=r"is not a folder|cannot be written"):
+            with written_whole(folder):
+                pytest.fail("the block must not run")
+    with pytest.raises(OSError, match="is a folder"):
+        write_whole(tmp_path, "text")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_response_constants_by_hand():
+    y = np.array([1.0, 3.0, 5.0, 7.0])
+    iris = tabular.load_dataset("iris")
+    real = tabular.describe(iris._replace(task="regress", target_names=None), y)
+    assert (real.offset, real.scale) == (4.0, np.sqrt(5.0))
+    counts = tabular.describe(iris._replace(task="count", target_names=None), y)
+    assert (counts.offset, counts.scale) == (pytest.approx(np.log(16.5 / 4)), 1.0)
+    classes = tabular.describe(iris, load_iris().target)
+    assert (classes.offset, classes.scale) == (0.0, 1.0)

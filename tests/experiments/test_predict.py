@@ -1,0 +1,157 @@
+"""A saved model predicts what the model in memory does, and a broken one says so in a line."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import tiny_run
+from sklearn.datasets import load_iris
+from tiny_run import call
+
+from experiments import predict, tabular
+
+NAMES = ["setosa", "versicolor", "virginica"]
+
+
+@pytest.fixture(scope="module")
+def iris_run(tmp_path_factory):
+    return tiny_run.iris(tmp_path_factory)
+
+
+@pytest.fixture
+def iris_csv(tmp_path):
+    """The features of iris, columns in another order, without the response."""
+    bunch = load_iris()
+    path = tmp_path / "iris.csv"
+    order = [2, 0, 3, 1]
+    np.savetxt(
+        path, bunch.data[:, order], fmt="%.17g", delimiter=",", comments="",
+        header=",".join(bunch.feature_names[i] for i in order),
+    )  # fmt: skip
+    return path
+
+
+def rows(text):
+    lines = [line.split(",") for line in text.splitlines()]
+    assert lines[0] == ["class", *(f"P({n})" for n in NAMES)]
+    return [line[0] for line in lines[1:]], np.array([line[1:] for line in lines[1:]], float)
+
+
+def test_predictions_equal_the_refitted_model(iris_run, iris_csv, tmp_path, capsys):
+    out = tmp_path / "predictions.csv"
+    figures = predict.main(predict.Config(str(iris_run.folder), str(iris_csv), str(out)))
+    assert figures == {"rows": 150}
+    labels, shares = rows(out.read_text())
+    expected = np.asarray(iris_run.fitted.predict(load_iris().data.astype(np.float32)))
+    np.testing.assert_allclose(shares, expected, atol=6e-7)  # six digits are written
+    assert labels == [NAMES[k] for k in expected.argmax(1)]
+    assert np.mean(np.array(labels) == np.array(NAMES)[load_iris().target]) > 0.85
+    assert capsys.readouterr().out == ""
+
+
+def test_predictions_by_hand(iris_run):
+    """Softmax regression on standardised features from the file's arrays, in NumPy."""
+    with np.load(iris_run.folder / "model.npz") as file:
+        arrays = {k: file[k] for k in file.files if k != "__header__"}
+    pick = lambda end: next(v for k, v in arrays.items() if end in k)
+    x = load_iris().data
+    z = (x - pick("'mean'")) / pick("'scale'")
+    eta = z @ pick(".params['dense_0']['kernel']") + pick(".params['dense_0']['bias']")
+    expected = np.exp(eta) / np.exp(eta).sum(1, keepdims=True)
+    fitted, _ = tabular.load_model(iris_run.folder / "model.npz")
+    np.testing.assert_allclose(fitted.predict(x.astype(np.float32)), expected, atol=1e-5)
+
+
+def test_embedded_data_are_scored_on_standard_output(iris_run, capsys):
+    figures = predict.main(predict.Config(str(iris_run.folder / "model.npz"), "iris"))
+    out, err = capsys.readouterr()
+    labels, _ = rows(out)
+    right = np.mean(np.array(labels) == np.array(NAMES)[load_iris().target])
+    assert figures == {"rows": 150, "accuracy": pytest.approx(right)}
+    assert err == f"rows 150, accuracy {right:.4g}\n"
+
+
+def edited(path, change):
+    """The model's file with its JSON header changed."""
+    with np.load(path) as file:
+        arrays = {k: file[k] for k in file.files}
+    header = json.loads(str(arrays.pop("__header__")))
+    change(header)
+    out = io.BytesIO()
+    np.savez(out, __header__=np.array(json.dumps(header)), **arrays)
+    return out.getvalue()
+
+
+def change(*keys, value):
+    def apply(header):
+        for key in keys[:-1]:
+            header = header[key]
+        if value is None:
+            del header[keys[-1]]
+        else:
+            header[keys[-1]] = value
+
+    return apply
+
+
+PROBLEM = ("about", "problem")
+DAMAGE = {
+    "empty": lambda path: b"",
+    "text": lambda path: b"a,b\n1,2\n",
+    "cut short": lambda path: path.read_bytes()[:-200],
+    "cut in half": lambda path: path.read_bytes()[: path.stat().st_size // 2],
+    "no problem": lambda path: edited(path, change(*PROBLEM, value=None)),
+    "no settings": lambda path: edited(path, change("hparams", value=[])),
+    "wrong settings": lambda path: edited(path, change("hparams", 0, "dropout", value="x")),
+    "other widths": lambda path: edited(path, change("hparams", 0, "hidden", value="7")),
+    "huge widths": lambda path: edited(path, change("hparams", 0, "hidden", value="99999-99999")),
+    "fewer classes": lambda path: edited(path, change(*PROBLEM, "target_names", value=["a"])),
+    "wrong task": lambda path: edited(path, change(*PROBLEM, "task", value="dream")),
+    "no scale": lambda path: edited(path, change(*PROBLEM, "scale", value=0.0)),
+    "names are numbers": lambda path: edited(path, change(*PROBLEM, "feature_names", value=[1])),
+    "names are a number": lambda path: edited(path, change(*PROBLEM, "feature_names", value=3)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_models_are_refused_in_one_line(damage, iris_run, tmp_path):
+    path = tmp_path / "model.npz"
+    path.write_bytes(DAMAGE[damage](iris_run.folder / "model.npz"))
+    with pytest.raises(ValueError, match="model") as error:
+        predict.main(predict.Config(str(tmp_path), "iris"))
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "no column 'sepal length"),
+        ("", "the file is empty"),
+        (",".join(load_iris().feature_names) + "\n1,2,3,x\n", "'x' is not a number"),
+        (",".join(load_iris().feature_names) + "\n1,2,3,\n", "missing or non-finite"),
+    ],
+)
+def test_wrong_tables_are_refused(text, message, iris_run, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        predict.main(predict.Config(str(iris_run.folder), str(path), str(tmp_path / "out.csv")))
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.parametrize("file", ["wine", "nothing.csv"])
+def test_other_data_are_refused(file, iris_run):
+    with pytest.raises(ValueError, match=r"not the columns of iris|no such file"):
+        predict.main(predict.Config(str(iris_run.folder), file))
+
+
+def test_command_line(iris_run, tmp_path):
+    with call(iris_run.folder, "iris", "--out", tmp_path / "p.csv", module="predict") as process:
+        assert process.communicate()[0] == ""
+    assert process.returncode == 0
+    assert len(rows((tmp_path / "p.csv").read_text())[0]) == 150
+    with call(tmp_path, "iris", module="predict") as process:
+        out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert err == f"predict: {tmp_path}/model.npz: there is no such file\n"

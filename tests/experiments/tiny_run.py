@@ -1,0 +1,63 @@
+"""One tiny run of the main job on iris, which the tests of two modules look at."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from experiments import model_selection, tabular
+from jaxdl.model_selection import guards
+
+ROOT = Path(__file__).parents[2]
+RUNS = []
+
+
+class Run(NamedTuple):
+    folder: Path
+    figures: dict[str, float]
+    fitted: Any  # the model in memory
+    looks: list  # at the test part
+
+
+def tiny(out, **options):
+    """Two settings of softmax regression, two folds, one seed."""
+    defaults = {
+        "hidden": ("none",),
+        "learning_rates": (0.01, 0.1),
+        "weight_decays": (0.0,),
+        "dropouts": (0.0,),
+        "folds": 2,
+        "seeds": 1,
+        "epochs": 20,
+        "batch_size": 28,
+        "progress": False,
+        "out": str(out),
+    }
+    return model_selection.Config(**{**defaults, **options})
+
+
+def iris(tmp_path_factory):
+    """The run, made on the first call."""
+    if RUNS:
+        return RUNS[0]
+    folder = tmp_path_factory.mktemp("runs") / "deeper" / "iris"
+    kept, looks = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        save, look = tabular.save_model, guards.TestSetGuard.look
+        patch.setattr(tabular, "save_model", lambda *a: (kept.append(a[1]), save(*a)))
+        patch.setattr(guards.TestSetGuard, "look", lambda *a: (looks.append(1), look(*a))[1])
+        figures = model_selection.main(tiny(folder, data="iris"))
+    RUNS.append(Run(folder, figures, kept[0], looks))
+    return RUNS[0]
+
+
+def call(*arguments, module="model_selection", **options):
+    """``python -m experiments.MODULE`` with arguments, as a process."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", f"experiments.{module}", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+    )  # fmt: skip
