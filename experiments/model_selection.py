@@ -36,9 +36,9 @@ class Config:
     """Missing values: leave out the row, or fill in the training part's mean; default: an error."""
     hidden: tuple[str, ...] = ("none", "64", "128")
     """Widths of hidden layers, as 64 or 128-64; none is the linear model."""
-    learning_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    learning_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03)
     """Of Adam."""
-    weight_decays: tuple[float, ...] = (0.0, 0.001, 0.01)
+    weight_decays: tuple[float, ...] = (0.0, 0.001)
     """Coefficients of the sum of squared weights."""
     dropouts: tuple[float, ...] = (0.0, 0.2)
     """Rates behind hidden layers."""

@@ -89,15 +89,15 @@ def newton(
             halvings, _, _, _, accepted = carry
             return ~accepted & (halvings < max_halvings)
 
-        def trial(halvings):
+        def trial(carry):
+            halvings = carry[0] + 1
             s = jnp.exp2(-halvings.astype(z.dtype))
             new = z + s * direction
             new_loss, new_grad = value_and_grad(new)
             return halvings, new, new_loss, new_grad, accepts(s, new_loss, new_grad)
 
-        _, new, new_loss, new_grad, accepted = jax.lax.while_loop(
-            cond, lambda carry: trial(carry[0] + 1), trial(jnp.zeros([], jnp.int32))
-        )
+        start = jnp.full([], -1, jnp.int32), z, loss, grad, jnp.zeros([], bool)
+        _, new, new_loss, new_grad, accepted = jax.lax.while_loop(cond, trial, start)
         return new, new_loss, new_grad, accepted, -slope
 
     def cond(carry):
@@ -108,6 +108,9 @@ def newton(
     def body(carry):
         t, z, loss, grad, _, _, norms, losses = carry
         direction = newton_direction(curvature(z), grad)
+        # an eigenvalue solver that gave up leaves no numbers: then the steepest descent
+        usable = jnp.all(jnp.isfinite(direction)) & (jnp.vdot(grad, direction) < 0)
+        direction = jnp.where(usable, direction, -grad)
         new, new_loss, new_grad, accepted, promised = search(z, loss, grad, direction)
         keep = lambda a, b: jnp.where(accepted, a, b)
         z, loss, grad = keep(new, z), keep(new_loss, loss), keep(new_grad, grad)

@@ -159,7 +159,12 @@ def config(**options):
 
 def test_grid_has_no_dropout_without_hidden_layers():
     settings = model_selection.grid(
-        config(hidden=("none", "8", "none"), learning_rates=(0.1, 0.2), dropouts=(0.0, 0.5))
+        config(
+            hidden=("none", "8", "none"),
+            learning_rates=(0.1, 0.2),
+            dropouts=(0.0, 0.5),
+            weight_decays=(0.0, 0.1, 0.2),
+        )
     )
     assert len(settings) == (1 + 2) * 3 * 2
     assert {h["dropout"] for h in settings if h["hidden"] == "none"} == {0.0}
