@@ -1,6 +1,8 @@
 """One tiny run of the main job on iris, which the tests of two modules look at."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,10 +56,21 @@ def iris(tmp_path_factory):
     return RUNS[0]
 
 
+@contextlib.contextmanager
 def call(*arguments, module="model_selection", **options):
-    """``python -m experiments.MODULE`` with arguments, as a process."""
+    """``python -m experiments.MODULE`` with arguments, as a process that does not outlive us."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-m", f"experiments.{module}", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
-    )  # fmt: skip
+    # Whoever runs the tests in the background may ignore SIGINT, and a process inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"experiments.{module}", *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
