@@ -1,5 +1,6 @@
 """Devices: how many there are and a mesh over them, on any backend."""
 
+import functools
 import os
 
 import jax
@@ -37,6 +38,24 @@ def mesh(devices=None, name: str = "members") -> Mesh:
     """A mesh of shape [len(devices)] with automatic axis types, over all local devices."""
     devices = jax.local_devices() if devices is None else devices
     return Mesh(np.asarray(devices), (name,), axis_types=(AxisType.Auto,))
+
+
+@functools.cache
+def compiler_options(platform: str | None = None) -> dict[str, str]:
+    """What ``jax.jit`` takes as ``compiler_options`` for right numbers on a platform, maybe {}.
+
+    On CPUs XLA hands sums and products to YNNPACK since jaxlib 0.10.2, and some come out wrong:
+    ``norm(x @ ones((64, 64)))`` for one. Source: JAX issues 39103, 39257.
+    """
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    if (platform or jax.default_backend()) != "cpu":
+        return {}
+    try:
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:  # a version that does not know the option
+        return {}
+    return options
 
 
 def memory_limit(device=None) -> int:

@@ -182,10 +182,11 @@ def run_members(
 
         return jax.vmap(member)(which, progress)
 
-    def peek(setting, key):
+    one = loop.take(data, np.zeros(1, np.int32))
+
+    def peek(setting, fitted, key):
         """One member before and after its first step, for shapes and for the kind of work."""
-        one = loop.take(data, np.zeros(1, np.int32))
-        learner = build(setting, transform.fit(features(one), np.ones(1, bool)))
+        learner = build(setting, fitted)
         init_key, step_key = jax.random.split(key)
         start = loop.init_progress(learner, data, init_key, schedule)
         return start, learner.step(learner.init(step_key), one)[1]
@@ -194,15 +195,15 @@ def run_members(
     first = {k: v[0] for k, v in settings.items()}
     any_key = jax.random.key(0)
     try:
-        start, _ = jax.eval_shape(peek, first, any_key)
-        looping = strategy == "auto" and population.loops_or_convolves(peek, first, any_key)
+        fitted = jax.eval_shape(transform.fit, features(one), np.ones(1, bool))
+        start, _ = jax.eval_shape(peek, first, fitted, any_key)
         chosen = population.plan(
             len(signature.members) * len(groups.fold),
             strategy,
             chunk=chunk,
             devices=devices,
             member_bytes=sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(start.state)),
-            looping=looping,
+            work=population.work_of(peek, first, fitted, any_key),
         )
         blocks, row_plan = arrange(len(signature.members), len(groups.fold), chosen)
         each_row = np.repeat(np.arange(len(groups.fold)), len(blocks))

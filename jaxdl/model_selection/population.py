@@ -44,6 +44,19 @@ class Plan(NamedTuple):
         return f"{self.strategy}{size}{spread}: {self.reason}"
 
 
+class Work(NamedTuple):
+    """What members do that decides how they are run.
+
+    in_lockstep: False where they have loops whose length depends on data, or convolutions: under
+        ``vmap`` all would wait for the slowest, or be lowered badly.
+    lapack: whether they factorise or solve. On CPUs, before JAX 0.11, batches of LAPACK calls on
+        several devices wait for one another's threads for ever (seen with 0.10.2).
+    """
+
+    in_lockstep: bool = True
+    lapack: bool = False
+
+
 class Compiled(NamedTuple):
     """A population's program: ``call(shared, members) -> results``, and what it cost to build."""
 
@@ -67,7 +80,7 @@ def plan(
     chunk: int | None = None,
     devices=None,
     member_bytes: int = 0,
-    looping: bool = False,
+    work: Work = Work(),
 ) -> Plan:
     """Choose how to run ``size`` members.
 
@@ -77,8 +90,7 @@ def plan(
       chunk: members at once on a device, for ``chunked``; given, it turns ``auto`` to that.
       devices: what to spread over; default all local devices of the default backend.
       member_bytes: what one member carries, for the choice of a chunk on CPUs.
-      looping: whether members have loops whose length depends on data, or convolutions: under
-        ``vmap`` all of them would wait for the slowest, or be lowered badly.
+      work: what members do, from ``work_of``.
 
     Raises a ValueError on unknown names and sizes under 1; no shapes are involved.
     """
@@ -88,18 +100,24 @@ def plan(
     if size < 1:
         raise ValueError(f"a population has at least one member, not {size}")
     devices = tuple(jax.local_devices() if devices is None else devices)[:size]
+    on_cpu = devices[0].platform == "cpu"
+    asked = "asked for"
+    if work.lapack and on_cpu and len(devices) > 1 and (strategy in ("vmap", "chunked") or chunk):
+        devices, asked = devices[:1], "asked for; one device, as LAPACK calls in batches share threads"
     share = math.ceil(size / len(devices))
     if strategy == "sequential":
-        return Plan("sequential", 1, devices[:1], "asked for")
+        return Plan("sequential", 1, devices[:1], asked)
     if strategy == "map":
-        return Plan("map", 1, devices, "asked for")
+        return Plan("map", 1, devices, asked)
     if strategy == "vmap":
-        return Plan("vmap", share, devices, "asked for")
+        return Plan("vmap", share, devices, asked)
     if strategy == "chunked" or chunk is not None:
-        return Plan("chunked", min(chunk or 8, share), devices, "asked for")
-    if looping:
+        return Plan("chunked", min(chunk or 8, share), devices, asked)
+    if not work.in_lockstep:
         return Plan("map", 1, devices, "members loop over data or convolve: not in lockstep")
-    if devices[0].platform != "cpu":
+    if work.lapack and on_cpu:
+        return Plan("map", 1, devices, "members call LAPACK, which gains nothing from batches")
+    if not on_cpu:
         return Plan("vmap", share, devices, "an accelerator is fastest on all members at once")
     fitting = max(1, min(share, CACHE_BYTES // max(member_bytes, 1)))
     return Plan("chunked", fitting, devices, "as many at once as stay in the CPU's caches")
@@ -179,10 +197,11 @@ def compile(
     shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
     shared, *members = jax.tree.map(shape, (shared, *members))
     donated = (len(members),) if donate else ()
+    options = parallel.compiler_options(plan.devices[0].platform)
     if plan.strategy == "sequential":
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
         whole = lambda shared, *member: fn(prepare(shared), *member)
-        program = jax.jit(whole).lower(shared, *one).compile()
+        program = jax.jit(whole, compiler_options=options).lower(shared, *one).compile()
         seconds = time.perf_counter() - began
         return Compiled(_one_by_one(program), plan, seconds, 1, _bytes(program))
     if len(plan.devices) > 1:
@@ -199,6 +218,7 @@ def compile(
             in_shardings=(everywhere, *(each for _ in members)),
             out_shardings=each,
             donate_argnums=donated,
+            compiler_options=options,
         )
         program = jitted.lower(shared, *members).compile()
         needs = _bytes(program)
@@ -254,7 +274,7 @@ def run(
         chunk=chunk,
         devices=devices,
         member_bytes=carried,
-        looping=strategy == "auto" and loops_or_convolves(fn, first),
+        work=work_of(fn, first),
     )
     total, chosen = balance(size, chosen)
     members = pad(members, total)
@@ -279,20 +299,25 @@ def _bytes(program) -> int:
     )
 
 
-def loops_or_convolves(fn: Callable, *args) -> bool:
-    """Whether a function, traced on arguments of any shapes, has a data-dependent loop or a
-    convolution, for which running members in lockstep is slow. Source: JAX issues 2947, 13800."""
-    found = {"while", "conv_general_dilated"}
+_NOT_IN_LOCKSTEP = {"while", "conv_general_dilated"}
+_LAPACK = {
+    "cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "qr",
+    "schur", "svd", "symmetric_product", "triangular_solve", "tridiagonal", "tridiagonal_solve",
+}  # fmt: skip
 
-    def search(jaxpr) -> bool:
+
+def work_of(fn: Callable, *args) -> Work:
+    """What a function does, traced on arguments of any shapes. Source: JAX issues 2947, 13800."""
+    names = set()
+
+    def search(jaxpr) -> None:
         for equation in jaxpr.eqns:
-            if equation.primitive.name in found:
-                return True
+            names.add(equation.primitive.name)
             for value in equation.params.values():
                 for inner in value if isinstance(value, (tuple, list)) else (value,):
                     inner = getattr(inner, "jaxpr", inner)
-                    if hasattr(inner, "eqns") and search(inner):
-                        return True
-        return False
+                    if hasattr(inner, "eqns"):
+                        search(inner)
 
-    return search(jax.make_jaxpr(fn)(*args).jaxpr)
+    search(jax.make_jaxpr(fn)(*args).jaxpr)
+    return Work(in_lockstep=not names & _NOT_IN_LOCKSTEP, lapack=bool(names & _LAPACK))

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl import parallel
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.members import Group, features, run_members, with_transform
@@ -38,8 +39,9 @@ class Fitted(NamedTuple):
 
     def members(self, x: Array) -> Array:
         """Each member's predictions, [J, B, ...], for raw features x [B, ...]."""
+        options = parallel.compiler_options()
         outputs = [
-            jax.jit(learner.predict)(state, jnp.asarray(x))
+            jax.jit(learner.predict, compiler_options=options)(state, jnp.asarray(x))
             for learner, state in zip(_learners(self), self.states, strict=True)
         ]
         return jnp.stack(outputs)
@@ -119,7 +121,8 @@ def refit(
         for j in range(seeds)
     ]  # fmt: skip
     every, states, diverged, losses = zip(*members, strict=True)
-    fitted = jax.jit(lambda x: recipe.transform.fit(x, jnp.ones(n, bool)))(features(data))
+    fit_transform = lambda x: recipe.transform.fit(x, jnp.ones(n, bool))
+    fitted = jax.jit(fit_transform, compiler_options=parallel.compiler_options())(features(data))
     return Fitted(list(every), np.array(diverged), fitted, list(states), np.array(losses), recipe)
 
 

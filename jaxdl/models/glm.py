@@ -4,6 +4,7 @@ The mean is ``E[y|x] = g^{-1}(w'x)``; ``w`` minimises the mean negative log-like
 ``lambda sum w^2``. Notes: §1.4, Eqs. (11), (15), (17); McCullagh & Nelder 1989.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -142,7 +143,8 @@ def fit(
 
     hessian = lambda w: assemble(eta_curvature(family, design @ w, y))
     objective = lambda w: nll(w) + regulariser(w)
-    start = jnp.zeros(shape, x.dtype)
+    # Zeros that XLA does not know to be constant: see parallel.compiler_options.
+    start = 0.0 * jnp.arange(math.prod(shape), dtype=x.dtype).reshape(shape)
     if tolerance is None:
         tight = 1e-8 if jnp.finfo(x.dtype).bits == 64 else 1e-6
         tolerance = 1e-4 if method == "gradient" else tight
@@ -152,6 +154,7 @@ def fit(
     elif method == "irls":
         descent = irls(
             family,
+            start,
             design,
             y,
             weights,

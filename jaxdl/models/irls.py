@@ -31,6 +31,7 @@ def location_weights(
 
 def irls(
     family: Family,
+    start: Array,
     design: Array,
     y: Array,
     weights: Array,
@@ -41,7 +42,7 @@ def irls(
     max_steps: int,
     tolerance: float | Array,
 ) -> Descent:
-    """Weighted least squares, again and again with new weights, from w = 0.
+    """Weighted least squares, again and again with new weights.
 
     Each step minimises the sum of the parabolas of ``location_weights``. Their floor on residuals
     is halved at each step, down to the square root of the dtype's resolution; from a fixed floor a
@@ -49,6 +50,7 @@ def irls(
     Gunturk 2010). Gradient norms are those of the loss rounded off below the floor.
 
     Args:
+      start: w_0, [P] or [P, K].
       family, design [N, P], y [N] or [N, K], weights [N]: ``sum_n weight_n -log p(y_n; w'x_n)``.
       assemble: ``(h [N, K, K]) -> [P K, P K]``, the averaged curvature, penalty included.
       objective, regulariser: ``(w) -> []``, the penalised loss and the penalty in it.
@@ -56,7 +58,6 @@ def irls(
         last floor.
     """
     y = y.astype(design.dtype)
-    shape = (design.shape[1], *y.shape[1:])
     per_row = lambda a: a.reshape(len(y), -1)
     spread = jnp.vdot(weights, jnp.mean(jnp.abs(per_row(y)), axis=1))
     last = jnp.sqrt(jnp.finfo(y.dtype).eps) * jnp.where(spread > 0, spread, 1)
@@ -74,17 +75,17 @@ def irls(
     def body(carry):
         t, w, floor, omega, grad, _, norms, losses = carry
         h = per_row(omega)[:, :, None] * jnp.eye(omega.size // len(y), dtype=y.dtype)
-        w = w + newton_direction(assemble(h), grad.ravel()).reshape(shape)
+        w = w + newton_direction(assemble(h), grad.ravel()).reshape(w.shape)
         t, floor = t + 1, jnp.maximum(0.8 * floor, last)
         omega, grad, norm = measure(w, floor)
         return t, w, floor, omega, grad, norm, norms.at[t].set(norm), losses.at[t].set(objective(w))
 
-    w = jnp.zeros(shape, y.dtype)
+    w = start
     floor = jnp.maximum(spread, last)
     omega, grad, norm = measure(w, floor)
     norms = jnp.full(max_steps + 1, norm)
     losses = jnp.full(max_steps + 1, objective(w))
-    start = jnp.zeros([], jnp.int32), w, floor, omega, grad, norm, norms, losses
-    t, w, floor, _, _, norm, norms, losses = jax.lax.while_loop(cond, body, start)
+    carry = jnp.zeros([], jnp.int32), w, floor, omega, grad, norm, norms, losses
+    t, w, floor, _, _, norm, norms, losses = jax.lax.while_loop(cond, body, carry)
     converged = (norm < tolerance) & (floor <= last)
     return Descent(w, converged, t, hold_last(norms, t), hold_last(losses, t))

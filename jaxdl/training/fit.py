@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl import parallel
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.training import loop
 from jaxdl.training.loop import Rows, Schedule
@@ -93,7 +94,7 @@ def fit(
         evaluate_every=min(evaluate_every, epochs),
         remainder=remainder,
     )
-    progress, state = _fit(learner, schedule, data, validation, key)
+    progress, state = _program()(learner, schedule, data, validation, key)
     history = History(
         progress.loss,
         progress.curves if validation is not None else {},
@@ -103,7 +104,12 @@ def fit(
     return FitResult(state, history)
 
 
-@functools.partial(jax.jit, static_argnames=("learner", "schedule"))
+@functools.cache
+def _program():
+    options = parallel.compiler_options()
+    return jax.jit(_fit, static_argnames=("learner", "schedule"), compiler_options=options)
+
+
 def _fit(learner: Learner, schedule: Schedule, data: Batch, validation: Batch | None, key: Key):
     n = jax.tree.leaves(data)[0].shape[0]
     every = lambda count, start=0: Rows(

@@ -38,16 +38,40 @@ def test_auto_maps_what_loops_over_data_and_says_so():
 
 
 @pytest.mark.parametrize(
-    ("fn", "loops"),
+    ("fn", "work"),
     [
-        (lambda x: x + 1, False),
-        (lambda x: jax.lax.fori_loop(0, 3, lambda i, v: v * 2, x), False),
-        (jax.jit(lambda x: jax.lax.while_loop(lambda u: u < 9, lambda u: u + 1, x)), True),
-        (lambda x: jnp.convolve(jnp.stack([x, x]), jnp.ones(2)), True),
+        (lambda x: x + 1, (True, False)),
+        (lambda x: jax.lax.fori_loop(0, 3, lambda i, v: v * 2, x), (True, False)),
+        (jax.jit(lambda x: jax.lax.while_loop(lambda u: u < 9, lambda u: u + 1, x)), (False, False)),
+        (lambda x: jnp.convolve(jnp.stack([x, x]), jnp.ones(2)), (False, False)),
+        (lambda x: jnp.linalg.eigh(x * jnp.eye(2)), (True, True)),
+        (lambda x: jnp.linalg.solve(x * jnp.eye(2), jnp.ones(2)), (True, True)),
     ],
 )  # fmt: skip
-def test_data_dependent_loops_and_convolutions_are_found(fn, loops):
-    assert population.loops_or_convolves(fn, 1.0) is loops
+def test_loops_convolutions_and_factorisations_are_found(fn, work):
+    assert population.work_of(fn, 1.0) == work
+
+
+def test_lapack_never_runs_in_batches_on_several_host_devices():
+    """They would wait for one another for ever."""
+    assert len(jax.devices()) == 2
+    factorise = population.Work(lapack=True)
+    assert plan(9, work=factorise).strategy == "map"
+    assert len(plan(9, work=factorise).devices) == 2
+    for settings in ({"strategy": "vmap"}, {"strategy": "chunked"}, {"chunk": 3}):
+        chosen = plan(9, work=factorise, **settings)
+        assert len(chosen.devices) == 1 and "LAPACK" in chosen.reason
+    matrices = np.random.default_rng(0).normal(size=(64, 9, 5)).astype(np.float32)
+    for strategy in ("auto", "vmap"):
+        values, _ = population.run(lambda x: jnp.linalg.svd(x)[1], matrices, strategy)
+        np.testing.assert_allclose(values, np.linalg.svd(matrices)[1], rtol=1e-4)
+
+
+def test_products_with_constants_are_right():
+    """XLA's YNNPACK fusions get this one wrong on CPUs (JAX issue 39103)."""
+    matrices = np.random.default_rng(0).normal(size=(3, 64, 64)).astype(np.float32)
+    norms, _ = population.run(lambda x: jnp.linalg.norm(x @ jnp.ones((64, 64))), matrices)
+    np.testing.assert_allclose(norms, 8 * np.linalg.norm(matrices.sum(2), axis=1), rtol=1e-4)
 
 
 def test_chunks_are_halved_until_they_fit(monkeypatch):
