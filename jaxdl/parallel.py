@@ -4,6 +4,7 @@ import functools
 import os
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
@@ -40,22 +41,30 @@ def mesh(devices=None, name: str = "members") -> Mesh:
     return Mesh(np.asarray(devices), (name,), axis_types=(AxisType.Auto,))
 
 
-@functools.cache
-def compiler_options(platform: str | None = None) -> dict[str, str]:
-    """What ``jax.jit`` takes as ``compiler_options`` for right numbers on a platform, maybe {}.
+def compiler_options(platform: str | None = None) -> dict[str, str] | None:
+    """What ``jax.jit`` takes as ``compiler_options`` for right numbers on a platform.
 
     On CPUs XLA hands sums and products to YNNPACK since jaxlib 0.10.2, and some come out wrong:
-    ``norm(x @ ones((64, 64)))`` for one. Source: JAX issues 39103, 39257.
+    ``norm(x @ ones((64, 64)))`` for one. None where there is nothing to set, and inside a function
+    that is being traced: options are for the outermost. Source: JAX issues 39103, 39257.
     """
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
-    if (platform or jax.default_backend()) != "cpu":
-        return {}
-    try:
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except jax.errors.JaxRuntimeError:  # a version that does not know the option
-        return {}
-    return options
+    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    if traced or (platform or jax.default_backend()) != "cpu" or not _knows_ynnpack():
+        return None
+    return dict(_WITHOUT_YNNPACK)
+
+
+_WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+
+@functools.cache
+def _knows_ynnpack() -> bool:
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        try:
+            jax.jit(lambda: 0, compiler_options=_WITHOUT_YNNPACK).lower().compile()
+        except jax.errors.JaxRuntimeError:
+            return False
+    return True
 
 
 def memory_limit(device=None) -> int:

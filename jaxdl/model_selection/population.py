@@ -57,6 +57,9 @@ class Work(NamedTuple):
     lapack: bool = False
 
 
+UNKNOWN = Work()
+
+
 class Compiled(NamedTuple):
     """A population's program: ``call(shared, members) -> results``, and what it cost to build."""
 
@@ -80,7 +83,7 @@ def plan(
     chunk: int | None = None,
     devices=None,
     member_bytes: int = 0,
-    work: Work = Work(),
+    work: Work = UNKNOWN,
 ) -> Plan:
     """Choose how to run ``size`` members.
 
@@ -103,7 +106,10 @@ def plan(
     on_cpu = devices[0].platform == "cpu"
     asked = "asked for"
     if work.lapack and on_cpu and len(devices) > 1 and (strategy in ("vmap", "chunked") or chunk):
-        devices, asked = devices[:1], "asked for; one device, as LAPACK calls in batches share threads"
+        devices, asked = (
+            devices[:1],
+            "asked for; batches of LAPACK calls share one device's threads",
+        )
     share = math.ceil(size / len(devices))
     if strategy == "sequential":
         return Plan("sequential", 1, devices[:1], asked)

@@ -7,7 +7,7 @@ from jaxdl.training.learners import (
     perceptron_learner,
     solver_learner,
 )
-from jaxdl.training.objectives import masked_mean, negative_log_likelihood, sum_of_squares
+from jaxdl.training.objectives import masked_mean, negative_log_likelihood
 
 __all__ = [
     "FitResult",
@@ -19,5 +19,4 @@ __all__ = [
     "negative_log_likelihood",
     "perceptron_learner",
     "solver_learner",
-    "sum_of_squares",
 ]

@@ -94,7 +94,8 @@ def fit(
         evaluate_every=min(evaluate_every, epochs),
         remainder=remainder,
     )
-    progress, state = _program()(learner, schedule, data, validation, key)
+    with_options = parallel.compiler_options() is not None
+    progress, state = _program(with_options)(learner, schedule, data, validation, key)
     history = History(
         progress.loss,
         progress.curves if validation is not None else {},
@@ -105,8 +106,8 @@ def fit(
 
 
 @functools.cache
-def _program():
-    options = parallel.compiler_options()
+def _program(with_options: bool):
+    options = parallel.compiler_options() if with_options else None
     return jax.jit(_fit, static_argnames=("learner", "schedule"), compiler_options=options)
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 
-from jaxdl.base import Array, Family, Model, Objective, Params
+from jaxdl import losses
+from jaxdl.base import Array, Family, Model, Objective
 
 
 def masked_mean(values: Array, mask: Array | None = None) -> Array:
@@ -17,16 +17,6 @@ def masked_mean(values: Array, mask: Array | None = None) -> Array:
         return jnp.mean(values)
     total = jnp.sum(jnp.where(mask, values, 0), dtype=values.dtype)
     return total / jnp.maximum(jnp.sum(mask, dtype=values.dtype), 1)
-
-
-def sum_of_squares(params: Params) -> Array:
-    """The squared L2 norm of all weights, sum_d w_d^2; leaves named ``bias`` are exempt.
-
-    ``params`` is any pytree of arrays of any shape. Notes: §3.3 (D-34: offsets are exempt).
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    kept = [leaf for path, leaf in leaves if getattr(path[-1], "key", None) != "bias"]
-    return sum((jnp.sum(jnp.square(leaf)) for leaf in kept), start=jnp.zeros(()))
 
 
 def match_response(eta: Array, y: Array) -> Array:
@@ -55,7 +45,7 @@ def negative_log_likelihood(
     Returns:
       An Objective; ``evaluate`` gives ``nll`` and the family's scores per example.
     """
-    regulariser = penalty if callable(penalty) else lambda w: penalty * sum_of_squares(w)
+    regulariser = penalty if callable(penalty) else lambda w: penalty * losses.l2(w)
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
         x, y = batch

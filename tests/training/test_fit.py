@@ -29,6 +29,15 @@ def test_history_and_learning(key):
     )
 
 
+def test_fit_inside_other_transformations(key):
+    x, y = three_classes(20)
+    run = lambda rate: fit(classifier({"rate": rate}), (x, y), key=key, epochs=2).history.loss
+    with jax.debug_key_reuse(False):
+        alone = run(0.03)
+        np.testing.assert_allclose(jax.jit(run)(0.03), alone, rtol=1e-5)
+        np.testing.assert_allclose(jax.vmap(run)(jnp.array([0.03, 0.1]))[0], alone, rtol=1e-5)
+
+
 def test_the_same_learner_compiles_once(key):
     x, y = three_classes(20)
     traces = []

@@ -7,7 +7,7 @@ import optax
 import pytest
 from networks import classifier, network, three_classes
 
-from jaxdl import families, models, training
+from jaxdl import families, losses, models, training
 from jaxdl.model_selection import cross_validate, k_fold, leave_one_out
 
 
@@ -54,7 +54,7 @@ def test_masked_rows_do_not_count(key, x64):
 
 def test_penalties_leave_offsets_alone(key):
     params = {"dense_0": {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.full(3, 7.0)}}
-    assert training.sum_of_squares(params) == 24
+    assert losses.l2(params) == 24
     net = network((4, 3))
     x, y = batch()
     loss = lambda penalty: (

@@ -1,0 +1,182 @@
+"""Losses for each example, the losses of data sets, their gradients in closed form, and penalties.
+
+Per-example losses take ``(prediction, y)`` of one shape and reduce nothing, but for a class axis;
+the mean is taken once, by whoever minimises. Those of probabilities take logits, never
+probabilities: the logarithm of a softmax is not the softmax's logarithm (D-95).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl import links
+from jaxdl.base import Array, Family, Params
+
+_HALF_LOG_2PI = 0.9189385332046727
+
+
+def squared_error(prediction: Array, y: Array) -> Array:
+    """``(f - y)^2``, [...] for prediction f and y [...]. Notes: §1.2."""
+    f, y = _same_shape(prediction, y)
+    return jnp.square(f - y)
+
+
+def half_squared_error(prediction: Array, y: Array) -> Array:
+    """``(f - y)^2 / 2``, [...], whose derivative is the residual. Notes: Eq. (10), §1.3 (D-6)."""
+    return squared_error(prediction, y) / 2
+
+
+def absolute_error(prediction: Array, y: Array) -> Array:
+    """``|f - y|``, [...]: a Laplace likelihood up to constants. Notes: §1.3."""
+    f, y = _same_shape(prediction, y)
+    return jnp.abs(f - y)
+
+
+def pinball_loss(prediction: Array, y: Array, quantile: float | Array) -> Array:
+    """``max(q (y - f), (q - 1) (y - f))``, [...]; the q-quantile of y minimises its mean.
+
+    ``quantile`` q in (0, 1) may be traced. Source: Koenker and Bassett (1978). Notes: §1.2.
+    """
+    f, y = _same_shape(prediction, y)
+    return jnp.maximum(quantile * (y - f), (quantile - 1) * (y - f))
+
+
+def price_is_right_loss(prediction: Array, y: Array, overbid: float | Array = 10.0) -> Array:
+    """The distance below y, and ``overbid`` times the distance above it, [...].
+
+    ``y - f`` where f <= y, else ``overbid (f - y)``: the closest bid wins, but one above the price
+    loses. Notes: §1.2, where the loss is named without a formula.
+    """
+    f, y = _same_shape(prediction, y)
+    return jnp.where(f <= y, y - f, overbid * (f - y))
+
+
+def gaussian_nll(prediction: Array, y: Array, scale: float | Array = 1.0) -> Array:
+    """``(f - y)^2 / (2 s^2) + log s + log sqrt(2 pi)``, [...], s = ``scale`` the standard deviation.
+
+    For s = 1 half the squared error plus 0.9189385, with the same minimum. Notes: Eqs. (6), (10).
+    """
+    f, y = _same_shape(prediction, y)
+    return jnp.square((f - y) / scale) / 2 + jnp.log(scale) + _HALF_LOG_2PI
+
+
+def poisson_nll(log_rate: Array, y: Array) -> Array:
+    """``exp(eta) - y eta + log y!``, [...], for log-rates eta and counts y. Notes: §1.4."""
+    eta, y = _same_shape(log_rate, y)
+    return links.exponential(eta) - y * eta + jax.scipy.special.gammaln(y + 1.0)
+
+
+def binary_cross_entropy_with_logits(logits: Array, y: Array) -> Array:
+    """``-y log s(z) - (1 - y) log(1 - s(z)) = softplus(z) - y z``, [...]. Notes: L244, L377.
+
+    z = ``logits`` [...], y [...] in [0, 1]. Finite for every finite z, where the logarithm of a
+    rounded logistic function is not (D-95).
+    """
+    z, y = _same_shape(logits, y)
+    return jax.nn.softplus(z) - y * z
+
+
+def softmax_cross_entropy_with_logits(logits: Array, y: Array) -> Array:
+    """``-sum_k y_k log softmax_k(z)``, [...], for logits z [..., K]. Notes: L434, L769.
+
+    y holds classes 0..K-1, [...], or distributions over them, [..., K]; a class outside gives NaN.
+    0 log 0 is 0.
+    """
+    log_pi = jax.nn.log_softmax(logits)
+    y = jnp.asarray(y)
+    if y.shape == log_pi.shape:
+        return -jnp.sum(jnp.where(y == 0, 0, y * log_pi), axis=-1)
+    if y.shape != log_pi.shape[:-1] or not jnp.issubdtype(y.dtype, jnp.integer):
+        raise ValueError(
+            f"for logits {logits.shape}, y is classes {logits.shape[:-1]} of whole numbers or "
+            f"distributions {logits.shape}; got {y.shape} of {y.dtype}"
+        )
+    known = (y >= 0) & (y < log_pi.shape[-1])
+    chosen = jnp.take_along_axis(log_pi, jnp.where(known, y, 0)[..., None], axis=-1)[..., 0]
+    return jnp.where(known, -chosen, jnp.nan)
+
+
+def mean_squared_error(prediction: Array, y: Array, reduction: str = "mean") -> Array:
+    """``1/N sum_n (f(x_n) - y_n)^2 = |f - y|^2 / N``, [], for f and y [N]. Notes: Eqs. (1), (5), (23).
+
+    ``reduction="sum"`` leaves out 1/N (D-2). Of K outputs [N, K] the squares of a row are summed.
+    """
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction is mean or sum, not {reduction!r}")
+    total = jnp.sum(squared_error(prediction, y))
+    return total / len(y) if reduction == "mean" else total
+
+
+def negative_log_likelihood(family: Family, eta: Array, y: Array) -> Array:
+    """``-1/N sum_n log p(y_n; eta_n)``, [], of any family. Notes: Eq. (9), §1.3."""
+    return -jnp.mean(family.log_prob(eta, y))
+
+
+def mse_gradient_univariate(w: Array, x: Array, y: Array) -> Array:
+    """``dl/dw = 2/N (w sum_n x_n^2 - sum_n x_n y_n)``, [], for x and y [N]. Notes: Eq. (3), §1.2."""
+    x, y = _same_shape(x, y)
+    return 2 / len(x) * (w * jnp.vdot(x, x) - jnp.vdot(x, y))
+
+
+def bce_gradient(w: Array, x: Array, y: Array) -> Array:
+    """``dl/dw = 1/N sum_n (s(w'x_n) - y_n) x_n``, of w's shape. Notes: L268, L381, §1.6.
+
+    w [D] with x [N, D], or w [] with x [N]; y [N] in {0, 1}.
+    """
+    x = jnp.asarray(x)
+    z, y = _same_shape(jnp.dot(x, w), y)
+    return jnp.tensordot(links.logistic(z) - y, x, axes=1) / len(y)
+
+
+def softmax_regression_gradient(w: Array, x: Array, y: Array) -> Array:
+    """``dl/dw_j = 1/N sum_n (pi_nj - y_nj) x_n`` as columns of [D, K]. Notes: Eq. (19), §2.3.
+
+    w [D, K], x [N, D], y [N] classes or [N, K] one-hot. The columns sum to 0 over j (D-23). The
+    notes' case by case forms before (19) sum over all n with y_nk = 1 and hold for one example
+    only (D-20).
+    """
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    one_hot = jax.nn.one_hot(y, w.shape[1], dtype=x.dtype) if y.ndim == 1 else y
+    pi, one_hot = _same_shape(links.softmax(x @ w), one_hot)
+    return x.T @ (pi - one_hot) / len(x)
+
+
+def l2(params: Params, *, offset: str | None = None) -> Array:
+    """``R(w) = sum_d w_d^2``, [], over all weights; leaves named ``bias`` are exempt.
+
+    ``params`` is a pytree of arrays of any shape. ``offset`` says where a plain vector holds the
+    weight of an appended 1, which is exempt too: "first", "last" or None. Notes: L590 (D-34).
+    """
+    return _penalty(jnp.square, params, offset)
+
+
+def l1(params: Params, *, offset: str | None = None) -> Array:
+    """``R(w) = sum_d |w_d|``, []; as ``l2`` otherwise. Source: Tibshirani (1996)."""
+    return _penalty(jnp.abs, params, offset)
+
+
+def elastic_net(params: Params, ratio: float | Array, *, offset: str | None = None) -> Array:
+    """``ratio l1(w) + (1 - ratio) l2(w)``, []. Source: Zou and Hastie (2005)."""
+    return ratio * l1(params, offset=offset) + (1 - ratio) * l2(params, offset=offset)
+
+
+def penalized(loss: Callable, regulariser: Callable, coefficient: float | Array) -> Callable:
+    """``w -> l(w) + lambda R(w)``, [], with lambda = ``coefficient``. Notes: L579, §3.3."""
+    return lambda w: loss(w) + coefficient * regulariser(w)
+
+
+def _penalty(fn, params, offset):
+    if offset not in (None, "first", "last"):
+        raise ValueError(f"offset is first, last or None, not {offset!r}")
+    kept = {None: slice(None), "first": slice(1, None), "last": slice(None, -1)}[offset]
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    weights = [w for path, w in leaves if not path or getattr(path[-1], "key", None) != "bias"]
+    return sum((jnp.sum(fn(w[kept] if offset else w)) for w in weights), start=jnp.zeros(()))
+
+
+def _same_shape(a, b):
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    if a.shape != b.shape:
+        raise ValueError(f"the prediction and y must have one shape, got {a.shape} and {b.shape}")
+    return a, b

@@ -1,0 +1,147 @@
+"""What every Model keeps to; a new model is a new row of the table."""
+
+import inspect
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import models
+from jaxdl.base import Model
+
+D, K = 3, 2
+X = np.random.default_rng(0).normal(size=(7, D)).astype(np.float32)
+
+
+class Row(NamedTuple):
+    model: Model
+    names: tuple[str, ...]  # of the parameters' leaves, in the order of the tree
+    stochastic: bool = False  # draws something while training
+
+
+def leaves(*layers, bias=True):
+    kinds = ("bias", "kernel") if bias else ("kernel",)
+    return tuple(f"dense_{i}.{kind}" for i in range(*layers) for kind in kinds)
+
+
+MODELS = {
+    "linear": Row(models.mlp((D, K)), leaves(1)),
+    "linear_no_bias": Row(models.mlp((D, K), use_bias=False), leaves(1, bias=False)),
+    "relu": Row(models.mlp((D, 8, K)), leaves(2)),
+    "tanh_deep": Row(models.mlp((D, 4, 5, K), activation="tanh"), leaves(3)),
+    "mixed": Row(models.mlp((D, 6, 6, K), activation=("gelu", "leaky_relu")), leaves(3)),
+    "dropout": Row(models.mlp((D, 8, K), activation="silu", dropout=0.4), leaves(2), True),
+}
+rows = pytest.mark.parametrize("row", MODELS.values(), ids=MODELS)
+
+
+def leaf_names(params):
+    paths, _ = zip(*jax.tree_util.tree_leaves_with_path(params), strict=True)
+    return tuple(".".join(step.key for step in path) for path in paths)
+
+
+def initialised(row, seed=0):
+    return row.model.init(jax.random.key(seed))
+
+
+def training_key(row):
+    return jax.random.key(5) if row.stochastic else None
+
+
+def equal(a, b, **tolerance):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), a, b)
+
+
+@rows
+def test_init_and_apply_take_each_others_trees(row):
+    params, state = initialised(row)
+    assert leaf_names(params) == row.names
+    for batch in (X, X[0], X.reshape(7, 1, D)):
+        eta, after = row.model.apply(params, state, jnp.asarray(batch))
+        assert eta.shape == (*batch.shape[:-1], K)
+        assert jax.tree.structure(after) == jax.tree.structure(state)
+    shapes = jax.eval_shape(row.model.init, jax.random.key(0))
+    assert jax.tree.map(jnp.shape, (params, state)) == jax.tree.map(lambda s: s.shape, shapes)
+
+
+@rows
+def test_names_of_the_arguments(row):
+    assert list(inspect.signature(row.model.init).parameters) == ["key"]
+    arguments = inspect.signature(row.model.apply).parameters
+    assert list(arguments) == ["params", "state", "x", "key", "train"]
+    for name, default in (("key", None), ("train", False)):
+        assert arguments[name].kind is inspect.Parameter.KEYWORD_ONLY
+        assert arguments[name].default is default
+
+
+@rows
+@pytest.mark.parametrize("train", [False, True])
+def test_jit_equals_eager(row, train):
+    params, state = initialised(row)
+    run = lambda p, s, x, key: row.model.apply(p, s, x, key=key, train=train)
+    key = training_key(row) if train else None
+    with jax.debug_key_reuse(False):  # one mask, twice
+        equal(jax.jit(run)(params, state, X, key), run(params, state, X, key), rtol=2e-5, atol=1e-6)
+
+
+@rows
+def test_vmap_over_inits_equals_a_loop(row):
+    keys = jax.random.split(jax.random.key(1), 3)
+    with jax.debug_key_reuse(False):
+        params, state = jax.vmap(row.model.init)(keys)
+        together, _ = jax.vmap(lambda p, s: row.model.apply(p, s, X))(params, state)
+        for key, eta in zip(keys, together, strict=True):
+            alone, _ = row.model.apply(*row.model.init(key), X)
+            np.testing.assert_allclose(eta, alone, rtol=2e-5, atol=1e-6)
+    assert abs(together[0] - together[1]).max() > 1e-3  # each member its own draw
+
+
+@rows
+def test_evaluation_is_deterministic_and_leaves_the_state(row):
+    params, state = initialised(row)
+    eta, after = row.model.apply(params, state, X)
+    again, _ = row.model.apply(params, after, X, key=jax.random.key(9))  # a key changes nothing
+    np.testing.assert_array_equal(eta, again)
+    equal(after, state)
+    one_by_one = [row.model.apply(params, state, x)[0] for x in X]
+    np.testing.assert_allclose(eta, one_by_one, rtol=2e-5, atol=1e-6)  # rows do not meet
+
+
+@rows
+def test_training_without_a_key_raises_iff_stochastic(row):
+    params, state = initialised(row)
+    evaluated, _ = row.model.apply(params, state, X)
+    if row.stochastic:
+        with pytest.raises(ValueError, match="key"):
+            row.model.apply(params, state, X, train=True)
+        trained, _ = row.model.apply(params, state, X, key=jax.random.key(5), train=True)
+        other, _ = row.model.apply(params, state, X, key=jax.random.key(6), train=True)
+        assert abs(trained - evaluated).max() > 1e-3 and abs(trained - other).max() > 1e-3
+    else:
+        np.testing.assert_array_equal(row.model.apply(params, state, X, train=True)[0], evaluated)
+
+
+@rows
+def test_every_parameter_has_a_gradient(row):
+    params, state = initialised(row)
+
+    def loss(params):
+        eta, _ = row.model.apply(params, state, X, key=training_key(row), train=True)
+        return jnp.sum(jnp.sin(eta) * jnp.arange(1.0, 15.0).reshape(7, K))
+
+    gradient = jax.jit(jax.grad(loss))(params)
+    for name, leaf in zip(row.names, jax.tree.leaves(gradient), strict=True):
+        assert bool(jnp.isfinite(leaf).all()) and float(abs(leaf).max()) > 1e-4, name
+
+
+@rows
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_dtype_follows_the_inputs(x64, row, dtype):
+    params, state = jax.tree.map(lambda leaf: leaf.astype(dtype), initialised(row))
+    x = jnp.asarray(X, dtype)
+    for settings in ({}, {"key": training_key(row), "train": True}):
+        assert row.model.apply(params, state, x, **settings)[0].dtype == dtype
+    gradient = jax.grad(lambda p: row.model.apply(p, state, x)[0].sum())(params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype(dtype)}
