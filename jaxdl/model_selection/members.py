@@ -106,12 +106,6 @@ def check_learner(learner: Any, padded: bool) -> None:
         )
 
 
-def is_padded(train: Rows, batch_size: int, remainder: str) -> bool:
-    """Whether a batch of any of the runs over Rows [F, n] has rows that do not count."""
-    whole = remainder == "drop" or train.mask.shape[1] % batch_size == 0
-    return not (bool(np.all(train.mask)) and whole)
-
-
 def arrange(num_settings: int, num_groups: int, plan: Plan) -> tuple[np.ndarray, Plan]:
     """Cut the settings into blocks that share a group's batches, so that all devices have work.
 
@@ -147,12 +141,12 @@ def run_members(
 ) -> Result:
     """Train every setting [S] of a signature in every group [G]; see ``cross_validate``."""
     schedule, transform = recipe.schedule, recipe.transform
-    padded = is_padded(train, schedule.batch_size, schedule.remainder)
+    pads = loop.padding(train.mask.sum(axis=1), schedule)
     traces = 0
 
     def build(setting, fitted) -> Learner:
         learner = recipe.make_learner({**signature.static, **setting})
-        check_learner(learner, padded)
+        check_learner(learner, pads.masked)
         return with_transform(learner, transform, fitted)
 
     def prepare(shared: Shared) -> Shared:
@@ -173,7 +167,7 @@ def run_members(
             learner = build({k: v[which] for k, v in shared.settings.items()}, fitted)
             progress = loop.run_epochs(
                 learner, shared.data, rows, held, own_key, progress,
-                shared.start, shared.stop, schedule, padded,
+                shared.start, shared.stop, schedule, pads,
             )  # fmt: skip
             if not predictions:
                 return progress, ()
@@ -254,13 +248,12 @@ def run_members(
         return leaf[:, : len(signature.members)].swapaxes(0, 1)
 
     params = start.state.params if isinstance(start.state, TrainState) else start.state
-    fits = program.plan.strategy == row_plan.strategy and program.plan.chunk == row_plan.chunk
     return Result(
         progress=jax.tree.map(lambda x: by_setting(np.asarray(x)), progress._replace(state=())),
         predictions=jax.tree.map(lambda x: by_setting(np.asarray(x)), predicted),
         states=jax.tree.map(by_setting, progress.state) if states else (),
         num_params=sum(leaf.size for leaf in jax.tree.leaves(params)),
-        plan=chosen if fits else program.plan._replace(chunk=program.plan.chunk * blocks.shape[1]),
+        plan=program.plan._replace(chunk=program.plan.chunk * blocks.shape[1]),
         num_programs=program.num_programs,
         num_traces=traces,
         compile_seconds=program.compile_seconds,

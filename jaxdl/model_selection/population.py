@@ -20,6 +20,9 @@ from jaxdl import parallel
 # with small multi-layer perceptrons on two cores.
 CACHE_BYTES = 2**20
 
+# What a chunk costs on top of its members, in members.
+CHUNK_OVERHEAD = 0.1
+
 STRATEGIES = ("auto", "vmap", "chunked", "map", "sequential")
 
 
@@ -132,13 +135,15 @@ def plan(
 def balance(size: int, plan: Plan) -> tuple[int, Plan]:
     """How many members [M] to fill ``size`` up to, so that all chunks of all devices are equal.
 
-    Unequal chunks would be two programs in one. Returns M and the plan with its even chunk.
+    Unequal chunks would be two programs in one. Returns M and the plan with its even chunk: of
+    those up to ``plan.chunk`` the one that costs least, with what is filled up.
     """
     cores = len(plan.devices)
     local = math.ceil(size / cores)
-    turns = math.ceil(local / max(plan.chunk, 1))
-    chunk = math.ceil(local / turns)
-    return cores * turns * chunk, plan._replace(chunk=chunk)
+    turns = lambda chunk: math.ceil(local / chunk)
+    cost = lambda chunk: turns(chunk) * (chunk + CHUNK_OVERHEAD)
+    chunk = min(range(1, min(plan.chunk, local) + 1), key=cost)
+    return cores * turns(chunk) * chunk, plan._replace(chunk=chunk)
 
 
 def pad(members: Any, total: int) -> Any:

@@ -120,10 +120,10 @@ def _fit(learner: Learner, schedule: Schedule, data: Batch, validation: Batch | 
     if validation is not None:
         valid = every(jax.tree.leaves(validation)[0].shape[0], n)
         data = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), data, validation)
-    padded = schedule.remainder == "keep" and n % schedule.batch_size != 0
+    pads = loop.padding(np.array([n]), schedule)
     progress = loop.run_epochs(
         learner, data, train, valid, key, loop.init_progress(learner, data, key, schedule),
-        0, schedule.epochs, schedule, padded,
+        0, schedule.epochs, schedule, pads,
     )  # fmt: skip
     steps = schedule.epochs * int(loop.steps_per_epoch(n, schedule))
     return progress._replace(state=()), loop.final_state(learner, progress, key, steps)
