@@ -51,8 +51,8 @@ def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learn
     Args:
       model: gives the initial params.
       objective: its ``loss`` is what is minimised, with ``train=False``.
-      solve: ``(fn, params) -> (params, value)`` minimises ``fn(params) -> []``, for example
-        ``functools.partial(jaxdl.optim.lbfgs, max_steps=500)``.
+      solve: ``(fn, params) -> Descent`` minimises ``fn(params) -> []``, for example
+        ``jaxdl.optim.lbfgs`` or ``functools.partial(jaxdl.optim.newton, max_steps=20)``.
 
     Each step restarts from the params that the last one found. Notes: Eq. (8), §1.3.
     """
@@ -66,8 +66,9 @@ def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learn
         def fn(params):
             return objective.loss(params, ts.state, batch, mask=mask)[0]
 
-        params, loss = solve(fn, ts.params)
-        return ts._replace(step=ts.step + 1, params=params), {"loss": loss}
+        descent = solve(fn, ts.params)
+        info = {"loss": descent.loss_history[-1], "converged": descent.converged}
+        return ts._replace(step=ts.step + 1, params=descent.params), info
 
     def predict(ts, x):
         return objective.predict(ts.params, ts.state, x)

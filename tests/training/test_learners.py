@@ -1,5 +1,7 @@
 """Learners: one gradient, a solver, a closed form, Rosenblatt's rule; all through one engine."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import optax
 import pytest
 from networks import classifier, network, three_classes
 
-from jaxdl import families, losses, models, training
+from jaxdl import families, losses, models, optim, training
 from jaxdl.model_selection import cross_validate, k_fold, leave_one_out
 
 
@@ -118,21 +120,16 @@ def test_ridge_folds_equal_scikit_learns(x64):
         )
 
 
-def test_a_solver_reaches_the_optimum_in_one_epoch(x64):
-    """Newton's method as a solver, on ridge regression, where one step is exact."""
+@pytest.mark.parametrize("solve", [optim.newton, functools.partial(optim.lbfgs, tolerance=1e-9)])
+def test_a_solver_reaches_the_optimum_in_one_epoch(x64, solve):
+    """On ridge regression, whose optimum is known."""
     x, _ = three_classes(30, dtype=np.float64)
     y = x @ np.array([1.0, 2.0, 3.0, 4.0]) + np.sin(np.arange(30))
     net = models.mlp((4, 1))
 
-    def newton(fn, params):
-        flat, unravel = jax.flatten_util.ravel_pytree(params)
-        f = lambda v: fn(unravel(v))
-        new = flat - jnp.linalg.solve(jax.hessian(f)(flat), jax.grad(f)(flat))
-        return unravel(new), f(new)
-
     def make(h):
         objective = training.negative_log_likelihood(net, families.normal(), penalty=h["l2"])
-        return training.solver_learner(net, objective, newton)
+        return training.solver_learner(net, objective, solve)
 
     study = cross_validate(
         make, {"l2": [0.05]}, (x, y), key=jax.random.key(0), folds=k_fold(30, 3), epochs=1,
