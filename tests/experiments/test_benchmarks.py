@@ -1,0 +1,62 @@
+"""The benchmark does what it says, at a small size; nothing here looks at a clock."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.benchmarks import model_selection, peers
+from experiments.benchmarks.model_selection import Config, Row, main, table
+
+
+@pytest.fixture(scope="module")
+def work():
+    x, y = model_selection._digits()
+    x, y = x[:200], y[:200]
+    folds = model_selection._stratified(y, 3)
+    return peers.Work(x, y, folds, [1e-3, 1e-2], width=16, epochs=15, batch_size=32)
+
+
+def test_all_peers_learn_the_same_thing(work):
+    ways = {
+        "ours": model_selection._ours(work, 1)[3].scores["accuracy"].mean(2),
+        "sklearn": peers.grid_search(work, 1),
+        "loop": peers.jitted_loop(work)[0],
+    }
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        ways["torch"] = peers.torch_loop(work, 1)
+    for name, scores in ways.items():
+        assert scores.shape == (2, 3), name
+        slow, fast = scores.mean(1)
+        assert 0.75 < fast < 1 and slow < fast, name
+        np.testing.assert_allclose(fast, ways["ours"].mean(1)[1], atol=0.08, err_msg=name)
+
+
+def test_leave_one_out_block_agrees_with_itself_and_is_written(tmp_path, capsys):
+    rows = main(Config(only=("leave_one_out",), repeats=1, out=str(tmp_path / "b")))
+    assert {row.result for row in rows} == {"RMSE 54.7883"}  # evidence: 54.7882546446
+    written = json.loads((tmp_path / "b" / "model_selection.json").read_text())
+    assert [Row(**row) for row in written["rows"]] == rows
+    assert written["machine"]["cores"] >= 1 and written["config"]["repeats"] == 1
+    text = (tmp_path / "b" / "model_selection.md").read_text()
+    assert text in capsys.readouterr().out and text.count("\n") == 2 + len(rows)
+
+
+def test_ratios_are_to_the_first_row_of_a_block():
+    rows = [Row("a", "ours", 2.0, 1.0, 3.0, ""), Row("a", "peer", 8.0, 0.0, 9.0, ""),
+            Row("b", "ours", 1.0, 0.0, 1.0, "")]  # fmt: skip
+    times = [line.split("|")[6].strip() for line in table(rows).splitlines()[2:]]
+    assert times == ["1.0", "4.0", "1.0"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"only": ("mlps",)}, {"epochs": 0}, {"settings": 0}, {"repeats": 0}]
+)
+def test_bad_settings(settings, tmp_path):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        main(Config(**settings, out=str(tmp_path / "b")))
+    assert not list(tmp_path.iterdir())
