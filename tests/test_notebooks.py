@@ -1,0 +1,243 @@
+"""The course's notebooks run from top to bottom at a small size, and are committed without output.
+
+Each runs in a kernel and a directory of its own. Its settings cell is rewritten, its own ``assert``
+lines hold, and a last cell hands numbers back, which are checked here by other means.
+"""
+
+import ast
+import base64
+import json
+import os
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
+SMOKE = "01_univariate_models"
+FIGURES = {"01_univariate_models": 6, "02_vector_inputs_and_outputs": 6, "03_model_selection": 10}
+SMALL = {
+    "01_univariate_models": {"points": 60, "samples": 256, "grid_points": 40, "epochs": 5},
+    "02_vector_inputs_and_outputs": {
+        "points": 60,
+        "max_degree": 8,
+        "descent_steps": 40,
+        "grid_side": 20,
+        "epochs": 4,
+    },
+    "03_model_selection": {
+        "points": 80,
+        "degrees": [1.0, 5.0, 9.0],
+        "degree_epochs": 100,
+        "folds": 3,
+        "seeds": 2,
+        "epochs": 4,
+        "batch_size": 32,
+        "rates": [0.01, 0.03],
+        "dropouts": [0.0],
+        "widths": [8, 16],
+        "sizes": (0.2, 1.0),
+        "grid_side": 10,
+    },
+}
+NUMBERS = {
+    "01_univariate_models": {"w": "w_star", "x": "sample.x", "y": "sample.y"},
+    "02_vector_inputs_and_outputs": {
+        "w": "newton.params['kernel']",
+        "x": "labels.x",
+        "y": "labels.y",
+        "errors": "errors",
+        "curve_x": "curve.x",
+        "curve_y": "curve.y",
+    },
+    "03_model_selection": {
+        "scores": "study.scores['accuracy']",
+        "chosen": "best.index",
+        "counts": "counts",
+        "labels": "y",
+        "looks": "guard.looks",
+        "programs": "[study.num_programs, degree_study.num_programs]",
+        "table": "study._repr_html_()",
+    },
+}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def committed(request):
+    return request.param
+
+
+def test_each_section_has_a_notebook_and_each_notebook_a_small_size():
+    assert [path.stem for path in NOTEBOOKS] == list(SMALL) == list(FIGURES) == list(NUMBERS)
+
+
+def test_notebooks_are_committed_without_traces_of_a_run(committed):
+    notebook = nbformat.read(committed, as_version=4)
+    nbformat.validate(notebook)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    assert notebook.metadata == {"kernelspec": kernel}
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-z0-9-]+", i) for i in ids)
+    for cell in notebook.cells:
+        assert cell.metadata == {} and "attachments" not in cell
+        if cell.cell_type == "code":
+            assert cell.outputs == [] and cell.execution_count is None
+
+
+def _cell(notebook, name):
+    (cell,) = (cell for cell in notebook.cells if cell.get("id") == name)
+    return cell
+
+
+def _shrink(cell, values):
+    """Replace the settings' values; each name must be assigned exactly once."""
+    for name, value in values.items():
+        cell.source, count = re.subn(
+            rf"^{name} = .*$", f"{name} = {value!r}", cell.source, flags=re.MULTILINE
+        )
+        assert count == 1, f"{count} lines set {name!r}"
+
+
+# What pip would be told, had jaxdl not been importable: nothing is installed.
+INSTALL_ELSEWHERE = """\
+pip_calls, _find_spec = [], importlib.util.find_spec
+get_ipython().register_magic_function(pip_calls.append, "line", "pip")
+importlib.util.find_spec = lambda name: None if name == "jaxdl" else _find_spec(name)
+try:
+    get_ipython().run_cell({source!r}).raise_error()
+finally:
+    importlib.util.find_spec = _find_spec
+"""
+HAND_BACK = """\
+import json, os
+import numpy
+print(json.dumps({{
+    "pid": os.getpid(), "pip": pip_calls, "jaxdl": jaxdl_file,
+    **{{k: v if isinstance(v, str) else numpy.asarray(v).tolist() for k, v in {numbers}.items()}},
+}}))
+"""
+
+
+def _execute(path, directory):
+    """Run a notebook in a fresh kernel; returns it with its outputs, and the numbers."""
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell
+
+    notebook = nbformat.read(path, as_version=4)
+    install = _cell(notebook, "install").source
+    _shrink(_cell(notebook, "settings"), SMALL[path.stem])
+    numbers = "{" + ", ".join(f"{k!r}: {v}" for k, v in NUMBERS[path.stem].items()) + "}"
+    notebook.cells += [
+        new_code_cell("import jaxdl; jaxdl_file = jaxdl.__file__"),
+        new_code_cell(INSTALL_ELSEWHERE.format(source=install)),
+        new_code_cell(HAND_BACK.format(numbers=numbers)),
+    ]
+    work, home = directory / "work", directory / "home"
+    work.mkdir()
+    home.mkdir()
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "IPYTHONDIR": str(home),
+        "JUPYTER_CONFIG_DIR": str(home),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=120,
+        startup_timeout=60,
+        resources={"metadata": {"path": str(work)}},
+    )
+    client.execute(env=environment)
+    assert list(work.iterdir()) == []
+    return notebook, json.loads(notebook.cells[-1].outputs[0].text)
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _logistic_slope(w, x, y):
+    """The derivative of the mean cross-entropy, for x [N] or [N, D]."""
+    w, x, y = (np.asarray(a, float) for a in (w, x, y))
+    return (1 / (1 + np.exp(-np.dot(x, w))) - y) @ x / len(y)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.smoke if p.stem == SMOKE else ()) for p in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
+def test_notebooks_run_from_top_to_bottom(path, tmp_path):
+    before = {p.name: p.stat().st_mtime_ns for p in path.parent.iterdir()}
+    notebook, numbers = _execute(path, tmp_path)
+    assert {p.name: p.stat().st_mtime_ns for p in path.parent.iterdir()} == before
+    assert not _alive(numbers["pid"])
+    assert Path(numbers["jaxdl"]).parent == ROOT / "jaxdl"
+
+    assert _cell(notebook, "install").outputs == []
+    (line,) = numbers["pip"]
+    assert line.startswith('install -q "jaxdl[colab] @ file://') and "-U" not in line
+    assert f"jax=={version('jax')}" in line and f"jaxlib=={version('jaxlib')}" in line
+
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    pictures = [o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})]
+    assert len(pictures) == FIGURES[path.stem]
+    assert all(len(base64.b64decode(picture)) > 2000 for picture in pictures)
+    complaints = [o.text for o in outputs if o.get("name") == "stderr"]
+    assert complaints == []
+
+    CHECKS[path.stem](numbers)
+
+
+def _check_univariate(numbers):
+    slope = _logistic_slope(numbers["w"], numbers["x"], numbers["y"])
+    assert abs(slope) < 1e-4
+
+
+def _check_vectors(numbers):
+    slope = _logistic_slope(numbers["w"], numbers["x"], numbers["y"])
+    np.testing.assert_allclose(slope, 0, atol=1e-4)
+    x, y = np.array(numbers["curve_x"]), np.array(numbers["curve_y"])
+    for degree, error in enumerate(numbers["errors"], 1):
+        residual = y - np.polynomial.Chebyshev.fit(x, y, degree)(x)
+        np.testing.assert_allclose(error, np.sqrt(np.mean(residual**2)), rtol=1e-3)
+
+
+def _check_selection(numbers):
+    scores = np.array(numbers["scores"])
+    assert scores.shape == (4, 3, 2)  # settings, folds, seeds
+    assert numbers["chosen"] == scores.mean((1, 2)).argmax()
+    assert numbers["looks"] == 1 and numbers["programs"] == [2, 1]
+    counts = np.array(numbers["counts"])
+    assert np.array_equal(counts.sum(1), np.bincount(numbers["labels"], minlength=10))
+    assert numbers["table"].count("<tr>") == 1 + 4
+
+
+CHECKS = {
+    "01_univariate_models": _check_univariate,
+    "02_vector_inputs_and_outputs": _check_vectors,
+    "03_model_selection": _check_selection,
+}
+
+
+def test_settings_are_plain_assignments(committed):
+    source = _cell(nbformat.read(committed, as_version=4), "settings").source
+    names = []
+    for statement in ast.parse(source).body:
+        assert isinstance(statement, ast.Assign)
+        ast.literal_eval(statement.value)
+        names.append(statement.targets[0].id)
+    assert set(SMALL[committed.stem]) == set(names)
