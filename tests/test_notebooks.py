@@ -21,7 +21,7 @@ NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
 SMOKE = "01_univariate_models"
 FIGURES = {"01_univariate_models": 6, "02_vector_inputs_and_outputs": 6, "03_model_selection": 10}
 SMALL = {
-    "01_univariate_models": {"points": 60, "samples": 256, "grid_points": 40, "epochs": 5},
+    "01_univariate_models": {"points": 60, "samples": 64, "grid_points": 40, "epochs": 5},
     "02_vector_inputs_and_outputs": {
         "points": 60,
         "max_degree": 8,
@@ -31,7 +31,7 @@ SMALL = {
     },
     "03_model_selection": {
         "points": 80,
-        "degrees": [1.0, 5.0, 9.0],
+        "degrees": [1.0, 5.0],
         "degree_epochs": 100,
         "folds": 3,
         "seeds": 2,
@@ -39,7 +39,7 @@ SMALL = {
         "batch_size": 32,
         "rates": [0.01, 0.03],
         "dropouts": [0.0],
-        "widths": [8, 16],
+        "widths": [16],
         "sizes": (0.2, 1.0),
         "grid_side": 10,
     },
@@ -142,6 +142,7 @@ def _execute(path, directory):
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": "1",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "IPYTHONDIR": str(home),
         "JUPYTER_CONFIG_DIR": str(home),
@@ -218,12 +219,12 @@ def _check_vectors(numbers):
 
 def _check_selection(numbers):
     scores = np.array(numbers["scores"])
-    assert scores.shape == (4, 3, 2)  # settings, folds, seeds
+    assert scores.shape == (2, 3, 2)  # settings, folds, seeds
     assert numbers["chosen"] == scores.mean((1, 2)).argmax()
-    assert numbers["looks"] == 1 and numbers["programs"] == [2, 1]
+    assert numbers["looks"] == 1 and numbers["programs"] == [1, 1]
     counts = np.array(numbers["counts"])
     assert np.array_equal(counts.sum(1), np.bincount(numbers["labels"], minlength=10))
-    assert numbers["table"].count("<tr>") == 1 + 4
+    assert numbers["table"].count("<tr>") == 1 + 2
 
 
 CHECKS = {

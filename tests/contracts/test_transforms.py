@@ -1,0 +1,78 @@
+"""What every Transform keeps to; a new transform is a new row of the table."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import base, features, polynomial
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(12, 3)).astype(np.float32) * [1, 5, 0.1] + [0, 3, -1]
+X = X.astype(np.float32)
+MASK = np.arange(12) % 3 != 1
+TRANSFORMS = {
+    "identity": base.identity_transform(),
+    "standardize": features.standardize(),
+    "impute_mean": features.impute_mean(),
+    "scaled_polynomial": polynomial.scaled_polynomial(2),
+    "orthogonal_polynomial": polynomial.orthogonal_polynomial(1),
+    "chain": features.chain(features.impute_mean(), features.standardize()),
+}
+rows = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+
+
+def equal(a, b, **tolerance):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), a, b)
+
+
+@rows
+def test_names_of_the_arguments(transform):
+    assert list(inspect.signature(transform.fit).parameters) == ["x", "mask"]
+    assert inspect.signature(transform.fit).parameters["mask"].default is None
+    assert list(inspect.signature(transform.apply).parameters) == ["params", "x"]
+
+
+@rows
+def test_only_the_rows_that_count_are_seen(transform):
+    other = np.where(MASK[:, None], X, 1e6)
+    equal(transform.fit(X, MASK), transform.fit(other, MASK))
+    equal(transform.fit(X, MASK), transform.fit(X[MASK]), rtol=1e-5, atol=1e-6)
+    equal(transform.fit(X), transform.fit(X, np.ones(12, bool)), rtol=1e-6)
+
+
+@rows
+def test_fits_of_several_folds_together_equal_those_alone(transform):
+    masks = jnp.asarray(np.arange(12) % 3 != np.arange(3)[:, None])
+    together = jax.jit(jax.vmap(lambda m: transform.fit(X, m)))(masks)
+    for i, mask in enumerate(masks):
+        alone = transform.fit(X, mask)
+        equal(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone, rtol=1e-5, atol=1e-6)
+
+
+@rows
+def test_apply_keeps_rows_apart_and_the_dtype(transform):
+    params = transform.fit(X, MASK)
+    whole = transform.apply(params, X)
+    assert whole.shape[0] == 12 and whole.dtype == jnp.float32
+    np.testing.assert_allclose(jax.jit(transform.apply)(params, X), whole, rtol=1e-5, atol=1e-6)
+    for i in (0, 7):
+        np.testing.assert_allclose(transform.apply(params, X[i : i + 1])[0], whole[i], rtol=1e-5)
+
+
+@rows
+def test_a_constant_column_stays_finite(transform):
+    x = np.concatenate([X, np.full((12, 1), 7.0, np.float32)], axis=1)
+    assert np.isfinite(transform.apply(transform.fit(x, MASK), x)).all()
+
+
+def test_every_public_transform_has_a_row():
+    makers = {
+        name for module in (features, polynomial) for name, value in vars(module).items()
+        if not name.startswith("_") and inspect.isfunction(value)
+        and value.__module__ == module.__name__
+        and inspect.signature(value, eval_str=True).return_annotation is base.Transform
+    }  # fmt: skip
+    assert makers and makers <= set(TRANSFORMS)
