@@ -21,9 +21,11 @@ from jaxdl.model_selection.grid import uniform as uniform
 from jaxdl.model_selection.guards import TestSetGuard as TestSetGuard
 from jaxdl.model_selection.guards import suspicious_accuracy as suspicious_accuracy
 from jaxdl.model_selection.members import member_key as member_key
+from jaxdl.model_selection.paths import RegularizationPath as RegularizationPath
+from jaxdl.model_selection.paths import degree_path as degree_path
+from jaxdl.model_selection.paths import regularization_path as regularization_path
 from jaxdl.model_selection.refit import Fitted as Fitted
 from jaxdl.model_selection.refit import refit as refit
-from jaxdl.model_selection.regularization_path import regularization_path as regularization_path
 from jaxdl.model_selection.splits import Fold as Fold
 from jaxdl.model_selection.splits import Split as Split
 from jaxdl.model_selection.splits import as_folds as as_folds

@@ -8,7 +8,7 @@ from numpy.polynomial import polynomial
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from jaxdl import families
-from jaxdl.model_selection.regularization_path import degree_path, regularization_path
+from jaxdl.model_selection.paths import degree_path, regularization_path
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
