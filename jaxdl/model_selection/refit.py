@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import parallel
-from jaxdl.base import Array, Batch, Key, Learner
+from jaxdl.base import Array, Batch, Key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.members import Group, features, run_members, with_transform
 from jaxdl.model_selection.progress import Reporter
@@ -38,12 +39,28 @@ class Fitted(NamedTuple):
     recipe: Recipe
 
     def members(self, x: Array) -> Array:
-        """Each member's predictions, [J, B, ...], for raw features x [B, ...]."""
-        options = parallel.compiler_options()
-        outputs = [
-            jax.jit(learner.predict, compiler_options=options)(state, jnp.asarray(x))
-            for learner, state in zip(_learners(self), self.states, strict=True)
-        ]
+        """Each member's predictions, [J, B, ...], for raw features x [B, ...].
+
+        Members that share a static signature share a program.
+        """
+        recipe, x = self.recipe, jnp.asarray(x)
+        outputs = [None] * len(self.states)
+        for signature in grids.signatures(self.hparams):
+            stacked = jax.tree.map(
+                lambda *s: jnp.stack(s), *(self.states[m] for m in signature.members)
+            )
+
+            def one(member, static=signature.static):
+                setting, state = member
+                learner = recipe.make_learner({**static, **setting})
+                return with_transform(learner, recipe.transform, self.transform).predict(state, x)
+
+            every = jax.jit(
+                lambda members, one=one: jax.lax.map(one, members),
+                compiler_options=parallel.compiler_options(),
+            )((signature.traced, stacked))
+            for m, output in zip(signature.members, every, strict=True):
+                outputs[m] = output
         return jnp.stack(outputs)
 
     def predict(self, x: Array) -> Array:
@@ -59,7 +76,7 @@ def refit(
     data: Any,
     *,
     key: Key | None = None,
-    index: int | None = None,
+    index: int | Sequence[int] | None = None,
     settings: int = 1,
     seeds: int = 1,
     rule: str = "mean",
@@ -73,7 +90,8 @@ def refit(
       study: from ``cross_validate``.
       data: all training data; the transform is fitted anew, to all of it.
       key: a typed key, consumed; default, one derived from the study's.
-      index: the setting to train, a row of ``study.hparams``; default ``study.best(rule=rule)``.
+      index: the setting to train, a row of ``study.hparams``, or several; default
+        ``study.best(rule=rule)``.
       settings: an ensemble of this many of the best settings instead of one.
       seeds: members for each setting, from different keys.
       rule, metric: how to choose, see ``Study.best``.
@@ -85,15 +103,18 @@ def refit(
     """
     if seeds < 1 or settings < 1:
         raise ValueError(f"settings and seeds must be at least 1, not {settings} and {seeds}")
-    if settings > 1:
+    if index is not None:
+        several = [index] if isinstance(index, (int, np.integer)) else list(index)
+        if not several or not all(-len(study.hparams) <= i < len(study.hparams) for i in several):
+            raise ValueError(f"index is of {len(study.hparams)} settings, not {index}")
+        chosen = [range(len(study.hparams))[i] for i in several]
+    elif settings > 1:
         usable = [int(s) for s in study.ranking(metric) if not study.diverged[s].any()]
         if settings > len(usable):
             raise ValueError(f"{settings} settings asked for, {len(usable)} did not diverge")
         chosen = usable[:settings]
     else:
-        chosen = [
-            study.best(metric, rule).index if index is None else range(len(study.hparams))[index]
-        ]
+        chosen = [study.best(metric, rule).index]
     old = study.recipe
     transform_given = old.transform
     data, _ = check_data(data, transform_given, False)
@@ -124,15 +145,6 @@ def refit(
     fit_transform = lambda x: recipe.transform.fit(x, jnp.ones(n, bool))
     fitted = jax.jit(fit_transform, compiler_options=parallel.compiler_options())(features(data))
     return Fitted(list(every), np.array(diverged), fitted, list(states), np.array(losses), recipe)
-
-
-def _learners(fitted: Fitted) -> list[Learner]:
-    recipe = fitted.recipe
-    arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
-    return [
-        with_transform(recipe.make_learner(arrays(h)), recipe.transform, fitted.transform)
-        for h in fitted.hparams
-    ]
 
 
 def save(path: str | Path, fitted: Fitted, about: dict[str, Any] | None = None) -> None:

@@ -37,6 +37,24 @@ def ensemble(study):
     return refit(study, DATA, settings=3, seeds=2)
 
 
+def test_several_settings_by_index(study):
+    fitted = refit(study, DATA, index=[2, 0])
+    assert fitted.hparams == [study.hparams[2], study.hparams[0]]
+    for index in (4, -5, [0, 9], []):
+        with pytest.raises(ValueError, match="index is of 4 settings"):
+            refit(study, DATA, index=index)
+
+
+def test_members_of_one_signature_share_a_program(ensemble):
+    """Six members, widths 3 and 4: make_learner is traced twice, not six times."""
+    calls = []
+    counted = lambda h: (calls.append(1), classifier(h))[1]
+    recipe = ensemble.recipe._replace(make_learner=counted)
+    widths = {h["width"] for h in ensemble.hparams}
+    outputs = ensemble._replace(recipe=recipe).members(DATA[0])
+    assert outputs.shape == (6, 47, 3) and len(calls) == len(widths)
+
+
 def test_refit_equals_fit_on_all_rows(study):
     key = jax.random.key(5)
     fitted = refit(study, DATA, key=jax.random.clone(key), index=1)
