@@ -119,5 +119,5 @@ def stateless(init: Callable, apply: Callable) -> Model:
 
 
 def identity_transform() -> Transform:
-    """The Transform that leaves x [N, ...] as it is."""
+    """The Transform that leaves x, of any shape, as it is."""
     return Transform(lambda x, mask=None: {}, lambda params, x: x)

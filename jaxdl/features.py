@@ -116,7 +116,7 @@ def chain(*transforms: Transform) -> Transform:
     """One Transform from several, the first applied first; each is fitted to what it will see.
 
     ``apply = f_k o ... o f_1``, and f_j is fitted to ``f_{j-1}(... f_1(x))``. ``fit`` returns a
-    tuple of their params. Without any transform it leaves x [N, ...] as it is.
+    tuple of their params. Without any transform it leaves x [N, D] as it is.
     """
     if not transforms:
         return identity_transform()

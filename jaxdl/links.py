@@ -113,13 +113,13 @@ def log(mu: Array) -> Array:
 
 
 def softplus(z: Array) -> Array:
-    """``g^-1(z) = log(1 + exp(z))`` for z [...], in (0, inf)."""
+    """``g^-1(z) = log(1 + exp(z))`` for z [...], in (0, inf). Source: Dugas et al. (2001)."""
     z = _floating(z)
     return jnp.maximum(jax.nn.softplus(z), jnp.finfo(z.dtype).tiny)
 
 
 def softplus_inverse(mu: Array) -> Array:
-    """``g(mu) = log(exp(mu) - 1) = mu + log(1 - exp(-mu))`` for mu [...] > 0."""
+    """``g(mu) = log(exp(mu) - 1) = mu + log(1 - exp(-mu))`` for mu > 0 of any shape."""
     mu = _floating(mu)
     return mu + jnp.log(-jnp.expm1(-mu))
 
@@ -139,7 +139,7 @@ def softmax(z: Array) -> Array:
 def centred_log(mu: Array) -> Array:
     """``g(mu)_k = log mu_k - mean_j log mu_j`` for mu [..., K]: the `softmax` link.
 
-    Of all z with ``softmax(z) = mu`` it is the one that sums to zero.
+    Of all z with ``softmax(z) = mu`` it is the one that sums to zero. Source: Aitchison (1982).
     """
     log_mu = jnp.log(_floating(mu))
     return log_mu - jnp.mean(log_mu, axis=-1, keepdims=True)
@@ -171,6 +171,8 @@ LINKS = {
 
 def get(name: str) -> Link:
     """The Link of this name; ValueError says which there are. Every link's domain is ``range``.
+
+    Notes: Eq. (11), §1.4.
 
     >>> get("logit").inverse(0.0).item()
     0.5

@@ -12,10 +12,9 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import NamedTuple
 
+from experiments.benchmarks.timing import Row, digits, stratified, timed
 from experiments.command import command, written_whole
 
 BLOCKS = ("mlp", "many", "softmax", "leave_one_out", "cache")
@@ -37,25 +36,23 @@ class Config:
     """The folder to write to."""
 
 
-class Row(NamedTuple):
-    """One measured way of doing a block's work; seconds, and a figure that shows it was done."""
-
-    block: str
-    way: str
-    run: float
-    compile: float
-    total: float
-    result: str
-
-
 def main(config: Config) -> list[Row]:
     """Run the blocks, print the table and write ``model_selection.{md,json}``."""
     check(config)
+    from experiments.benchmarks import convex
+
+    blocks = {
+        "mlp": lambda: _mlp(config),
+        "many": lambda: _many(config),
+        "softmax": lambda: convex.softmax(config.repeats),
+        "leave_one_out": lambda: convex.leave_one_out(config.repeats),
+        "cache": lambda: _cache(config),
+    }
     rows = []
     with written_whole(config.out) as folder:
         for block in config.only:
             print(f"{block} ...", flush=True)
-            rows += globals()[f"_{block}"](config)
+            rows += blocks[block]()
         text = table(rows)
         print(text)
         (folder / "model_selection.md").write_text(text)
@@ -109,32 +106,6 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _timed(fn, repeats: int):
-    """The least seconds of some runs, and what the last one gave."""
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        result = fn()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds), result
-
-
-def _digits():
-    import numpy as np
-
-    from jaxdl import data
-
-    digits = data.load("digits")
-    return (digits.x / 16).astype(np.float32), digits.y.astype(np.int32)
-
-
-def _stratified(y, count=5):
-    import numpy as np
-    from sklearn.model_selection import StratifiedKFold
-
-    return list(StratifiedKFold(count).split(np.zeros(len(y)), y))
-
-
 def _ours(work, repeats: int, strategy="auto"):
     """Ours, as a Row's figures: the least run and compile seconds, and accuracies [S, F]."""
     import jax
@@ -161,10 +132,10 @@ def _ours(work, repeats: int, strategy="auto"):
             strategy=strategy,
         )
 
-    timed = [_timed(study, 1) for _ in range(repeats)]
-    run = min(s.run_seconds for _, s in timed)
-    compiling = min(s.compile_seconds for _, s in timed)
-    total, last = min(t for t, _ in timed), timed[-1][1]
+    runs = [timed(study, 1) for _ in range(repeats)]
+    run = min(s.run_seconds for _, s in runs)
+    compiling = min(s.compile_seconds for _, s in runs)
+    total, last = min(t for t, _ in runs), runs[-1][1]
     return run, compiling, total, last
 
 
@@ -185,12 +156,12 @@ def _perceptrons(config: Config, block: str, work, strategies) -> list[Row]:
         rows.append(Row(block, name, run, compiling, total, _accuracy(scores)))
     loops = []
     for _ in range(config.repeats):
-        total, (scores, compiling) = _timed(lambda: peers.jitted_loop(work), 1)
+        total, (scores, compiling) = timed(lambda: peers.jitted_loop(work), 1)
         loops.append(Row(block, "Python loop over one jitted program", total - compiling, compiling,
                          total, _accuracy(scores)))  # fmt: skip
     rows.append(min(loops, key=lambda row: row.run))
-    cold, _ = _timed(lambda: peers.grid_search(work, cores), 1)  # starts the worker processes
-    run, scores = _timed(lambda: peers.grid_search(work, cores), config.repeats)
+    cold, _ = timed(lambda: peers.grid_search(work, cores), 1)  # starts the worker processes
+    run, scores = timed(lambda: peers.grid_search(work, cores), config.repeats)
     name = f"GridSearchCV(MLPClassifier, n_jobs={cores})"
     return [*rows, Row(block, name, run, 0.0, cold, _accuracy(scores))]
 
@@ -202,9 +173,9 @@ def _mlp(config: Config) -> list[Row]:
     from experiments.benchmarks import peers
     from jaxdl import parallel
 
-    x, y = _digits()
+    x, y = digits()
     rates = np.logspace(-3.5, -1.5, config.settings)
-    work = peers.Work(x, y, _stratified(y), rates, 100, config.epochs, 200)
+    work = peers.Work(x, y, stratified(y), rates, 100, config.epochs, 200)
     block = f"{config.settings * 5} MLPs 64-100-10"
     rows = _perceptrons(config, block, work, ("auto", "vmap", "chunked", "map", "sequential"))
     try:
@@ -213,7 +184,7 @@ def _mlp(config: Config) -> list[Row]:
         print("no PyTorch here: its row is left out")
         return rows
     for threads in sorted({1, parallel.usable_cores()}):
-        run, scores = _timed(lambda t=threads: peers.torch_loop(work, t), 1)
+        run, scores = timed(lambda t=threads: peers.torch_loop(work, t), 1)
         name = f"PyTorch loop, threads={threads}"
         rows.append(Row(block, name, run, 0.0, run, _accuracy(scores)))
     return rows
@@ -230,135 +201,8 @@ def _many(config: Config) -> list[Row]:
     x = ((iris.x - iris.x.mean(0)) / iris.x.std(0)).astype(np.float32)
     y = iris.y.astype(np.int32)
     rates = np.logspace(-3.5, -1.5, 2 * config.settings)
-    work = peers.Work(x, y, _stratified(y), rates, 16, config.epochs, 32, seeds=5)
+    work = peers.Work(x, y, stratified(y), rates, 16, config.epochs, 32, seeds=5)
     return _perceptrons(config, f"{len(rates) * 25} MLPs 4-16-3", work, ("auto", "vmap"))
-
-
-def _softmax(config: Config) -> list[Row]:
-    """Softmax regression, 10 penalties x 5 folds on digits, to one optimum."""
-    import functools
-
-    import jax
-    import numpy as np
-    from sklearn.linear_model import LogisticRegressionCV
-
-    from jaxdl import families, models, optim, parallel, training
-    from jaxdl.model_selection import cross_validate
-
-    x, y = _digits()
-    folds, strengths = _stratified(y), np.logspace(-3, 2, 10)
-    network = models.mlp((64, 10))
-    solve = functools.partial(optim.lbfgs, tolerance=2e-6, max_steps=2000)
-    # scikit-learn sums the losses of a training part and halves the squares
-    count = np.mean([len(train) for train, _ in folds])
-
-    def make_learner(h):
-        objective = training.negative_log_likelihood(
-            network, families.categorical(10), penalty=0.5 / (h["C"] * count)
-        )
-        return training.solver_learner(network, objective, solve)
-
-    def study():
-        return cross_validate(
-            make_learner, {"C": strengths.tolist()}, (x, y), key=jax.random.key(0), folds=folds,
-            epochs=1, states=True,
-        )  # fmt: skip
-
-    timed = [_timed(study, 1) for _ in range(config.repeats)]
-    ours = timed[-1][1]
-    kernels = np.asarray(ours.states[0].params["dense_0"]["kernel"])[:, :, 0]
-    biases = np.asarray(ours.states[0].params["dense_0"]["bias"])[:, :, 0]
-
-    def losses(w, b, s, f):
-        """The penalised loss that both minimise, in float64."""
-        rows = folds[f][0]
-        eta = x[rows].astype(np.float64) @ w + b
-        top = eta.max(1, keepdims=True)
-        log_sum = np.log(np.exp(eta - top).sum(1)) + top[:, 0]
-        fit = np.mean(log_sum - eta[np.arange(len(rows)), y[rows]])
-        return fit + 0.5 / (strengths[s] * count) * np.sum(np.square(w, dtype=np.float64))
-
-    def scikit(jobs, tol):
-        model = LogisticRegressionCV(
-            Cs=strengths, cv=folds, max_iter=5000, tol=tol, n_jobs=jobs, refit=False,
-            use_legacy_attributes=True, l1_ratios=(0.0,), scoring="accuracy",
-        )  # fmt: skip
-        return model.fit(x.astype(np.float64), y)
-
-    block = "softmax regression, 10 C x 5 folds"
-    rows = []
-    for jobs in sorted({1, parallel.usable_cores()}):
-        cold, _ = _timed(lambda j=jobs: scikit(j, 1e-6), 1)
-        run, model = _timed(lambda j=jobs: scikit(j, 1e-6), config.repeats)
-        paths = np.stack([model.coefs_paths_[k] for k in sorted(model.coefs_paths_)], axis=-1)
-        paths = paths.reshape(len(folds), len(strengths), 65, 10)
-        gaps = [
-            losses(kernels[s, f], biases[s, f], s, f)
-            / losses(paths[f, s, :-1], paths[f, s, -1], s, f) - 1
-            for s in range(len(strengths)) for f in range(len(folds))
-        ]  # fmt: skip
-        worst = max(abs(min(gaps)), abs(max(gaps)))
-        rows.append(Row(block, f"LogisticRegressionCV(tol=1e-6, n_jobs={jobs})", run, 0.0, cold,
-                        f"losses within {worst:.0e} of ours"))  # fmt: skip
-    name = f"one program, L-BFGS, {ours.strategy.split(':')[0]} (auto)"
-    first = Row(
-        block,
-        name,
-        min(s.run_seconds for _, s in timed),
-        min(s.compile_seconds for _, s in timed),
-        min(t for t, _ in timed),
-        f"best mean accuracy {ours.scores['accuracy'].mean((1, 2)).max():.3f}",
-    )
-    return [first, *rows]
-
-
-def _leave_one_out(config: Config) -> list[Row]:
-    """Ordinary least squares on diabetes, 442 folds of one row."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-    from sklearn.linear_model import LinearRegression
-    from sklearn.model_selection import LeaveOneOut, cross_val_score
-
-    from jaxdl import data, models, training
-    from jaxdl.model_selection import cross_validate, leave_one_out
-
-    diabetes = data.load("diabetes")
-    x, y = diabetes.x, diabetes.y.astype(np.float32)
-    folds = leave_one_out(len(y))
-    make_learner = lambda h: training.least_squares_learner(h["penalty"], num_features=10)
-
-    def study():
-        return cross_validate(
-            make_learner, {"penalty": [0.0]}, (x, y), key=jax.random.key(0), folds=folds, epochs=1
-        )
-
-    rmse = lambda squares: f"RMSE {np.sqrt(np.mean(squares)):.4f}"
-    timed = [_timed(study, 1) for _ in range(config.repeats)]
-    block = "leave-one-out, least squares"
-    ours = Row(
-        block,
-        f"442 refits in one program, {timed[0][1].strategy.split(':')[0]} (auto)",
-        min(s.run_seconds for _, s in timed),
-        min(s.compile_seconds for _, s in timed),
-        min(t for t, _ in timed),
-        rmse(timed[-1][1].scores["squared_error"]),
-    )
-    closed = jax.jit(lambda x, y: jnp.square(models.linear.leave_one_out_residuals(x, y)))
-    began = time.perf_counter()
-    program = closed.lower(x, y).compile()
-    compiling = time.perf_counter() - began
-    run, squares = _timed(lambda: jax.block_until_ready(program(x, y)), config.repeats)
-    formula = Row(block, "closed form (PRESS)", run, compiling, run + compiling, rmse(squares))
-
-    def scikit():
-        return cross_val_score(
-            LinearRegression(), x, y, cv=LeaveOneOut(), scoring="neg_mean_squared_error"
-        )
-
-    run, scores = _timed(scikit, config.repeats)
-    return [ours, formula, Row(block, "cross_val_score(LinearRegression)", run, 0.0, run,
-                               rmse(-scores))]  # fmt: skip
 
 
 def _cache(config: Config) -> list[Row]:
@@ -366,10 +210,10 @@ def _cache(config: Config) -> list[Row]:
     code = (
         "import sys; from experiments.benchmarks import model_selection as m\n"
         "from jaxdl import parallel; parallel.use_all_cores()\n"
-        "import numpy as np; from experiments.benchmarks import peers\n"
-        "x, y = m._digits()\n"
+        "import numpy as np; from experiments.benchmarks import peers, timing as t\n"
+        "x, y = t.digits()\n"
         f"rates = np.logspace(-3.5, -1.5, {config.settings})\n"
-        f"work = peers.Work(x, y, m._stratified(y), rates, 100, {config.epochs}, 200)\n"
+        f"work = peers.Work(x, y, t.stratified(y), rates, 100, {config.epochs}, 200)\n"
         "print(*m._ours(work, 1)[:3])\n"
     )
     rows = []

@@ -27,7 +27,7 @@ class TestSetGuard:
         self.looks = 0
 
     def look(self) -> Any:
-        """The test part, arrays [N, ...]. Warns (UserWarning) from the second look on."""
+        """The test part. Warns (UserWarning) from the second look on. Notes: §3.1.1 (E-20)."""
         self.looks += 1
         if self.looks > 1:
             warnings.warn(

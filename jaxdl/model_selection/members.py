@@ -72,12 +72,12 @@ def member_key(key: Key, seed: int | Array, fold: int | Array) -> Key:
 
 
 def features(data: Batch) -> Array:
-    """The features [N, ...] of the data: a batch's first part, or all of it if it is no tuple."""
+    """The features [N, ...] of the data: a batch's first part, or all of it (any shape) if it is no tuple."""
     return data[0] if isinstance(data, tuple) else data
 
 
 def with_transform(learner: Learner, transform: Transform, params: Any) -> Learner:
-    """A learner on transformed features: x [B, ...] becomes ``transform.apply(params, x)``."""
+    """A learner on transformed features: x [B, D] becomes ``transform.apply(params, x)``."""
 
     def change(batch):
         x = transform.apply(params, features(batch))

@@ -147,7 +147,7 @@ def balance(size: int, plan: Plan) -> tuple[int, Plan]:
 
 
 def pad(members: Any, total: int) -> Any:
-    """Repeat the last of members [M, ...] until there are ``total``."""
+    """Repeat the last of the members, leading axis [M], until there are ``total``."""
     size = jax.tree.leaves(members)[0].shape[0]
     index = np.minimum(np.arange(total), size - 1)
     return members if total == size else jax.tree.map(lambda x: x[index], members)
@@ -158,7 +158,7 @@ def spread(fn: Callable, plan: Plan, prepare: Callable = lambda shared: shared) 
 
     ``prepare(shared) -> shared`` runs once, before all members, inside the same program.
 
-    The result is a pure function to be jitted, for every strategy but ``sequential``; M is as
+    The result, of shape [M, ...] leaf by leaf, is a pure function to be jitted, for every strategy but ``sequential``; M is as
     ``balance`` says.
     """
 
@@ -269,7 +269,7 @@ def run(
       strategy, chunk, devices: see ``plan``.
 
     Returns:
-      The results, stacked [M, ...], and the plan that was chosen.
+      The results, stacked along an axis [M], and the plan that was chosen.
 
     >>> import jax.numpy as jnp
     >>> squares, plan = run(lambda x: x**2, jnp.arange(5.0), "chunked", chunk=2)

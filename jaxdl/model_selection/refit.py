@@ -39,7 +39,7 @@ class Fitted(NamedTuple):
     recipe: Recipe
 
     def members(self, x: Array) -> Array:
-        """Each member's predictions, [J, B, ...], for raw features x [B, ...].
+        """Each member's predictions, stacked along an axis [J], for raw features x [B, ...].
 
         Members that share a static signature share a program.
         """
@@ -84,7 +84,7 @@ def refit(
     strategy: str = "auto",
     progress: bool = False,
 ) -> Fitted:
-    """Train what a study chose on all of the data [N, ...], by the same recipe.
+    """Train what a study chose on all N rows of the data, by the same recipe. Notes: §3.1.1.
 
     Args:
       study: from ``cross_validate``.

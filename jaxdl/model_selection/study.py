@@ -203,7 +203,7 @@ class Study:
         )
 
     def only(self, folds: Sequence[int]) -> "Study":
-        """The study as if it had had some of its folds alone: scores [S, len(folds), K]."""
+        """The study as if it had had some of its folds alone: scores of shape [S, len(folds), K]."""
         pick = lambda values: {k: v[:, list(folds)] for k, v in values.items()}
         return dataclasses.replace(
             self,
@@ -224,7 +224,7 @@ class Study:
         return any(name == m or name.startswith(f"{m}_") for m in HIGHER_IS_BETTER)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Long format: a dict for each setting x fold x seed x part x metric, [S*F*K*...]."""
+        """Long format: a dict for each setting x fold x seed x part x metric; shapes are unrolled."""
         parts = {"validation": self.scores, "train": self.train_scores}
         return [
             {
@@ -243,7 +243,7 @@ class Study:
         ]
 
     def curve_rows(self) -> list[dict[str, Any]]:
-        """Long format of the learning curves: a dict for each point, [S*F*K*V*...]."""
+        """Long format of the learning curves: a dict for each point; shapes are unrolled."""
         parts = {"validation": self.curves, "train": self.train_curves}
         points = [
             (part, metric, curve, self.curve_epochs)
@@ -277,7 +277,7 @@ class Study:
             writer.writerows({k: plain(v) for k, v in row.items()} for row in rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """All numbers [S, F, K, ...] as plain lists, for JSON."""
+        """All numbers, of shape [S, F, K] and so on, as plain lists, for JSON."""
         mean, error = self.summary()
         return {
             "hparams": [{k: plain(v) for k, v in h.items()} for h in self.hparams],

@@ -120,7 +120,7 @@ def cross_validate(
 
 
 def check_data(data: Any, transform: Transform | None, stratify: bool | None):
-    """The data as a pytree of arrays [N, ...], and the labels to stratify by or None.
+    """The data as a pytree of arrays with leading axis [N], and the labels to stratify by or None.
 
     Raises a ValueError where lengths differ, nothing is there, or (without a transform that could
     mend it) a value is not finite.

@@ -40,28 +40,28 @@ def _unit(inputs, kinds, threshold):
 
 
 def logical_and(a: Array, b: Array) -> Array:
-    """a and b, [...]: two excitatory inputs, threshold 2."""
+    """a and b, [...]: two excitatory inputs, threshold 2. Notes: §1.7."""
     return _unit((a, b), (1, 1), 2)
 
 
 def logical_or(a: Array, b: Array) -> Array:
-    """a or b, [...]: two excitatory inputs, threshold 1."""
+    """a or b, [...]: two excitatory inputs, threshold 1. Notes: §1.7."""
     return _unit((a, b), (1, 1), 1)
 
 
 def logical_not(a: Array) -> Array:
-    """not a, [...]: one inhibitory input, threshold 0."""
+    """not a, [...]: one inhibitory input, threshold 0. Notes: §1.7."""
     return _unit((a,), (-1,), 0)
 
 
 def logical_nand(a: Array, b: Array) -> Array:
-    """not (a and b), [...]: two units, one after the other; one alone cannot do it."""
+    """not (a and b), [...]: two units, one after the other; one alone cannot do it. Notes: §1.7."""
     return logical_not(logical_and(a, b))
 
 
 def logical_xor(a: Array, b: Array) -> Array:
     """Either a or b, [...], which no single unit can be: (a, not b) or (b, not a), in two layers.
 
-    Minsky & Papert 1969.
+    Minsky & Papert (1969).
     """
     return logical_or(_unit((a, b), (1, -1), 1), _unit((a, b), (-1, 1), 1))

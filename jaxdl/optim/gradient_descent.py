@@ -45,7 +45,7 @@ def _descend(params, grad, alpha):
 
 
 def hold_last(history: Array, steps: Array) -> Array:
-    """history [T_max + 1, ...] with every entry after ``steps`` equal to the one at ``steps``."""
+    """A history, of any shape behind its first axis of T_max + 1, with every entry after ``steps`` equal to the one at ``steps``."""
     return history[jnp.minimum(jnp.arange(history.shape[0]), steps)]
 
 

@@ -26,17 +26,20 @@ def _progress(step, length, like):
 
 
 def constant(peak: Scalar) -> Schedule:
-    """alpha_t = peak."""
+    """alpha_t = peak, of the shape of t. Notes: Eq. (14), §1.6."""
     return lambda step: jnp.full(jnp.shape(step), peak, jnp.result_type(peak, float))
 
 
 def step(peak: Scalar, rate: Scalar, length: Scalar) -> Schedule:
-    """alpha_t = peak * rate^floor(t / length): a drop by ``rate`` every ``length`` steps."""
+    """alpha_t = peak * rate^floor(t / length): a drop by ``rate`` every ``length`` steps.
+
+    t and alpha_t have one shape. Notes: §1.6 (E-1).
+    """
     return lambda t: peak * _float(rate, peak) ** jnp.floor(_float(t, peak) / length)
 
 
 def exponential(peak: Scalar, rate: Scalar, length: Scalar = 1.0) -> Schedule:
-    """alpha_t = peak * rate^(t / length)."""
+    """alpha_t = peak * rate^(t / length), of the shape of t. Notes: §1.6 (E-1)."""
     return lambda t: peak * _float(rate, peak) ** (_float(t, peak) / length)
 
 
@@ -55,7 +58,7 @@ def inverse_time(peak: Scalar, rate: Scalar, length: Scalar = 1.0) -> Schedule:
 def cosine(peak: Scalar, length: Scalar, floor: Scalar = 0.0) -> Schedule:
     """alpha_t = floor + (peak - floor) (1 + cos(pi t / length)) / 2; floor from t = length on.
 
-    Loshchilov & Hutter 2017, without restarts.
+    Loshchilov & Hutter (2017), without restarts.
     """
 
     def schedule(t):

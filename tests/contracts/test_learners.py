@@ -45,7 +45,7 @@ LEARNERS = {
 rows = pytest.mark.parametrize("row", LEARNERS.values(), ids=LEARNERS)
 
 
-def equal(a, b, **tolerance):
+def assert_equal(a, b, **tolerance):
     plain = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
     jax.tree.map(lambda a, b: np.testing.assert_allclose(plain(a), plain(b), **tolerance), a, b)
 
@@ -85,7 +85,7 @@ def test_a_step_keeps_the_states_structure_and_lowers_the_loss(row, key):
 def test_jit_equals_eager(row, key):
     state = row.learner.init(key)
     eager, _ = row.learner.step(state, row.batch)
-    equal(jax.jit(row.learner.step)(state, row.batch)[0], eager, rtol=2e-3, atol=1e-4)
+    assert_equal(jax.jit(row.learner.step)(state, row.batch)[0], eager, rtol=2e-3, atol=1e-4)
 
 
 @rows
@@ -97,10 +97,10 @@ def test_rows_that_do_not_count_change_nothing(row, key):
     step = jax.jit(row.learner.step)
     with_mask, info = step(state, row.batch, mask=mask)
     again, same = step(state, poisoned, mask=mask)
-    equal(with_mask, again, rtol=2e-3, atol=1e-4)
+    assert_equal(with_mask, again, rtol=2e-3, atol=1e-4)
     np.testing.assert_allclose(info["loss"], same["loss"], rtol=1e-4, atol=1e-6)
     cut, _ = step(state, (x[mask], y[mask]))
-    equal(with_mask, cut, rtol=2e-3, atol=1e-3)
+    assert_equal(with_mask, cut, rtol=2e-3, atol=1e-3)
 
 
 @rows
@@ -110,7 +110,7 @@ def test_states_of_several_keys_step_together(row):
     stepped, _ = jax.vmap(lambda s: row.learner.step(s, row.batch))(together)
     for i, key in enumerate(keys):
         alone, _ = row.learner.step(row.learner.init(key), row.batch)
-        equal(jax.tree.map(lambda leaf, i=i: leaf[i], stepped), alone, rtol=2e-3, atol=1e-3)
+        assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], stepped), alone, rtol=2e-3, atol=1e-3)
 
 
 @rows

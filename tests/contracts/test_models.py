@@ -50,7 +50,7 @@ def training_key(row):
     return jax.random.key(5) if row.stochastic else None
 
 
-def equal(a, b, **tolerance):
+def assert_equal(a, b, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), a, b)
 
 
@@ -83,7 +83,9 @@ def test_jit_equals_eager(row, train):
     run = lambda p, s, x, key: row.model.apply(p, s, x, key=key, train=train)
     key = training_key(row) if train else None
     with jax.debug_key_reuse(False):  # one mask, twice
-        equal(jax.jit(run)(params, state, X, key), run(params, state, X, key), rtol=2e-5, atol=1e-6)
+        assert_equal(
+            jax.jit(run)(params, state, X, key), run(params, state, X, key), rtol=2e-5, atol=1e-6
+        )
 
 
 @rows
@@ -104,7 +106,7 @@ def test_evaluation_is_deterministic_and_leaves_the_state(row):
     eta, after = row.model.apply(params, state, X)
     again, _ = row.model.apply(params, after, X, key=jax.random.key(9))  # a key changes nothing
     np.testing.assert_array_equal(eta, again)
-    equal(after, state)
+    assert_equal(after, state)
     one_by_one = [row.model.apply(params, state, x)[0] for x in X]
     np.testing.assert_allclose(eta, one_by_one, rtol=2e-5, atol=1e-6)  # rows do not meet
 

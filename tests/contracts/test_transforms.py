@@ -24,7 +24,7 @@ TRANSFORMS = {
 rows = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
 
 
-def equal(a, b, **tolerance):
+def assert_equal(a, b, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), a, b)
 
 
@@ -38,9 +38,9 @@ def test_names_of_the_arguments(transform):
 @rows
 def test_only_the_rows_that_count_are_seen(transform):
     other = np.where(MASK[:, None], X, 1e6)
-    equal(transform.fit(X, MASK), transform.fit(other, MASK))
-    equal(transform.fit(X, MASK), transform.fit(X[MASK]), rtol=1e-5, atol=1e-6)
-    equal(transform.fit(X), transform.fit(X, np.ones(12, bool)), rtol=1e-6)
+    assert_equal(transform.fit(X, MASK), transform.fit(other, MASK))
+    assert_equal(transform.fit(X, MASK), transform.fit(X[MASK]), rtol=1e-5, atol=1e-6)
+    assert_equal(transform.fit(X), transform.fit(X, np.ones(12, bool)), rtol=1e-6)
 
 
 @rows
@@ -49,7 +49,7 @@ def test_fits_of_several_folds_together_equal_those_alone(transform):
     together = jax.jit(jax.vmap(lambda m: transform.fit(X, m)))(masks)
     for i, mask in enumerate(masks):
         alone = transform.fit(X, mask)
-        equal(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone, rtol=1e-5, atol=1e-6)
+        assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone, rtol=1e-5, atol=1e-6)
 
 
 @rows

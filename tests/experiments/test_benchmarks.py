@@ -5,15 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from experiments.benchmarks import model_selection, peers
-from experiments.benchmarks.model_selection import Config, Row, main, table
+from experiments.benchmarks import model_selection, peers, timing
+from experiments.benchmarks.model_selection import Config, main, table
+from experiments.benchmarks.timing import Row
 
 
 @pytest.fixture(scope="module")
 def work():
-    x, y = model_selection._digits()
+    x, y = timing.digits()
     x, y = x[:200], y[:200]
-    folds = model_selection._stratified(y, 3)
+    folds = timing.stratified(y, 3)
     return peers.Work(x, y, folds, [1e-3, 1e-2], width=16, epochs=15, batch_size=32)
 
 
