@@ -1,5 +1,6 @@
 """The study as one program: the same numbers however it is run, and nothing leaks."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ from networks import classifier, network, three_classes
 
 from jaxdl import base, families, training
 from jaxdl.model_selection import cross_validate, k_fold, leave_one_out, member_key
-from jaxdl.training import fit
+from jaxdl.training import fit, loop
 
 GRID = {"rate": [0.003, 0.03], "l2": [0.0, 0.01], "dropout": [0.1]}
 RUN = {"folds": 3, "seeds": 2, "epochs": 4, "batch_size": 8}
@@ -117,6 +118,19 @@ def test_one_program_whatever_the_settings_folds_and_seeds():
     assert few.num_traces == many.num_traces == 1
     assert len(traced) <= count + 1  # 210 members cost no more traces than 2
     assert many.scores["nll"].shape == (14, 5, 3)
+
+
+def test_the_training_loop_is_traced_once_for_each_static_signature(monkeypatch):
+    def run(most, widths):
+        chex.clear_trace_counter()
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "run_epochs", chex.assert_max_traces(loop.run_epochs, n=most))
+            study({"rate": [0.01, 0.02, 0.03], "l2": [0.0, 0.1], "width": widths}, epochs=2)
+
+    run(1, [4])
+    run(2, [4, 5])
+    with pytest.raises(AssertionError, match="traced"):
+        run(1, [4, 5])
 
 
 def test_one_program_for_each_static_signature():
