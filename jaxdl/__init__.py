@@ -9,11 +9,13 @@ import importlib
 __version__ = "0.1.0"
 
 _SUBMODULES = (
+    "autodiff",
     "base",
     "data",
     "divergences",
     "families",
     "features",
+    "intervals",
     "layers",
     "links",
     "losses",
