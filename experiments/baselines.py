@@ -15,6 +15,7 @@ def train(
     and scikit-learn's own perceptron with one hidden layer; ``regress``: ridge regression with its
     penalty chosen by cross-validation; ``count``: Poisson regression.
     """
+    from scipy.optimize import OptimizeWarning
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, PoissonRegressor, RidgeCV
@@ -36,6 +37,8 @@ def train(
         pipeline = make_pipeline(*fill, StandardScaler(), model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            # Older scikit-learn passes an option that newer SciPy no longer knows.
+            warnings.filterwarnings("ignore", "Unknown solver options", OptimizeWarning)
             pipeline.fit(x.astype(np.float64), y)
         fitted[name] = _predictor(pipeline, num_classes)
     return fitted
