@@ -11,7 +11,9 @@ def softmax(repeats: int) -> list[Row]:
 
     import jax
     import numpy as np
+    from joblib import parallel_config
     from sklearn.linear_model import LogisticRegressionCV
+    from threadpoolctl import threadpool_limits
 
     from jaxdl import families, models, optim, parallel, training
     from jaxdl.model_selection import cross_validate
@@ -54,7 +56,8 @@ def softmax(repeats: int) -> list[Row]:
             Cs=strengths, cv=folds, max_iter=5000, tol=tol, n_jobs=jobs, refit=False,
             use_legacy_attributes=True, l1_ratios=(0.0,), scoring="accuracy",
         )  # fmt: skip
-        return model.fit(x.astype(np.float64), y)
+        with threadpool_limits(1), parallel_config("loky", inner_max_num_threads=1):
+            return model.fit(x.astype(np.float64), y)
 
     block = "softmax regression, 10 C x 5 folds"
     rows = []
