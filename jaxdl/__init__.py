@@ -25,6 +25,7 @@ _SUBMODULES = (
     "optim",
     "parallel",
     "plotting",
+    "quadrature",
     "training",
 )
 

@@ -83,15 +83,10 @@ def softmax_cross_entropy_with_logits(logits: Array, y: Array) -> Array:
     y holds classes 0..K-1, [...], or distributions over them, [..., K]; a class outside gives NaN.
     0 log 0 is 0.
     """
+    y = _classes_or_distributions(y, jnp.shape(logits))
     log_pi = jax.nn.log_softmax(logits)
-    y = jnp.asarray(y)
     if y.shape == log_pi.shape:
         return -jnp.sum(jnp.where(y == 0, 0, y * log_pi), axis=-1)
-    if y.shape != log_pi.shape[:-1] or not jnp.issubdtype(y.dtype, jnp.integer):
-        raise ValueError(
-            f"for logits {logits.shape}, y is classes {logits.shape[:-1]} of whole numbers or "
-            f"distributions {logits.shape}; got {y.shape} of {y.dtype}"
-        )
     known = (y >= 0) & (y < log_pi.shape[-1])
     chosen = jnp.take_along_axis(log_pi, jnp.where(known, y, 0)[..., None], axis=-1)[..., 0]
     return jnp.where(known, -chosen, jnp.nan)
@@ -104,8 +99,10 @@ def mean_squared_error(prediction: Array, y: Array, reduction: str = "mean") -> 
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction is mean or sum, not {reduction!r}")
-    total = jnp.sum(squared_error(prediction, y))
-    return total / len(y) if reduction == "mean" else total
+    each = squared_error(prediction, y)
+    if each.ndim == 0:
+        raise ValueError("the loss of a data set takes [N] predictions, not a scalar")
+    return jnp.sum(each) / len(each) if reduction == "mean" else jnp.sum(each)
 
 
 def negative_log_likelihood(family: Family, eta: Array, y: Array) -> Array:
@@ -116,6 +113,8 @@ def negative_log_likelihood(family: Family, eta: Array, y: Array) -> Array:
 def mse_gradient_univariate(w: Array, x: Array, y: Array) -> Array:
     """``dl/dw = 2/N (w sum_n x_n^2 - sum_n x_n y_n)``, [], for x and y [N]. Notes: Eq. (3), §1.2."""
     x, y = _same_shape(x, y)
+    if x.ndim != 1:
+        raise ValueError(f"x and y must be [N], got {x.shape}")
     return 2 / len(x) * (w * jnp.vdot(x, x) - jnp.vdot(x, y))
 
 
@@ -124,7 +123,9 @@ def bce_gradient(w: Array, x: Array, y: Array) -> Array:
 
     w [D] with x [N, D], or w [] with x [N]; y [N] in {0, 1}.
     """
-    x = jnp.asarray(x)
+    x, w = jnp.asarray(x), jnp.asarray(w)
+    if x.ndim not in (1, 2) or x.shape[1:] != w.shape:
+        raise ValueError(f"w [D] goes with x [N, D], w [] with x [N]; got {w.shape}, {x.shape}")
     z, y = _same_shape(jnp.dot(x, w), y)
     return jnp.tensordot(links.logistic(z) - y, x, axes=1) / len(y)
 
@@ -132,14 +133,19 @@ def bce_gradient(w: Array, x: Array, y: Array) -> Array:
 def softmax_regression_gradient(w: Array, x: Array, y: Array) -> Array:
     """``dl/dw_j = 1/N sum_n (pi_nj - y_nj) x_n`` as columns of [D, K]. Notes: Eq. (19), §2.3.
 
-    w [D, K], x [N, D], y [N] classes or [N, K] one-hot. The columns sum to 0 over j (D-23). The
-    notes' case by case forms before (19) sum over all n with y_nk = 1 and hold for one example
-    only (D-20).
+    w [D, K], x [N, D], y [N] classes or [N, K] distributions; a class outside 0..K-1 gives NaN.
+    The columns sum to 0 over j (D-23). The notes' case by case forms before (19) sum over all n
+    with y_nk = 1 and hold for one example only (D-20).
     """
-    x, y = jnp.asarray(x), jnp.asarray(y)
-    one_hot = jax.nn.one_hot(y, w.shape[1], dtype=x.dtype) if y.ndim == 1 else y
-    pi, one_hot = _same_shape(links.softmax(x @ w), one_hot)
-    return x.T @ (pi - one_hot) / len(x)
+    x, w = jnp.asarray(x), jnp.asarray(w)
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != len(w):
+        raise ValueError(f"w [D, K] goes with x [N, D]; got {w.shape} and {x.shape}")
+    pi = links.softmax(x @ w)
+    y = _classes_or_distributions(y, pi.shape)
+    if y.ndim == 1:
+        known = (y >= 0) & (y < pi.shape[1])
+        y = jnp.where(known[:, None], jax.nn.one_hot(y, pi.shape[1], dtype=pi.dtype), jnp.nan)
+    return x.T @ (pi - y) / len(x)
 
 
 def l2(params: Params, *, offset: str | None = None) -> Array:
@@ -172,7 +178,18 @@ def _penalty(fn, params, offset):
     kept = {None: slice(None), "first": slice(1, None), "last": slice(None, -1)}[offset]
     leaves = jax.tree_util.tree_leaves_with_path(params)
     weights = [w for path, w in leaves if not path or getattr(path[-1], "key", None) != "bias"]
-    return sum((jnp.sum(fn(w[kept] if offset else w)) for w in weights), start=jnp.zeros(()))
+    return jnp.asarray(sum((jnp.sum(fn(w[kept] if offset else w)) for w in weights), start=0.0))
+
+
+def _classes_or_distributions(y, shape):
+    y = jnp.asarray(y)
+    classes = y.shape == shape[:-1] and jnp.issubdtype(y.dtype, jnp.integer)
+    if not shape or not (classes or y.shape == shape):
+        raise ValueError(
+            f"for logits {shape}, y is classes {shape[:-1]} of whole numbers or distributions "
+            f"{shape}; got {y.shape} of {y.dtype}"
+        )
+    return y
 
 
 def _same_shape(a, b):

@@ -86,9 +86,7 @@ _DERIVATIVES: dict[str, Callable] = {
     "logistic": lambda x: jax.nn.sigmoid(x) * jax.nn.sigmoid(-x),
     "tanh": lambda x: 1 - jnp.square(jnp.tanh(x)),
     "relu": lambda x: (x > 0).astype(x.dtype),
-    "leaky_relu": lambda x, negative_slope=0.01: jnp.where(x > 0, 1, negative_slope).astype(
-        x.dtype
-    ),
+    "leaky_relu": _leaky_relu_derivative,
     "softplus": jax.nn.sigmoid,
     "gelu": _gelu_derivative,
     "silu": _silu_derivative,

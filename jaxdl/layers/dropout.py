@@ -26,6 +26,7 @@ def dropout(x: Array, rate: float | Array, *, key: Key | None = None, train: boo
         return x
     if key is None:
         raise ValueError("dropout with train=True needs a key")
-    keep = 1 - jnp.asarray(rate, x.dtype)
-    kept = jax.random.uniform(key, x.shape, x.dtype) < keep
-    return jnp.where(kept, x / jnp.where(keep > 0, keep, 1), 0)
+    precise = jnp.promote_types(x.dtype, jnp.float32)  # 1 - 0.001 is 1 in bfloat16
+    keep = 1 - jnp.asarray(rate, precise)
+    kept = jax.random.uniform(key, x.shape, precise) < keep
+    return jnp.where(kept, x / jnp.where(keep > 0, keep, 1).astype(x.dtype), 0)

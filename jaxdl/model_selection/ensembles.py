@@ -37,7 +37,7 @@ def hard_vote(labels: Array, *, num_classes: int) -> Vote:
     """``argmax_k sum_j y_hat_jk``, the class that most members predict. Notes: L607 (D-36).
 
     ``labels`` [J, N] of whole numbers, or probabilities [J, N, K], each member's argmax of which
-    is its vote. Raises ValueError for other shapes.
+    is its vote; a label outside 0..K-1 votes for no class. Raises ValueError for other shapes.
 
     >>> hard_vote(jnp.array([[0, 1], [2, 1], [2, 0]]), num_classes=3).labels.tolist()
     [2, 1]
@@ -79,9 +79,15 @@ def bootstrap(key: Key, n: int, num_members: int) -> tuple[Array, Array]:
 def out_of_bag(predictions: Array, unseen: Array) -> Array:
     """Each row's mean prediction by members that did not train on it: [N, ...] of [J, N, ...].
 
-    ``unseen`` [J, N] as from ``bootstrap``; NaN for a row that every member saw. Breiman (1996).
+    ``unseen`` [J, N] as from ``bootstrap``; NaN for a row that every member saw. Raises ValueError
+    where it has other members or rows than the predictions. Source: Breiman (1996).
     """
-    predictions = jnp.asarray(predictions)
+    predictions, unseen = jnp.asarray(predictions), jnp.asarray(unseen, bool)
+    if unseen.ndim != 2 or predictions.shape[:2] != unseen.shape:
+        raise ValueError(
+            f"predictions [J, N, ...] and unseen [J, N] must agree in J and N, got "
+            f"{predictions.shape} and {unseen.shape}"
+        )
     weights = unseen.reshape(*unseen.shape, *(1,) * (predictions.ndim - 2))
     count = jnp.sum(weights, axis=0)
     total = jnp.sum(jnp.where(weights, predictions, 0), axis=0)
@@ -129,24 +135,35 @@ def average_parameters(params: Params, link: str) -> Params:
             f"with the {link} link the mean is not linear in the parameters, so averaging them is "
             "not averaging the models: average the predictions instead"
         )
-    if isinstance(params, dict) and not set(params) <= {"kernel", "bias"}:
+    linear = params if isinstance(params, dict) else {"kernel": params}
+    if not set(linear) <= {"kernel", "bias"} or not jax.tree_util.all_leaves(linear.values()):
+        named = sorted(params) if isinstance(params, dict) else f"a {type(params).__name__}"
         raise ValueError(
-            f"parameters of {sorted(params)} are not one linear model: their product is not linear "
-            "in them; average the predictions instead"
+            f"parameters of {named} are not one linear model: their product is not linear in them; "
+            "average the predictions instead"
         )
+    counts = {jnp.shape(leaf)[:1] for leaf in linear.values()}
+    if len(counts) != 1 or counts <= {(), (0,)}:
+        raise ValueError("an ensemble needs at least one member, stacked along the first axis")
     return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), params)
 
 
 def zero_pad(coefficients: list[Array]) -> Array:
     """Coefficient vectors of different lengths on one basis, [J, K]: the missing ones are 0.
 
-    Polynomials of different degrees share a basis only so. Notes: Figure 13 (D-35).
+    Polynomials of different degrees share a basis only so. Raises ValueError for no vectors, and
+    for arrays of more axes. Notes: Figure 13 (D-35).
 
     >>> zero_pad([jnp.ones(1), jnp.ones(3)]).tolist()
     [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     """
+    coefficients = [jnp.asarray(c) for c in coefficients]
+    if not coefficients or any(c.ndim != 1 for c in coefficients):
+        raise ValueError(
+            f"coefficients are one vector a member, not {[c.shape for c in coefficients]}"
+        )
     longest = max(len(c) for c in coefficients)
-    return jnp.stack([jnp.pad(jnp.asarray(c), (0, longest - len(c))) for c in coefficients])
+    return jnp.stack([jnp.pad(c, (0, longest - len(c))) for c in coefficients])
 
 
 def _weights(weights, predictions):

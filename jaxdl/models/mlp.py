@@ -1,6 +1,7 @@
 """Feed-forward networks. Notes: §4.2, §4.3."""
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,8 @@ from jaxdl.layers.activations import activation as find_activation
 from jaxdl.layers.dense import dense, dense_init
 from jaxdl.layers.dropout import dropout as drop
 
-RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
+_RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
+RECTIFIERS = (*map(find_activation, _RECTIFIERS), *(getattr(jax.nn, f) for f in _RECTIFIERS))
 
 
 def he_normal(key, shape, dtype):
@@ -50,7 +52,7 @@ def mlp(
     (2, 3)
     """
     sizes = tuple(sizes)
-    if len(sizes) < 2 or any(not isinstance(s, int) or s < 1 for s in sizes):
+    if len(sizes) < 2 or any(not isinstance(s, Integral) or s < 1 for s in sizes):
         raise ValueError(f"sizes are at least two positive whole numbers (D, ..., K), not {sizes}")
     hidden = len(sizes) - 2
     if isinstance(activation, str) or callable(activation):
@@ -58,7 +60,7 @@ def mlp(
     if len(activation) != hidden:
         raise ValueError(f"{len(activation)} activations for {hidden} hidden layers")
     phi = [find_activation(a) for a in activation]
-    rectified = [a in RECTIFIERS or a is jax.nn.relu for a in activation]
+    rectified = [f in RECTIFIERS for f in phi]
     lecun = jax.nn.initializers.lecun_normal()
     inits = [kernel_init or (he_normal if r else lecun) for r in (*rectified, False)]
     names = [f"dense_{i}" for i in range(hidden + 1)]

@@ -8,8 +8,6 @@ import pytest
 
 from jaxdl.layers import dense, dense_init
 
-RNG = np.random.default_rng(0)
-
 
 def test_by_hand():
     params = {"kernel": jnp.array([[1.0, 0.0], [2.0, -1.0]]), "bias": jnp.array([0.5, 1.0])}
@@ -19,8 +17,9 @@ def test_by_hand():
 @pytest.mark.equation(17)
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (0, 3)])
 def test_outputs_and_gradients_are_flaxs(x64, shape):
+    rng = np.random.default_rng(0)
     layer = flax.linen.Dense(4, param_dtype=jnp.float64)
-    x = jnp.asarray(RNG.normal(size=shape))
+    x = jnp.asarray(rng.normal(size=shape))
     params = dense_init(jax.random.key(0), 3, 4)
     params["bias"] = params["bias"] + 0.3
     np.testing.assert_allclose(dense(params, x), layer.apply({"params": params}, x), rtol=1e-13)
@@ -32,8 +31,9 @@ def test_outputs_and_gradients_are_flaxs(x64, shape):
 
 
 def test_each_column_is_a_model_of_its_own(x64):
+    rng = np.random.default_rng(0)
     params = dense_init(jax.random.key(0), 3, 4)
-    x = jnp.asarray(RNG.normal(size=(5, 3)))
+    x = jnp.asarray(rng.normal(size=(5, 3)))
     for k in range(4):
         np.testing.assert_allclose(dense(params, x)[:, k], x @ params["kernel"][:, k], rtol=1e-12)
 

@@ -25,12 +25,11 @@ from jaxdl.model_selection import (
     zero_pad,
 )
 
-RNG = np.random.default_rng(0)
-
 
 def test_votes_are_scikit_learns():
+    rng = np.random.default_rng(0)
     x, y = load_iris(return_X_y=True)
-    x = x + RNG.normal(size=x.shape)  # so that members disagree
+    x = x + rng.normal(size=x.shape)  # so that members disagree
     members = [
         ("a", DecisionTreeClassifier(max_depth=2, random_state=0)),
         ("b", GaussianNB()),
@@ -82,7 +81,8 @@ def test_the_average_gains_exactly_the_ambiguity(members, rows, seed):
 
 
 def test_averages():
-    f = RNG.normal(size=(3, 4)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    f = rng.normal(size=(3, 4)).astype(np.float32)
     np.testing.assert_allclose(average(f), f.mean(0), rtol=1e-6)
     weighted = average(f, jnp.array([1.0, 1.0, 2.0]))
     np.testing.assert_allclose(weighted, (f[0] + f[1] + 2 * f[2]) / 4, rtol=1e-5)
@@ -92,7 +92,8 @@ def test_averages():
 
 def test_parameters_average_for_the_identity_link_alone(x64):
     """D-35: for logistic models the averaged parameters predict something else."""
-    w, x = jnp.asarray(RNG.normal(size=(4, 3, 1)) * 3), jnp.asarray(RNG.normal(size=(9, 3)))
+    rng = np.random.default_rng(0)
+    w, x = jnp.asarray(rng.normal(size=(4, 3, 1)) * 3), jnp.asarray(rng.normal(size=(9, 3)))
     params = {"kernel": w, "bias": jnp.arange(4.0)[:, None]}
     mean = average_parameters(params, "identity")
     each = jnp.einsum("nd,jdk->jnk", x, w) + params["bias"][:, None]
@@ -134,8 +135,9 @@ def test_out_of_bag_predictions_by_hand():
 
 def test_bagging_lowers_the_error_of_trees_out_of_bag(key):
     """A step function with noise: J bootstrap means per bin against one."""
+    rng = np.random.default_rng(0)
     x = np.linspace(0, 1, 200)
-    y = np.sin(8 * x) + RNG.normal(size=200)
+    y = np.sin(8 * x) + rng.normal(size=200)
     rows, unseen = bootstrap(key, 200, 30)
     members = [
         DecisionTreeRegressor(random_state=0).fit(x[i, None], y[i]) for i in np.asarray(rows)

@@ -9,8 +9,6 @@ from sklearn.neural_network import MLPClassifier
 
 from jaxdl import families, layers, models
 
-RNG = np.random.default_rng(0)
-
 
 class Stack(nn.Module):
     """The same network in flax; its submodules get our names by themselves, but for case."""
@@ -23,10 +21,11 @@ class Stack(nn.Module):
 
 
 def test_outputs_and_gradients_are_flaxs(x64):
+    rng = np.random.default_rng(0)
     net = models.mlp((3, 5, 4, 2), activation=("tanh", "relu"))
     params, state = net.init(jax.random.key(0))
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)
-    x = jnp.asarray(RNG.normal(size=(6, 3)))
+    x = jnp.asarray(rng.normal(size=(6, 3)))
     ours = lambda p: net.apply(p, state, x)[0]
     theirs = lambda p: Stack().apply({"params": p}, x)
     np.testing.assert_allclose(ours(params), theirs(params), rtol=1e-12)
@@ -35,7 +34,8 @@ def test_outputs_and_gradients_are_flaxs(x64):
 
 
 def test_probabilities_are_scikit_learns():
-    x, y = RNG.normal(size=(60, 4)), np.arange(60) % 3
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4)), np.arange(60) % 3
     oracle = MLPClassifier((7,), activation="relu", max_iter=20, random_state=0)
     with pytest.warns(UserWarning, match="converge"):  # it has not converged, which does not matter
         oracle.fit(x, y)
