@@ -43,6 +43,7 @@ def hard_vote(labels: Array, *, num_classes: int) -> Vote:
     [2, 1]
     """
     labels = jnp.asarray(labels)
+    dtype = jnp.result_type(labels, float)
     if labels.ndim == 3 and labels.shape[2] == num_classes:
         labels = jnp.argmax(labels, axis=2)
     if labels.ndim != 2 or not jnp.issubdtype(labels.dtype, jnp.integer):
@@ -50,7 +51,7 @@ def hard_vote(labels: Array, *, num_classes: int) -> Vote:
             f"members vote by labels [J, N] or probabilities [J, N, {num_classes}]; got "
             f"{labels.shape} of {labels.dtype}"
         )
-    shares = jnp.mean(jax.nn.one_hot(labels, num_classes), axis=0)
+    shares = jnp.mean(jax.nn.one_hot(labels, num_classes, dtype=dtype), axis=0)
     return Vote(jnp.argmax(shares, axis=1).astype(jnp.int32), shares)
 
 
