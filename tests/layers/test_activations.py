@@ -53,6 +53,12 @@ def test_derivatives_are_autodiffs_and_differences(x64, name):
     assert np.isfinite(slope(x)).all()
 
 
+def test_tanh_is_a_stretched_logistic_function(x64):
+    x = jnp.asarray(X)
+    np.testing.assert_allclose(layers.tanh(x), 2 * layers.logistic(2 * x) - 1, atol=1e-15)
+    np.testing.assert_array_equal(layers.tanh(-x), -layers.tanh(x))  # D-38: about the origin
+
+
 def test_derivatives_at_kinks():
     """D-92."""
     zero = jnp.zeros(())
@@ -72,5 +78,5 @@ def test_dtypes_and_composition(x64, name):
     for dtype in (jnp.float32, jnp.float64):
         x = jnp.asarray(X, dtype)
         for fn in (layers.activation(name), layers.derivative(name)):
-            assert fn(x).dtype == dtype
+            assert fn(x).dtype == dtype and np.isfinite(fn(x)).all()
             np.testing.assert_allclose(jax.jit(jax.vmap(fn))(x), fn(x), rtol=1e-5, atol=1e-6)

@@ -51,3 +51,10 @@ def test_refusals(key):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64, jnp.bfloat16])
 def test_dtype_is_kept(x64, key, dtype):
     assert dropout(X.astype(dtype), jnp.float32(0.5), key=key, train=True).dtype == dtype
+
+
+def test_small_rates_are_not_lost_in_half_precision(key):
+    """1 - 0.001 is 1 in bfloat16."""
+    ones = jnp.ones(100_000, jnp.bfloat16)
+    zeros = float((dropout(ones, 0.001, key=key, train=True) == 0).mean())
+    assert abs(zeros - 0.001) < 5 * np.sqrt(0.001 / 100_000)

@@ -56,6 +56,9 @@ def test_initial_weights_follow_the_activation(key):
     np.testing.assert_allclose(variance(models.mlp((300, 300, 300))), [2, 1], rtol=0.05)
     tanh = models.mlp((300, 300, 300), activation="tanh")
     np.testing.assert_allclose(variance(tanh), [1, 1], rtol=0.05)
+    for rectifier in (layers.relu, jax.nn.relu, layers.gelu, jax.nn.silu):  # by name or not
+        net = models.mlp((300, np.int64(300), 300), activation=rectifier)
+        np.testing.assert_allclose(variance(net), [2, 1], rtol=0.05)
     zeros = models.mlp((3, 3), kernel_init=jax.nn.initializers.zeros)
     assert not zeros.init(key)[0]["dense_0"]["kernel"].any()
 
@@ -97,3 +100,9 @@ def test_a_traced_dropout_rate_and_a_function_as_activation():
 def test_bad_settings(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_rows_of_another_width_are_refused(key):
+    net = models.mlp((3, 4, 2))
+    with pytest.raises(ValueError, match=r"expects x \[..., 3\]"):
+        net.apply(*net.init(key), jnp.ones((5, 4)))
