@@ -83,7 +83,8 @@ def least_squares_learner(penalty: float | Array = 0.0, *, num_features: int) ->
     """Ridge regression in closed form as a Learner; train it for one epoch, full batch.
 
     ``w* = argmin_w 1/N sum_n (y_n - w'x_n - b)^2 + penalty |w|^2`` for x [N, D], y [N], with
-    D = ``num_features``; N counts the rows that count. Notes: Eqs. (2)-(4), §1.2, §3.3.
+    D = ``num_features``; N counts the rows that count. Raises ValueError where y is not one
+    response a row. Notes: Eqs. (2)-(4), §1.2, §3.3.
 
     A study of it over leave-one-out folds is N refits in one program.
     """
@@ -93,13 +94,13 @@ def least_squares_learner(penalty: float | Array = 0.0, *, num_features: int) ->
         return {"kernel": jnp.zeros(num_features), "bias": jnp.zeros(())}
 
     def step(params, batch, *, mask=None):
-        x, y = batch
+        x, y = _pairs(batch)
         new = linear.ridge(x, y, penalty, mask=mask)
         new = jax.tree.map(lambda a, b: a.astype(b.dtype), new, params)
         return new, {"loss": masked_mean(jnp.square(linear.predict(new, x) - y), mask)}
 
     def evaluate(params, batch):
-        x, y = batch
+        x, y = _pairs(batch)
         return {"squared_error": jnp.square(linear.predict(params, x) - y)}
 
     return Learner(init, step, linear.predict, evaluate)
@@ -110,7 +111,8 @@ def perceptron_learner(num_features: int, init_scale: float | Array = 1.0) -> Le
 
     A batch is x [B, D] with labels y [B] in {-1, +1}; its rows are taken in turn, so the engine's
     shuffled epochs visit every pair once. ``w_0, b_0 ~ N(0, init_scale^2)``. The loss is the
-    share of the batch that was predicted wrongly when its turn came.
+    share of the batch that was predicted wrongly when its turn came. Raises ValueError where y is
+    not one label a row.
     """
 
     def init(key):
@@ -120,7 +122,7 @@ def perceptron_learner(num_features: int, init_scale: float | Array = 1.0) -> Le
         return TrainState(jnp.zeros((), jnp.int32), params, {}, (), key)
 
     def step(ts, batch, *, mask=None):
-        x, y = batch
+        x, y = _pairs(batch)
         rows = jnp.ones(y.shape, bool) if mask is None else mask
 
         def correct(params, pair):
@@ -137,7 +139,14 @@ def perceptron_learner(num_features: int, init_scale: float | Array = 1.0) -> Le
         return perceptron.predict(ts.params, x)
 
     def evaluate(ts, batch):
-        x, y = batch
+        x, y = _pairs(batch)
         return {"accuracy": (predict(ts, x) == y).astype(x.dtype)}
 
     return Learner(init, step, predict, evaluate)
+
+
+def _pairs(batch):
+    x, y = map(jnp.asarray, batch)
+    if x.ndim != 2 or y.shape != x.shape[:1]:
+        raise ValueError(f"x must be [B, D] and y [B]; got x {x.shape} and y {y.shape}")
+    return x, y
