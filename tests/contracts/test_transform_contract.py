@@ -37,18 +37,25 @@ def test_names_of_the_arguments(transform):
 
 @rows
 def test_only_the_rows_that_count_are_seen(transform):
-    other = np.where(MASK[:, None], X, 1e6)
-    assert_equal(transform.fit(X, MASK), transform.fit(other, MASK))
-    assert_equal(transform.fit(X, MASK), transform.fit(X[MASK]), rtol=1e-5, atol=1e-6)
-    assert_equal(transform.fit(X), transform.fit(X, np.ones(12, bool)), rtol=1e-6)
+    fit = jax.jit(transform.fit)
+    for poison in (1e6, np.inf, np.nan):
+        other = np.where(MASK[:, None], X, poison).astype(np.float32)
+        assert_equal(fit(X, MASK), fit(other, MASK), rtol=0)
+    assert_equal(fit(X, MASK), fit(X[MASK]), rtol=1e-5, atol=1e-6)
+    assert_equal(fit(X), fit(X, np.ones(12, bool)), rtol=1e-6)
+    seen = X.copy()
+    seen[np.flatnonzero(MASK)[0]] += [3, -2, 1]
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), fit(X, MASK), fit(seen, MASK))
+    assert any(jax.tree.leaves(changed)) or not jax.tree.leaves(changed)  # the identity has none
 
 
 @rows
 def test_fits_of_several_folds_together_equal_those_alone(transform):
     masks = jnp.asarray(np.arange(12) % 3 != np.arange(3)[:, None])
-    together = jax.jit(jax.vmap(lambda m: transform.fit(X, m)))(masks)
+    fit = lambda mask: transform.fit(X, mask)
+    together = jax.jit(jax.vmap(fit))(masks)
     for i, mask in enumerate(masks):
-        alone = transform.fit(X, mask)
+        alone = jax.jit(fit)(mask)
         assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone, rtol=1e-5, atol=1e-6)
 
 
@@ -60,12 +67,33 @@ def test_apply_keeps_rows_apart_and_the_dtype(transform):
     np.testing.assert_allclose(jax.jit(transform.apply)(params, X), whole, rtol=1e-5, atol=1e-6)
     for i in (0, 7):
         np.testing.assert_allclose(transform.apply(params, X[i : i + 1])[0], whole[i], rtol=1e-5)
+    slope = jax.grad(lambda x: transform.apply(params, x).sum())(X)
+    assert slope.shape == X.shape and np.isfinite(slope).all()
+
+
+@rows
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_dtype_follows_x(x64, transform, dtype):
+    x = jnp.asarray(X, dtype)
+    params, transformed = jax.eval_shape(
+        lambda x: (transform.fit(x, MASK), transform.apply(transform.fit(x, MASK), x)), x
+    )
+    floats = [leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    assert {leaf.dtype for leaf in (*floats, transformed)} == {jnp.dtype(dtype)}
 
 
 @rows
 def test_a_constant_column_stays_finite(transform):
     x = np.concatenate([X, np.full((12, 1), 7.0, np.float32)], axis=1)
-    assert np.isfinite(transform.apply(transform.fit(x, MASK), x)).all()
+    run = jax.jit(lambda x: transform.apply(transform.fit(x, MASK), x))
+    assert np.isfinite(run(x)).all()
+
+
+@rows
+def test_masks_of_another_length_are_refused(transform):
+    if jax.tree.leaves(transform.fit(X)):  # the identity fits nothing
+        with pytest.raises(ValueError, match="mask"):
+            transform.fit(X, MASK[:5])
 
 
 def test_every_public_transform_has_a_row():
