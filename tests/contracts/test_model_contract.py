@@ -1,5 +1,6 @@
 """What every Model keeps to; a new model is a new row of the table."""
 
+import functools
 import inspect
 from typing import NamedTuple
 
@@ -42,8 +43,9 @@ def leaf_names(params):
     return tuple(".".join(step.key for step in path) for path in paths)
 
 
-def initialised(row, seed=0):
-    return row.model.init(jax.random.key(seed))
+@functools.cache
+def initialised(row):
+    return jax.jit(row.model.init)(jax.random.key(0))
 
 
 def training_key(row):
@@ -59,7 +61,7 @@ def test_init_and_apply_take_each_others_trees(row):
     params, state = initialised(row)
     assert leaf_names(params) == row.names
     for batch in (X, X[0], X.reshape(7, 1, D)):
-        eta, after = row.model.apply(params, state, jnp.asarray(batch))
+        eta, after = jax.eval_shape(row.model.apply, params, state, batch)
         assert eta.shape == (*batch.shape[:-1], K)
         assert jax.tree.structure(after) == jax.tree.structure(state)
     shapes = jax.eval_shape(row.model.init, jax.random.key(0))
@@ -92,10 +94,11 @@ def test_jit_equals_eager(row, train):
 def test_vmap_over_inits_equals_a_loop(row):
     keys = jax.random.split(jax.random.key(1), 3)
     with jax.debug_key_reuse(False):
-        params, state = jax.vmap(row.model.init)(keys)
-        together, _ = jax.vmap(lambda p, s: row.model.apply(p, s, X))(params, state)
+        params, state = jax.jit(jax.vmap(row.model.init))(keys)
+        together, _ = jax.jit(jax.vmap(lambda p, s: row.model.apply(p, s, X)))(params, state)
+        one = jax.jit(lambda key: row.model.apply(*row.model.init(key), X)[0])
         for key, eta in zip(keys, together, strict=True):
-            alone, _ = row.model.apply(*row.model.init(key), X)
+            alone = one(key)
             np.testing.assert_allclose(eta, alone, rtol=2e-5, atol=1e-6)
     assert abs(together[0] - together[1]).max() > 1e-3  # each member its own draw
 
@@ -107,7 +110,7 @@ def test_evaluation_is_deterministic_and_leaves_the_state(row):
     again, _ = row.model.apply(params, after, X, key=jax.random.key(9))  # a key changes nothing
     np.testing.assert_array_equal(eta, again)
     assert_equal(after, state)
-    one_by_one = [row.model.apply(params, state, x)[0] for x in X]
+    one_by_one = jax.lax.map(lambda x: row.model.apply(params, state, x)[0], X)
     np.testing.assert_allclose(eta, one_by_one, rtol=2e-5, atol=1e-6)  # rows do not meet
 
 
@@ -144,6 +147,7 @@ def test_dtype_follows_the_inputs(x64, row, dtype):
     params, state = jax.tree.map(lambda leaf: leaf.astype(dtype), initialised(row))
     x = jnp.asarray(X, dtype)
     for settings in ({}, {"key": training_key(row), "train": True}):
-        assert row.model.apply(params, state, x, **settings)[0].dtype == dtype
-    gradient = jax.grad(lambda p: row.model.apply(p, state, x)[0].sum())(params)
+        apply = lambda p, settings=settings: row.model.apply(p, state, x, **settings)[0]
+        assert jax.eval_shape(apply, params).dtype == dtype
+    gradient = jax.eval_shape(jax.grad(lambda p: row.model.apply(p, state, x)[0].sum()), params)
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype(dtype)}

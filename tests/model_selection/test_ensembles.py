@@ -142,7 +142,7 @@ def test_polynomials_of_two_degrees_share_a_basis_by_zeros(x64):
 
 
 def test_bootstrap_leaves_out_about_a_third(key):
-    rows, unseen = bootstrap(key, 500, 40)
+    rows, unseen = jax.jit(lambda key: bootstrap(key, 500, 40))(key)
     assert rows.shape == unseen.shape == (40, 500) and rows.min() >= 0 and rows.max() < 500
     assert abs(float(unseen.mean()) - np.exp(-1)) < 0.01
     for j in (0, 39):
@@ -165,7 +165,7 @@ def test_bagging_lowers_the_error_of_trees_out_of_bag(key):
     rng = np.random.default_rng(0)
     x = np.linspace(0, 1, 200)
     y = np.sin(8 * x) + rng.normal(size=200)
-    rows, unseen = bootstrap(key, 200, 30)
+    rows, unseen = jax.jit(lambda key: bootstrap(key, 200, 30))(key)
     members = [
         DecisionTreeRegressor(random_state=0).fit(x[i, None], y[i]) for i in np.asarray(rows)
     ]
@@ -222,10 +222,11 @@ def test_composition_and_precision(x64, fn, dtype):
 
 def test_bootstraps_of_several_keys():
     keys = jax.random.split(jax.random.key(0), 3)
-    rows, unseen = jax.jit(jax.vmap(lambda key: bootstrap(key, 6, 2)))(keys)
+    draw = lambda key: bootstrap(key, 6, 2)
+    rows, unseen = jax.jit(jax.vmap(draw))(keys)
     assert rows.shape == unseen.shape == (3, 2, 6) and (rows[0] != rows[1]).any()
     with jax.debug_key_reuse(False):
-        np.testing.assert_array_equal(rows[1], bootstrap(keys[1], 6, 2)[0])
+        np.testing.assert_array_equal(rows[1], jax.jit(draw)(keys[1])[0])
 
 
 def test_ensembles_of_families_average_their_means():

@@ -26,10 +26,11 @@ def test_outputs_and_gradients_are_flaxs(x64):
     params, state = net.init(jax.random.key(0))
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)
     x = jnp.asarray(rng.normal(size=(6, 3)))
-    ours = lambda p: net.apply(p, state, x)[0]
+    ours = jax.jit(lambda p: net.apply(p, state, x)[0])
     theirs = lambda p: Stack().apply({"params": p}, x)
     np.testing.assert_allclose(ours(params), theirs(params), rtol=1e-12)
-    gradients = [jax.grad(lambda p, f=f: jnp.sum(f(p) ** 2))(params) for f in (ours, theirs)]
+    squares = lambda f: jax.jit(jax.grad(lambda p: jnp.sum(f(p) ** 2)))
+    gradients = [squares(f)(params) for f in (ours, theirs)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11), *gradients)
 
 
@@ -65,7 +66,7 @@ def test_initial_weights_follow_the_activation(key):
 
 def test_the_signal_keeps_its_size_through_twenty_layers(key):
     net = models.mlp((200,) * 21)
-    params, state = net.init(key)
+    params, state = net.init(key)  # layer by layer: one shape compiles once
     eta, _ = net.apply(params, state, jax.random.normal(jax.random.key(1), (50, 200)))
     assert 0.3 < float(eta.std()) < 3
 
@@ -80,7 +81,7 @@ def test_a_traced_dropout_rate_and_a_function_as_activation():
         return jax.vmap(draw)(jax.random.split(jax.random.key(1), 200)).std()
 
     with jax.debug_key_reuse(False):
-        none, little, much = jax.vmap(spread)(jnp.array([0.0, 0.1, 0.6]))
+        none, little, much = jax.jit(jax.vmap(spread))(jnp.array([0.0, 0.1, 0.6]))
     assert none < 1e-6 < little < much
     eta = models.mlp((3, 400, 1), activation=jnp.abs).apply(params, state, x)[0]
     hidden = layers.dense(params["dense_0"], x)
