@@ -131,6 +131,10 @@ def test_log_of_a_rounded_logistic_is_wrong_and_ours_is_not():
     with np.errstate(all="ignore"):
         assert np.isnan(-(pi * jnp.log(jax.nn.softmax(eta))).sum())
     np.testing.assert_allclose(losses.softmax_cross_entropy_with_logits(eta, pi), [0])
+    impossible = jnp.array([0.0, 0.0, -jnp.inf])  # a class ruled out: 0 log 0 again
+    half = jnp.array([0.5, 0.5, 0.0])
+    value, slope = jax.value_and_grad(losses.softmax_cross_entropy_with_logits)(impossible, half)
+    np.testing.assert_allclose([value, *slope], [np.log(2), 0, 0, 0], rtol=1e-6)
 
 
 def test_softmax_cross_entropy_is_scikit_learns_and_optaxs(x64):
@@ -197,6 +201,8 @@ def test_penalties_exempt_offsets(x64):
     np.testing.assert_allclose(losses.elastic_net(params, 0.25), 0.25 * 7 + 0.75 * 25)
     w = jnp.array([10.0, 3.0, 4.0])
     assert losses.l2(w) == 125  # D-34: the literal sum counts the weight of the appended 1
+    with_offset = losses.elastic_net(w, 0.25, offset="first")
+    np.testing.assert_allclose(with_offset, 0.25 * 7 + 0.75 * 25)
     assert losses.l2(w, offset="first") == 25 and losses.l2(w, offset="last") == 109
     with pytest.raises(ValueError, match="first, last or None"):
         losses.l2(w, offset="middle")

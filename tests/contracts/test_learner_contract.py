@@ -139,6 +139,18 @@ def test_a_column_of_responses_is_refused(row, key):
             jax.eval_shape(call, state, (x, y[:, None]))
 
 
+def test_every_step_draws_anew_and_the_key_stays(key):
+    net = models.mlp((4, 16, 3), dropout=0.5)
+    objective = training.negative_log_likelihood(net, families.categorical(3))
+    learner = training.gradient_learner(net, objective, optax.sgd(0.0))
+    step = jax.jit(learner.step)
+    first, one = step(learner.init(key), CLASSES)
+    second, two = step(first, CLASSES)
+    assert abs(one["loss"] - two["loss"]) > 1e-4
+    assert_equal((first.params, first.key), (second.params, second.key), rtol=0)
+    assert second.step == 2
+
+
 @rows
 def test_metrics_are_per_example_and_evaluation_draws_nothing(row, key):
     state = row.learner.init(key)

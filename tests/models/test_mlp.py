@@ -54,7 +54,7 @@ def test_initial_weights_follow_the_activation(key):
         float(layer["kernel"].var() * len(layer["kernel"]))
         for layer in net.init(jax.random.clone(key))[0].values()
     ]
-    np.testing.assert_allclose(variance(models.mlp((300, 300, 300))), [2, 1], rtol=0.05)
+    np.testing.assert_allclose(variance(models.mlp((200, 400, 100))), [2, 1], rtol=0.05)
     tanh = models.mlp((300, 300, 300), activation="tanh")
     np.testing.assert_allclose(variance(tanh), [1, 1], rtol=0.05)
     for rectifier in (layers.relu, jax.nn.relu, layers.gelu, jax.nn.silu):  # by name or not
@@ -69,6 +69,15 @@ def test_the_signal_keeps_its_size_through_twenty_layers(key):
     params, state = net.init(key)  # layer by layer: one shape compiles once
     eta, _ = net.apply(params, state, jax.random.normal(jax.random.key(1), (50, 200)))
     assert 0.3 < float(eta.std()) < 3
+
+
+def test_each_layer_drops_units_of_its_own():
+    layer = {"kernel": jnp.eye(500), "bias": jnp.zeros(500)}
+    params = {f"dense_{i}": layer for i in range(3)}
+    net = models.mlp((500,) * 4, activation="identity", dropout=0.5)
+    eta, _ = net.apply(params, {}, jnp.ones(500), key=jax.random.key(0), train=True)
+    kept = float((eta != 0).mean())
+    assert abs(kept - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 500)  # 0.5 if both masks were one
 
 
 def test_a_traced_dropout_rate_and_a_function_as_activation():
