@@ -16,7 +16,7 @@ from jaxdl.data import Dataset
 from jaxdl.data.dataset import NAMES, TASKS
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
-from jaxdl.training.loop import Schedule
+from jaxdl.training.rows import Schedule
 
 
 class Problem(NamedTuple):

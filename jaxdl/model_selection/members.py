@@ -16,7 +16,11 @@ from jaxdl.model_selection.population import Plan
 from jaxdl.model_selection.progress import Reporter
 from jaxdl.model_selection.study import Recipe
 from jaxdl.training import loop
-from jaxdl.training.loop import Progress, Rows
+from jaxdl.training.loop import Progress
+from jaxdl.training.rows import Rows, padding, steps_per_epoch, take
+
+
+SETTINGS = "settings"  # the vmap axis of a block
 
 
 class Group(NamedTuple):
@@ -31,7 +35,7 @@ class Shared(NamedTuple):
 
     data: pytree of arrays [N, ...]. train, valid: Rows [F, n] of all folds (valid may be None).
     settings: {name: [S, ...]}. transforms: fitted to each training part, [F, ...]. key: the
-    study's. start, stop: the stretch of epochs to run, [].
+    study's. start, stop: the stretch of batches to run, [].
     """
 
     data: Batch
@@ -141,7 +145,9 @@ def run_members(
 ) -> Result:
     """Train every setting [S] of a signature in every group [G]; see ``cross_validate``."""
     schedule, transform = recipe.schedule, recipe.transform
-    pads = loop.padding(train.mask.sum(axis=1), schedule)
+    pads = padding(train.mask.sum(axis=1), schedule)
+    per_epoch = int(steps_per_epoch(train.mask.shape[1], schedule))
+    plan = loop.Plan(axis=SETTINGS)
     traces = 0
 
     def build(setting, fitted) -> Learner:
@@ -151,7 +157,7 @@ def run_members(
 
     def prepare(shared: Shared) -> Shared:
         def fit(rows):
-            return transform.fit(loop.take(features(shared.data), rows.index), rows.mask)
+            return transform.fit(take(features(shared.data), rows.index), rows.mask)
 
         return shared._replace(transforms=jax.lax.map(fit, shared.train))
 
@@ -165,18 +171,18 @@ def run_members(
 
         def member(which, progress):
             learner = build({k: v[which] for k, v in shared.settings.items()}, fitted)
-            progress = loop.run_epochs(
+            progress = loop.run_stretch(
                 learner, shared.data, rows, held, own_key, progress,
-                shared.start, shared.stop, schedule, pads,
+                shared.start, shared.stop, schedule, pads, plan,
             )  # fmt: skip
             if not predictions:
                 return progress, ()
             state = loop.final_state(learner, progress, own_key, 0)
-            return progress, learner.predict(state, loop.take(features(shared.data), held.index))
+            return progress, learner.predict(state, take(features(shared.data), held.index))
 
-        return jax.vmap(member)(which, progress)
+        return jax.vmap(member, axis_name=SETTINGS)(which, progress)
 
-    one = loop.take(data, np.zeros(1, np.int32))
+    one = take(data, np.zeros(1, np.int32))
 
     def peek(setting, fitted, key):
         """One member before and after its first step, for shapes and for the kind of work."""
@@ -210,7 +216,7 @@ def run_members(
         empty = lambda x: _zeros((*rows[1].shape, *x.shape), x.dtype)
         progress = jax.tree.map(empty, start)
         shared = Shared(
-            data, train, valid, settings, (), recipe.key, np.int32(0), np.int32(schedule.epochs)
+            data, train, valid, settings, (), recipe.key, np.int32(0), np.int32(0)
         )
         program = population.compile(
             block,
@@ -235,7 +241,7 @@ def run_members(
     ):
         began = time.perf_counter()
         stretch = shared._replace(
-            key=jax.random.clone(recipe.key), start=np.int32(begin), stop=np.int32(end)
+            key=jax.random.clone(recipe.key), start=np.int32(begin * per_epoch), stop=np.int32(end * per_epoch)
         )
         progress, predicted = jax.block_until_ready(program.call(stretch, rows, progress))
         seconds += time.perf_counter() - began

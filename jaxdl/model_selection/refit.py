@@ -19,6 +19,7 @@ from jaxdl.model_selection.progress import Reporter
 from jaxdl.model_selection.study import Recipe, Study, plain
 from jaxdl.model_selection.validation import check_data, make_schedule
 from jaxdl.training import loop
+from jaxdl.training.rows import pad_rows
 
 
 class Fitted(NamedTuple):
@@ -119,7 +120,7 @@ def refit(
     transform_given = old.transform
     data, _ = check_data(data, transform_given, False)
     n = jax.tree.leaves(data)[0].shape[0]
-    train = loop.pad_rows([np.arange(n)])
+    train = pad_rows([np.arange(n)])
     schedule = make_schedule(train, old.schedule.epochs, old.batch_size, old.schedule.remainder)
     key = jax.random.fold_in(old.key, 2**31 - 1) if key is None else key
     recipe = old._replace(schedule=schedule, key=key)

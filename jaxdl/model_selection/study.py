@@ -12,9 +12,9 @@ import jax
 import numpy as np
 
 from jaxdl.base import Key, Transform
-from jaxdl.training.loop import Schedule
+from jaxdl.training.rows import Schedule
+from jaxdl.training.stopping import higher_is_better
 
-HIGHER_IS_BETTER = ("accuracy", "f1", "r2", "auc")
 RULES = ("mean", "one_standard_error")
 
 
@@ -220,8 +220,7 @@ class Study:
 
     def higher_is_better(self, metric: str | None = None) -> bool:
         """Whether more of a metric (scores [S, F, K]) is better: for accuracies, not for losses."""
-        name = metric or self.metric
-        return any(name == m or name.startswith(f"{m}_") for m in HIGHER_IS_BETTER)
+        return higher_is_better(metric or self.metric)
 
     def rows(self) -> list[dict[str, Any]]:
         """Long format: a dict for each setting x fold x seed x part x metric; shapes are unrolled."""

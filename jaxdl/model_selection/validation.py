@@ -12,8 +12,7 @@ from jaxdl.model_selection import population, splits
 from jaxdl.model_selection.members import Group, run_members
 from jaxdl.model_selection.progress import Reporter
 from jaxdl.model_selection.study import Recipe, Study
-from jaxdl.training import loop
-from jaxdl.training.loop import Rows, Schedule
+from jaxdl.training.rows import Rows, Schedule, pad_rows
 
 
 def cross_validate(
@@ -84,8 +83,8 @@ def cross_validate(
     seeds = list(range(seeds)) if isinstance(seeds, (int, np.integer)) else list(seeds)
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be a positive number or different numbers, not {seeds}")
-    train = loop.pad_rows([part.train for part in parts])
-    valid = loop.pad_rows([part.valid for part in parts])
+    train = pad_rows([part.train for part in parts])
+    valid = pad_rows([part.valid for part in parts])
     schedule = make_schedule(
         train, epochs, batch_size, remainder, evaluate_every, evaluate_train=train_scores
     )

@@ -8,6 +8,7 @@ import optax
 
 from jaxdl.base import Array, Learner, Model, Objective, TrainState
 from jaxdl.models import linear, perceptron
+from jaxdl.optim.gradient_descent import tree_norm
 from jaxdl.training.objectives import masked_mean
 
 
@@ -17,7 +18,7 @@ def gradient_learner(
     """Learn by one gradient a step: ``w <- w + update(dl/dw)``. Notes: Eq. (16), §2.2.
 
     The optimizer may be built from traced settings. The loss is a scalar of shape []; a step uses
-    the key ``fold_in(state.key, state.step)``.
+    the key ``fold_in(state.key, state.step)``. Its info has ``loss`` and ``grad_norm``, [] each.
     """
 
     def init(key):
@@ -34,7 +35,7 @@ def gradient_learner(
         updates, opt_state = optimizer.update(gradient, ts.opt_state, ts.params)
         params = optax.apply_updates(ts.params, updates)
         new = TrainState(ts.step + 1, params, state, opt_state, ts.key)
-        return new, {"loss": loss, **metrics}
+        return new, {"loss": loss, "grad_norm": tree_norm(gradient), **metrics}
 
     def predict(ts, x):
         return objective.predict(ts.params, ts.state, x)

@@ -2,120 +2,72 @@
 
 ``fit`` runs it for one learner, ``cross_validate`` for a population. It is traced whole; nothing
 in it talks to the host. All lengths are static, so runs over parts of the data of different
-sizes share one program: their rows are padded to one length and masked.
+sizes share one program: their rows are padded to one length and masked. Where it starts and stops
+is traced, so a run cut into stretches anywhere is the run itself.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxdl.base import Array, Batch, Key, Learner, TrainState
+from jaxdl.training import stopping
 from jaxdl.training.objectives import masked_mean
-
-
-class Rows(NamedTuple):
-    """Rows of the data, padded to a static length.
-
-    index: [n] int32, the padding points at row 0.
-    mask: [n] bool, the rows that count; they come first.
-    """
-
-    index: Array
-    mask: Array
+from jaxdl.training.rows import Padding, Rows, Schedule, epoch_order, steps_per_epoch, take
+from jaxdl.training.stopping import Best, EarlyStopping
 
 
 class Progress(NamedTuple):
-    """What a run carries from one stretch of epochs to the next; arrays only.
+    """What a run carries from one stretch to the next; arrays only.
 
     state: the learner's state, without the clock (step and key) of a plain TrainState.
+    anchor: that state at the start of the running epoch; () where stretches are whole epochs.
+    totals: sums over the running epoch, {name: []}: of the loss, of the gradient's norm.
     diverged: [] int32, the first epoch with a non-finite loss or state, -1 if none.
+    stopped: [] int32, the number of epochs after which the run was stopped early, -1 if not.
     loss: [epochs], mean training loss of each epoch, NaN where not trained.
-    curves: {metric: [num_evaluations]} on the validation rows.
+    grad_norm: [epochs], mean norm of the gradient, or () where no tolerance asks for it.
+    curves: {metric: [V]} on the validation rows; after the end of a run they stay flat.
     train_curves: the same on the training rows, or {}.
+    best: a Best, or () without early stopping.
+    record: what was recorded at each evaluation, leaves [V, ...], or ().
     """
 
     state: Any
+    anchor: Any
+    totals: dict[str, Array]
     diverged: Array
+    stopped: Array
     loss: Array
+    grad_norm: Any
     curves: dict[str, Array]
     train_curves: dict[str, Array]
-
-
-class Schedule(NamedTuple):
-    """Static lengths of a run: batch_size rows a step, epochs, evaluations every so many epochs.
-
-    remainder: ``"keep"`` trains on the last, smaller batch of an epoch (its mean is over its own
-    rows), ``"drop"`` leaves it out. ``shuffle`` is without replacement, anew each epoch.
-    """
-
-    batch_size: int
-    epochs: int
-    evaluate_every: int
-    remainder: str = "keep"
-    shuffle: bool = True
-    evaluate_train: bool = False
-    eval_batch: int = 4096
+    best: Any
+    record: Any
 
     @property
-    def evaluation_epochs(self) -> np.ndarray:
-        """The epochs after which metrics are taken, [num_evaluations]; the last is always one."""
-        every = np.arange(self.evaluate_every, self.epochs + 1, self.evaluate_every)
-        return every if every.size and every[-1] == self.epochs else np.append(every, self.epochs)
+    def active(self) -> Array:
+        """[] bool: whether the run goes on."""
+        return (self.diverged < 0) & (self.stopped < 0)
 
 
-class Padding(NamedTuple):
-    """What a population's runs make necessary, static.
+class Plan(NamedTuple):
+    """What a run does besides stepping.
 
-    masked: some batch of some run has rows that do not count, so steps take a mask.
-    uneven: some run has fewer batches in an epoch than others, so some steps do nothing.
+    early_stopping: an EarlyStopping that was checked, or None.
+    tolerance: stop once an epoch's mean gradient norm [] is below it; None: never.
+    record: ``(state) -> pytree`` to keep at each evaluation, or None.
+    axis: the ``vmap`` axis of runs that share one clock, or None: all of them go on until the
+        last has finished, and every one that has finished stays as it is.
     """
 
-    masked: bool
-    uneven: bool
-
-
-def padding(counts: np.ndarray, schedule: Schedule) -> Padding:
-    """The Padding of runs over ``counts`` [F] rows each."""
-    whole = schedule.remainder == "drop" or np.max(counts) % schedule.batch_size == 0
-    uneven = len(set(steps_per_epoch(np.asarray(counts), schedule).tolist())) > 1
-    return Padding(masked=bool(np.ptp(counts)) or not whole, uneven=uneven)
-
-
-def pad_rows(indices: list[np.ndarray]) -> Rows:
-    """Stack index arrays of different lengths as Rows [k, n_max]. Raises where one is empty."""
-    longest = max(len(i) for i in indices)
-    if not all(len(i) for i in indices):
-        raise ValueError("a part of the data has no rows")
-    index = np.zeros((len(indices), longest), np.int32)
-    mask = np.zeros((len(indices), longest), bool)
-    for row, i in enumerate(indices):
-        index[row, : len(i)] = i
-        mask[row, : len(i)] = True
-    return Rows(index, mask)
-
-
-def take(data: Batch, index: Array) -> Batch:
-    """The rows ``index`` [B] of every leaf [N, ...] of the data."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], data)
-
-
-def steps_per_epoch(count, schedule: Schedule):
-    """Steps that an epoch over ``count`` [] rows takes: ceil(count / B), or floor if dropping."""
-    up = schedule.batch_size - 1 if schedule.remainder == "keep" else 0
-    return (count + up) // schedule.batch_size
-
-
-def epoch_order(key: Key, mask: Array) -> Array:
-    """A random order [n] of the rows that count, the padding last.
-
-    The draw for a row does not depend on how far the rows are padded, so a run over fewer rows
-    sees the same order within any population. The key is consumed.
-    """
-    draw = jax.random.bits(key, mask.shape, jnp.uint32) >> 1
-    return jnp.argsort(jnp.where(mask, draw, jnp.uint32(0xFFFFFFFF)), stable=True)
+    early_stopping: EarlyStopping | None = None
+    tolerance: Any = None
+    record: Callable | None = None
+    axis: str | None = None
 
 
 def all_finite(tree) -> Array:
@@ -147,25 +99,47 @@ def _wind(state, fresh, steps):
     return state
 
 
-def init_progress(learner: Learner, data: Batch, key: Key, schedule: Schedule) -> Progress:
+def init_progress(
+    learner: Learner, data: Batch, key: Key, schedule: Schedule, plan: Plan = Plan()
+) -> Progress:
     """The Progress before the first epoch, each leaf of the shape that the run will carry."""
     state = learner.init(jax.random.clone(key))
     one = take(data, jnp.zeros((1,), jnp.int32))
     metrics = jax.eval_shape(learner.evaluate, state, one)
     count = len(schedule.evaluation_epochs)
     curves = {name: jnp.full((count,), jnp.nan, v.dtype) for name, v in metrics.items()}
-    loss_dtype = jax.eval_shape(learner.step, state, one)[1]["loss"].dtype
+    info = jax.eval_shape(learner.step, state, one)[1]
+    names = ("loss",) if plan.tolerance is None else ("loss", "grad_norm")
+    history = lambda name: jnp.full((schedule.epochs,), jnp.nan, info[name].dtype)
+    carried = strip_clock(state)
+    best = ()
+    if plan.early_stopping is not None:
+        dtype = metrics[plan.early_stopping.metric].dtype
+        best = stopping.before(dtype, carried if plan.early_stopping.restore_best else ())
+    record = ()
+    if plan.record is not None:
+        kept = jax.eval_shape(plan.record, state)
+        record = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), kept)
     return Progress(
-        state=strip_clock(state),
+        state=carried,
+        anchor=carried if schedule.anchored else (),
+        totals={name: jnp.zeros((), info[name].dtype) for name in names},
         diverged=jnp.full((), -1, jnp.int32),
-        loss=jnp.full((schedule.epochs,), jnp.nan, loss_dtype),
+        stopped=jnp.full((), -1, jnp.int32),
+        loss=history("loss"),
+        grad_norm=() if plan.tolerance is None else history("grad_norm"),
         curves=curves,
         train_curves=dict(curves) if schedule.evaluate_train else {},
+        best=best,
+        record=record,
     )
 
 
-def run_epoch(learner, state, data, rows, key, schedule: Schedule, pads: Padding):
-    """One epoch: a step for each batch of the shuffled rows. Returns the state and mean loss []."""
+def run_batches(learner, state, totals, data, rows, key, lo, hi, schedule, pads: Padding):
+    """Steps ``lo`` to ``hi`` of an epoch, each on a batch of the shuffled rows.
+
+    Returns the state, the totals, and the number [] of the epoch's rows up to ``hi``.
+    """
     size = schedule.batch_size
     n = rows.index.shape[0]
     num_steps = int(steps_per_epoch(n, schedule))
@@ -179,23 +153,23 @@ def run_epoch(learner, state, data, rows, key, schedule: Schedule, pads: Padding
     if schedule.remainder == "drop":
         mask &= jnp.all(mask, axis=1, keepdims=True)
 
-    def step(carry, batch):
-        state, total = carry
-        index, mask = batch
+    def step(i, carry):
+        state, totals = carry
+        batch = take(data, index[i])
         if not pads.masked:
-            new, info = learner.step(state, take(data, index))
-            return (new, total + size * info["loss"]), None
-        new, info = learner.step(state, take(data, index), mask=mask)
-        count = jnp.sum(mask)
+            new, info = learner.step(state, batch)
+            return new, {k: t + size * info[k] for k, t in totals.items()}
+        new, info = learner.step(state, batch, mask=mask[i])
+        count = jnp.sum(mask[i])
         if pads.uneven:
             # Where a shorter part of the data has run out of batches, nothing but the clock moves.
             new = _wind(select(count > 0, strip_clock(new), strip_clock(state)), new, 0)
-        loss = jnp.where(count > 0, count * info["loss"], 0).astype(total.dtype)
-        return (new, total + loss), None
+        add = lambda t, v: t + jnp.where(count > 0, count * v, 0).astype(t.dtype)
+        return new, {k: add(t, info[k]) for k, t in totals.items()}
 
-    dtype = jax.eval_shape(learner.step, state, take(data, index[0]))[1]["loss"].dtype
-    (state, total), _ = lax.scan(step, (state, jnp.zeros((), dtype)), (index, mask))
-    return state, total / jnp.maximum(jnp.sum(mask), 1)
+    state, totals = lax.fori_loop(lo, hi, step, (state, totals))
+    seen = jnp.sum(mask & (jnp.arange(num_steps) < hi)[:, None])
+    return state, totals, seen
 
 
 def evaluate_rows(learner, state, data, rows: Rows, schedule: Schedule) -> dict[str, Array]:
@@ -219,7 +193,7 @@ def evaluate_rows(learner, state, data, rows: Rows, schedule: Schedule) -> dict[
     return {k: jnp.sum(v * counts) / total for k, v in means.items()}
 
 
-def run_epochs(
+def run_stretch(
     learner: Learner,
     data: Batch,
     train: Rows,
@@ -230,8 +204,9 @@ def run_epochs(
     stop: Array,
     schedule: Schedule,
     pads: Padding,
+    plan: Plan = Plan(),
 ) -> Progress:
-    """Epochs ``start`` to ``stop`` (traced, []) of a run. Pure; the key is consumed.
+    """Batches ``start`` to ``stop`` (traced, []) of a run. Pure; the key is consumed.
 
     Where a run's loss or state stops being finite it stays at the end of its last finite epoch
     and is flagged; others under the same ``vmap`` are not touched.
@@ -242,63 +217,126 @@ def run_epochs(
       train, valid: the rows to learn from and to evaluate on (None: on none).
       key: the run's own key; its initial state, order of rows and steps derive from it.
       progress: from ``init_progress`` or an earlier stretch; ignored where ``start`` is 0.
-      start, stop: epochs, counted from 0.
+      start, stop: batches, counted from 0 over all epochs, S of them each; whole epochs unless
+        ``schedule.anchored``. S is that of the longest run of a population.
       schedule: static lengths.
       pads: static, from ``padding``, one for all runs of a population.
+      plan: what else to do.
     """
     init_key, shuffle_key = jax.random.split(key)
-    fresh = learner.init(init_key)
-    resumed = jnp.asarray(start) > 0
-    progress = progress._replace(
-        state=lax.cond(
-            resumed, lambda old, _: old, lambda _, new: new, progress.state, strip_clock(fresh)
-        ),
-        diverged=jnp.where(resumed, progress.diverged, -1),
+    fresh = learner.init(init_key)  # of which only the clock is used
+    progress = lax.cond(
+        jnp.asarray(start) > 0,
+        lambda: progress,
+        lambda: init_progress(learner, data, init_key, schedule, plan),
     )
-    steps = (
-        steps_per_epoch(jnp.sum(train.mask), schedule)
-        if pads.uneven
-        else (int(steps_per_epoch(train.mask.shape[0], schedule)))
-    )
+    per_epoch = int(steps_per_epoch(train.mask.shape[0], schedule))
+    own = steps_per_epoch(jnp.sum(train.mask), schedule) if pads.uneven else per_epoch
     last_slot = len(schedule.evaluation_epochs) - 1
+    some = lambda flag: flag if plan.axis is None else lax.pmax(flag.astype(jnp.int8), plan.axis) > 0
 
-    def record(curves, state, rows, slot):
-        values = evaluate_rows(learner, state, data, rows, schedule)
-        return {k: curves[k].at[slot].set(v.astype(curves[k].dtype)) for k, v in values.items()}
-
-    def epoch(e, progress):
-        old = progress.state
-        state = _wind(old, fresh, e * steps)
+    def epoch(carry):
+        e, progress = carry
+        lo, hi = 0, per_epoch
+        if schedule.anchored:
+            lo = jnp.maximum(start - e * per_epoch, 0)
+            hi = jnp.minimum(stop - e * per_epoch, per_epoch)
+        old = select(lo > 0, progress.anchor, progress.state) if schedule.anchored else progress.state
+        totals = {k: jnp.where(lo > 0, t, 0).astype(t.dtype) for k, t in progress.totals.items()}
+        state = _wind(progress.state, fresh, e * own + lo)
         shuffle = jax.random.fold_in(shuffle_key, e)
-        state, loss = run_epoch(learner, state, data, train, shuffle, schedule, pads)
-        state = strip_clock(state)
-        healthy = progress.diverged < 0
-        finite = jnp.isfinite(loss) & all_finite(state)
-        progress = progress._replace(
-            state=select(healthy & finite, state, old),
-            diverged=jnp.where(healthy & ~finite, e, progress.diverged).astype(jnp.int32),
-            loss=progress.loss.at[e].set(jnp.where(healthy, loss, jnp.nan)),
+        state, totals, seen = run_batches(
+            learner, state, totals, data, train, shuffle, lo, hi, schedule, pads
         )
-        if valid is None:
-            return progress
-        slot = jnp.minimum(e // schedule.evaluate_every, last_slot)
-        due = ((e + 1) % schedule.evaluate_every == 0) | (e + 1 == schedule.epochs)
+        state = strip_clock(state)
+        if not schedule.anchored:
+            return e + 1, close(e, progress, old, state, totals, seen)
+        full = (hi == per_epoch) | (e * per_epoch + hi == schedule.total_steps(per_epoch))
+        midway = progress._replace(state=state, anchor=old, totals=totals)
+        done = lambda: close(e, progress, old, state, totals, seen)._replace(anchor=old)
+        return e + 1, lax.cond(full, done, lambda: midway)
 
-        def evaluated(progress):
-            now = _wind(progress.state, fresh, (e + 1) * steps)
-            return progress._replace(
-                curves=record(progress.curves, now, valid, slot),
-                train_curves=record(progress.train_curves, now, train, slot)
-                if schedule.evaluate_train
-                else {},
+    def close(e, progress, old, state, totals, seen):
+        """The end of an epoch: divergence, evaluation, early stopping."""
+        mean = {k: t / jnp.maximum(seen, 1) for k, t in totals.items()}
+        active = progress.active
+        finite = jnp.isfinite(mean["loss"]) & all_finite(state)
+        put = lambda history, value: history.at[e].set(
+            jnp.where(active, value, history[e]).astype(history.dtype)
+        )
+        progress = progress._replace(
+            state=select(active & finite, state, old),
+            totals=totals,
+            diverged=jnp.where(active & ~finite, e, progress.diverged).astype(jnp.int32),
+            loss=put(progress.loss, mean["loss"]),
+        )
+        if plan.tolerance is not None:
+            flat = active & finite & (mean["grad_norm"] < plan.tolerance)
+            progress = progress._replace(
+                grad_norm=put(progress.grad_norm, mean["grad_norm"]),
+                stopped=jnp.where(flat, e + 1, progress.stopped).astype(jnp.int32),
+            )
+        if valid is None and plan.record is None:
+            return progress
+        due = ((e + 1) % schedule.evaluate_every == 0) | (e + 1 == schedule.epochs)
+        due |= some(active & ~progress.active)
+        return lax.cond(due, lambda p: evaluated(e, active, p), lambda p: p, progress)
+
+    def evaluated(e, active, progress):
+        slot = jnp.minimum(e // schedule.evaluate_every, last_slot)
+        now = _wind(progress.state, fresh, (e + 1) * own)
+
+        def write(curves, values):
+            later = active & (jnp.arange(last_slot + 1) >= slot)
+            spread = lambda x: later.reshape(-1, *(1,) * x.ndim)
+            return jax.tree.map(
+                lambda c, v: jnp.where(spread(v), v.astype(c.dtype), c), curves, values
             )
 
-        return lax.cond(due, evaluated, lambda p: p, progress)
+        def measure(curves, rows):
+            return write(curves, evaluate_rows(learner, now, data, rows, schedule))
 
-    return lax.fori_loop(start, stop, epoch, progress)
+        if plan.record is not None:
+            progress = progress._replace(record=write(progress.record, plan.record(now)))
+        if valid is None:
+            return progress
+        progress = progress._replace(curves=measure(progress.curves, valid))
+        if schedule.evaluate_train:
+            progress = progress._replace(train_curves=measure(progress.train_curves, train))
+        if plan.early_stopping is None:
+            return progress
+        best = progress.best
+        score = stopping.oriented(
+            plan.early_stopping, progress.curves[plan.early_stopping.metric][slot]
+        )
+        running = active & (progress.diverged < 0)
+        better, worn = stopping.judge(plan.early_stopping, best, score, e + 1)
+        better &= running
+        new = Best(score, e + 1, progress.state if plan.early_stopping.restore_best else ())
+        return progress._replace(
+            best=jax.tree.map(lambda n, o: jnp.where(better, n, o).astype(o.dtype), new, best),
+            stopped=jnp.where(
+                running & worn & (progress.stopped < 0), e + 1, progress.stopped
+            ).astype(jnp.int32),
+        )
+
+    goes_on = lambda carry: (carry[0] * per_epoch < stop) & some(carry[1].active)
+    first = jnp.asarray(start, jnp.int32) // per_epoch
+    return lax.while_loop(goes_on, epoch, (first, progress))[1]
 
 
-def final_state(learner: Learner, progress: Progress, key: Key, steps: int):
-    """The learner's whole state after a run of ``steps`` [] steps, its clock wound up again."""
+def final_state(learner: Learner, progress: Progress, key: Key, steps: int | Array):
+    """The learner's whole state after a run of ``steps`` [] steps, its clock wound up again.
+
+    With early stopping it is the best state where that was kept and there was one.
+    """
     init_key, _ = jax.random.split(jax.random.clone(key))
-    return _wind(progress.state, learner.init(init_key), steps)
+    return _wind(kept_state(progress), learner.init(init_key), steps)
+
+
+def kept_state(progress: Progress) -> Any:
+    """The state that a run ends with, without its clock: the best one, where it was kept."""
+    best = progress.best
+    if not isinstance(best, Best) or (isinstance(best.state, tuple) and best.state == ()):
+        return progress.state
+    return select(best.epoch > 0, best.state, progress.state)

@@ -1,5 +1,6 @@
 """Objectives: what is minimised. The recipe of the notes' §1.3 for any network and any family."""
 
+import inspect
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -37,7 +38,8 @@ def negative_log_likelihood(
     A batch is ``(x [B, ...], y [B, ...])``.
 
     Args:
-      model: the network f; ``eta = f(x; w)``. Its [B, 1] output meets a [B] response.
+      model: the network f; ``eta = f(x; w)``. Its [B, 1] output meets a [B] response. Where its
+        ``apply`` takes ``mask`` (batch normalisation does), it is told which rows count.
       family: the response distribution p(y; eta).
       penalty: lambda, the coefficient (traced or not) of ``R(w) = sum w^2`` over all weights but
         the offsets; or a function of the parameters, which is added as it is.
@@ -46,10 +48,13 @@ def negative_log_likelihood(
       An Objective; ``evaluate`` gives ``nll`` and the family's scores per example.
     """
     regulariser = penalty if callable(penalty) else lambda w: penalty * losses.l2(w)
+    # Batch statistics are taken over the rows that count; other models never see the mask.
+    sees_mask = "mask" in inspect.signature(model.apply).parameters
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
         x, y = batch
-        eta, state = model.apply(params, state, x, key=key, train=train)
+        rows = {"mask": mask} if sees_mask else {}
+        eta, state = model.apply(params, state, x, key=key, train=train, **rows)
         nll = -family.log_prob(match_response(eta, y), y)
         if nll.ndim != 1:
             raise ValueError(

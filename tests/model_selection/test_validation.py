@@ -124,7 +124,7 @@ def test_the_training_loop_is_traced_once_for_each_static_signature(monkeypatch)
     def run(most, widths):
         chex.clear_trace_counter()
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "run_epochs", chex.assert_max_traces(loop.run_epochs, n=most))
+            patch.setattr(loop, "run_stretch", chex.assert_max_traces(loop.run_stretch, n=most))
             study({"rate": [0.01, 0.02, 0.03], "l2": [0.0, 0.1], "width": widths}, epochs=2)
 
     run(1, [4])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from networks import classifier, three_classes
 
 from jaxdl.training import fit, loop
-from jaxdl.training.loop import Rows, Schedule
+from jaxdl.training.rows import Rows, Schedule, epoch_order
 
 
 def test_history_and_learning(key):
@@ -100,7 +100,7 @@ def test_bad_input(how, message, key):
         fit(classifier({"rate": 0.1}), data, key=key, **how)
 
 
-padded_order = jax.jit(lambda seed, n: loop.epoch_order(jax.random.key(seed), jnp.arange(40) < n))
+padded_order = jax.jit(lambda seed, n: epoch_order(jax.random.key(seed), jnp.arange(40) < n))
 
 
 @settings(deadline=None, max_examples=30, derandomize=True)
@@ -113,14 +113,14 @@ def test_an_order_is_a_permutation_of_the_rows_that_count(n, seed):
 
 @pytest.mark.parametrize("n", [1, 7, 39])
 def test_padding_does_not_change_an_order(n):
-    alone = loop.epoch_order(jax.random.key(3), jnp.ones(n, bool))
+    alone = epoch_order(jax.random.key(3), jnp.ones(n, bool))
     np.testing.assert_array_equal(padded_order(3, n)[:n], alone)
 
 
 def test_orders_are_uniform():
     """Each row is first about equally often: chi-squared over 2000 draws, 9 degrees of freedom."""
     keys = jax.random.split(jax.random.key(5), 2000)
-    first = jax.vmap(lambda k: loop.epoch_order(k, jnp.ones(10, bool))[0])(keys)
+    first = jax.vmap(lambda k: epoch_order(k, jnp.ones(10, bool))[0])(keys)
     counts = np.bincount(np.asarray(first), minlength=10)
     assert np.sum((counts - 200) ** 2 / 200) < 27.9  # 0.001 quantile
 

@@ -1,0 +1,45 @@
+"""Signals that end a run: noted, so that it can save where it is and then go."""
+
+import signal
+import threading
+
+
+class Interrupts:
+    """While it is entered, SIGTERM and SIGINT are noted instead of obeyed; a second one is obeyed.
+
+    ``caught`` is the signal's number or None. Elsewhere than in the main thread, where Python
+    allows no handlers, nothing is noted. No arrays. Source: Python's ``signal``.
+    """
+
+    def __init__(self, enabled: bool = True):
+        self.enabled = enabled and threading.current_thread() is threading.main_thread()
+        self.caught: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "Interrupts":
+        if self.enabled:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                # What is ignored (as SIGINT in background shells is) stays ignored.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._give_back()
+
+    def obey(self) -> None:
+        """Do what the signal asked for: exit with 143, or raise KeyboardInterrupt; no arrays."""
+        self._give_back()
+        if self.caught == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+        if self.caught is not None:
+            raise KeyboardInterrupt
+
+    def _note(self, number, frame) -> None:
+        self.caught = number
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()

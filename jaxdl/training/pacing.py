@@ -1,0 +1,49 @@
+"""How a run is cut into stretches, and its progress bar. The host looks between stretches only."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+
+def stretches(start: int, total: int, seconds: float | None) -> Iterator[tuple[int, int]]:
+    """Yield ``(begin, end)`` from ``start`` to ``total``, each to take about ``seconds``.
+
+    The first is one step long and each at most eight times the last, so that neither compilation
+    nor a slow step makes a long one. None: all at once. No arrays.
+    """
+    length = 1 if seconds is not None else total - start
+    while start < total:
+        end = min(start + length, total)
+        began = time.perf_counter()
+        yield start, end
+        if seconds is not None:
+            pace = max((time.perf_counter() - began) / (end - start), 1e-9)
+            length = max(1, min(8 * length, int(seconds / pace)))
+        start = end
+
+
+class Bar:
+    """A bar over the steps of one run, in a terminal or a notebook; nothing where not enabled.
+
+    It shows the last loss, the last validation score, steps/s and the time left. No arrays.
+    Source: tqdm's ``auto`` bar.
+    """
+
+    def __init__(self, total: int | None, start: int, enabled: bool):
+        self._bar = None
+        if enabled:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, initial=start, unit=" steps", desc="compiling", smoothing=0.3)
+
+    def update(self, steps: int, numbers: dict[str, Any]) -> None:
+        """Move by ``steps``; show numbers, [] each."""
+        if self._bar is not None:
+            self._bar.set_description("training", refresh=False)
+            self._bar.set_postfix({k: f"{float(v):.4g}" for k, v in numbers.items()}, refresh=False)
+            self._bar.update(steps)
+
+    def close(self) -> None:
+        """Leave the bar as it is; no arrays."""
+        if self._bar is not None:
+            self._bar.close()
