@@ -149,10 +149,12 @@ def softmax_regression_gradient(w: Array, x: Array, y: Array) -> Array:
 
 
 def l2(params: Params, *, offset: str | None = None) -> Array:
-    """``R(w) = sum_d w_d^2``, [], over all weights; leaves named ``bias`` are exempt.
+    """``R(w) = sum_d w_d^2``, [], over all weights: of a network ``sum_{l=0}^L |W_l|_F^2``.
 
-    ``params`` is a pytree of arrays of any shape. ``offset`` says where a plain vector holds the
-    weight of an appended 1, which is exempt too: "first", "last" or None. Notes: L590 (D-34).
+    ``params`` is a pytree of arrays of any shape. Leaves named ``bias`` or ``scale`` are exempt:
+    offsets, and the parameters of normalisation. The norm is Frobenius's and W_0 counts (D-54).
+    ``offset`` says where a plain vector, or each matrix [D + 1, K], holds the weights of an
+    appended 1, which are exempt too: "first", "last" or None. Notes: L590 (D-34), L883.
     """
     return _penalty(jnp.square, params, offset)
 
@@ -167,6 +169,18 @@ def elastic_net(params: Params, ratio: float | Array, *, offset: str | None = No
     return ratio * l1(params, offset=offset) + (1 - ratio) * l2(params, offset=offset)
 
 
+def decay_mask(params: Params) -> Params:
+    """True for each leaf that ``l2`` counts, False for offsets and parameters of normalisation.
+
+    The mask that decoupled decay takes, ``optax.adamw(rate, mask=decay_mask)`` or
+    ``optax.masked``. Source: Loshchilov and Hutter (2019).
+
+    >>> decay_mask({"dense_0": {"kernel": jnp.ones((2, 1)), "bias": jnp.ones(1)}})
+    {'dense_0': {'bias': False, 'kernel': True}}
+    """
+    return jax.tree_util.tree_map_with_path(lambda path, _: _decays(path), params)
+
+
 def penalized(loss: Callable, regulariser: Callable, coefficient: float | Array) -> Callable:
     """``w -> l(w) + lambda R(w)``, [], with lambda = ``coefficient``. Notes: L579, §3.3."""
     return lambda w: loss(w) + coefficient * regulariser(w)
@@ -177,8 +191,14 @@ def _penalty(fn, params, offset):
         raise ValueError(f"offset is first, last or None, not {offset!r}")
     kept = {None: slice(None), "first": slice(1, None), "last": slice(None, -1)}[offset]
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    weights = [w for path, w in leaves if not path or getattr(path[-1], "key", None) != "bias"]
+    weights = [w for path, w in leaves if _decays(path)]
     return jnp.asarray(sum((jnp.sum(fn(w[kept] if offset else w)) for w in weights), start=0.0))
+
+
+def _decays(path):
+    """Whether the leaf at that path is a weight: its name, of a dict or a named tuple, says so."""
+    name = getattr(path[-1], "key", getattr(path[-1], "name", None)) if path else None
+    return name not in ("bias", "scale")
 
 
 def _classes_or_distributions(y, shape):

@@ -367,3 +367,56 @@ def test_cross_entropy_ignores_a_common_shift(eta, shift):
     np.testing.assert_allclose(shifted, value, atol=2e-5)
     two = losses.binary_cross_entropy_with_logits(eta[0] - eta[1], 1.0)
     np.testing.assert_allclose(value, two, atol=2e-5)
+
+
+NET = {
+    "dense_0": {"kernel": jnp.diag(jnp.sqrt(jnp.array([6.55, 5.52]))), "bias": jnp.full(2, 9.0)},
+    "norm_0": {"scale": jnp.full(2, 8.0), "bias": jnp.full(2, 7.0)},
+    "dense_1": {"kernel": jnp.array([[3.0], [4.0]]), "bias": jnp.full(1, 9.0)},
+}
+
+
+def test_weight_decay_is_of_all_matrices_and_frobeniuss():
+    """D-54: the literal sum starts at W_1, and a matrix's 2-norm is its spectral norm."""
+    w_0, w_1 = NET["dense_0"]["kernel"], NET["dense_1"]["kernel"]
+    spectral = jnp.linalg.norm(w_0, 2) ** 2
+    np.testing.assert_allclose([spectral, losses.l2(w_0)], [6.55, 12.07], rtol=1e-5)
+    np.testing.assert_allclose(losses.l2(NET), 12.07 + 25, rtol=1e-6)
+    literal = lambda net: jnp.linalg.norm(net["dense_1"]["kernel"], 2) ** 2
+    assert not jax.grad(literal)(NET)["dense_0"]["kernel"].any()  # W_0 would never decay
+    gradient = jax.jit(jax.grad(losses.l2))(NET)
+    for ours, w in ((gradient["dense_0"], w_0), (gradient["dense_1"], w_1)):
+        np.testing.assert_allclose(ours["kernel"], 2 * w, rtol=1e-6)
+        assert not ours["bias"].any()
+    assert not gradient["norm_0"]["scale"].any()
+    np.testing.assert_allclose(losses.l1(NET), np.sqrt([6.55, 5.52]).sum() + 7, rtol=1e-6)
+
+
+def test_a_step_with_weight_decay_shrinks_the_weights():
+    rate, decay = 0.1, 0.3  # Notes: L883
+    penalty = lambda net: decay * losses.l2(net)
+    updates, _ = optax.sgd(rate).update(jax.grad(penalty)(NET), optax.sgd(rate).init(NET))
+    after = optax.apply_updates(NET, updates)
+    for name in ("dense_0", "dense_1"):
+        expected = NET[name]["kernel"] * (1 - 2 * rate * decay)
+        np.testing.assert_allclose(after[name]["kernel"], expected, rtol=1e-6)
+        np.testing.assert_array_equal(after[name]["bias"], NET[name]["bias"])
+    np.testing.assert_array_equal(after["norm_0"]["scale"], NET["norm_0"]["scale"])
+
+
+def test_decoupled_decay_by_path():
+    assert losses.decay_mask(NET) == {
+        "dense_0": {"kernel": True, "bias": False},
+        "norm_0": {"scale": False, "bias": False},
+        "dense_1": {"kernel": True, "bias": False},
+    }
+    assert losses.decay_mask(jnp.ones(3)) is True  # a plain vector is a weight, as for l2
+    optimizer = optax.adamw(0.1, weight_decay=0.5, mask=losses.decay_mask)
+    step = jax.jit(lambda net: optimizer.update(jax.tree.map(jnp.zeros_like, net), state, net)[0])
+    state = optimizer.init(NET)
+    after = optax.apply_updates(NET, step(NET))  # no gradient: the decay alone
+    scaled = lambda counts, w: w * (1 - 0.1 * 0.5 * counts)
+    expected = jax.tree.map(scaled, losses.decay_mask(NET), NET)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), after, expected)
+    ratios = jax.vmap(lambda c: c * losses.l2(NET))(jnp.array([0.0, 2.0]))
+    np.testing.assert_allclose(ratios, [0, 2 * 37.07], rtol=1e-6)

@@ -14,3 +14,17 @@ from jaxdl.layers.activations import tanh as tanh
 from jaxdl.layers.dense import dense as dense
 from jaxdl.layers.dense import dense_init as dense_init
 from jaxdl.layers.dropout import dropout as dropout
+from jaxdl.layers.initializers import for_activation as for_activation
+from jaxdl.layers.initializers import he_normal as he_normal
+from jaxdl.layers.initializers import orthogonal as orthogonal
+from jaxdl.layers.initializers import xavier_uniform as xavier_uniform
+from jaxdl.layers.normalization import batch_norm as batch_norm
+from jaxdl.layers.normalization import batch_norm_init as batch_norm_init
+from jaxdl.layers.normalization import layer_norm as layer_norm
+from jaxdl.layers.normalization import layer_norm_init as layer_norm_init
+from jaxdl.layers.normalization import merge_statistics as merge_statistics
+from jaxdl.layers.normalization import population_statistics as population_statistics
+from jaxdl.layers.residual import add_skip as add_skip
+from jaxdl.layers.residual import residual_block as residual_block
+from jaxdl.layers.residual import residual_block_init as residual_block_init
+from jaxdl.layers.residual import skip_init as skip_init

@@ -1,4 +1,4 @@
-"""Feed-forward networks. Notes: §4.2, §4.3."""
+"""Feed-forward networks. Notes: §4.2, §4.3, §4.5.2-4.6.2."""
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -6,21 +6,10 @@ from numbers import Integral
 import jax
 import jax.numpy as jnp
 
+from jaxdl import layers
 from jaxdl.base import Array, Model, stateless
-from jaxdl.layers.activations import activation as find_activation
-from jaxdl.layers.dense import dense, dense_init
-from jaxdl.layers.dropout import dropout as drop
-
-_RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
-RECTIFIERS = (*map(find_activation, _RECTIFIERS), *(getattr(jax.nn, f) for f in _RECTIFIERS))
-
-
-def he_normal(key, shape, dtype):
-    """Normal with variance 2 / fan_in for kernels [fan_in, fan_out], not truncated (D-91).
-
-    Source: He et al. (2015). Notes: Eq. (29), §4.5.3, where 2 / fan_in is the variance (D-48).
-    """
-    return jax.random.normal(key, shape, dtype) * jnp.sqrt(2 / shape[0]).astype(dtype)
+from jaxdl.layers.initializers import RECTIFIERS
+from jaxdl.layers.normalization import spread_mask
 
 
 def mlp(
@@ -28,23 +17,43 @@ def mlp(
     *,
     activation: str | Callable | Sequence[str | Callable] = "relu",
     dropout: float | Array = 0.0,
-    kernel_init: Callable | None = None,
+    kernel_init: Callable | Sequence[Callable] | None = None,
     use_bias: bool = True,
+    norm: str | None = None,
+    norm_position: str = "pre",
+    skip: bool = False,
+    momentum: float | Array = 0.9,
+    statistics: str = "running",
 ) -> Model:
     """A multi-layer perceptron: ``h_l = phi_l(W_l' h_{l-1} + b_l)``, the last layer linear.
 
     Its output is eta, which a family's inverse link maps to the mean: ``sizes = (D, K)`` is the
-    linear model (softmax regression, say). Notes: Eqs. (20)-(22), §4.2-4.3.
+    linear model (softmax regression, say). A hidden layer with everything is
+    ``h_l = dropout(phi_l(norm(W_l' h_{l-1}))) + U_l' h_{l-1}``.
+    Notes: Eqs. (20)-(22), §4.2-4.3; Eq. (27), §4.5.2.
 
     Args:
       sizes: widths ``(D, hidden..., K)``.
       activation: of the hidden layers, a name, a function, or one for each of them.
       dropout: rate behind each hidden activation; may be traced.
-      kernel_init: ``(key, shape, dtype) -> kernel``; default He's for rectifiers, LeCun's else.
-      use_bias: whether layers have offsets.
+      kernel_init: ``(key, shape, dtype) -> kernel``, one or one for each layer, the last included;
+        default He's for rectifiers, LeCun's else. ``layers.for_activation`` has the notes' choice.
+      use_bias: whether layers have offsets; none has where batch normalisation follows (D-53).
+      norm: "batch" or "layer" normalisation of each hidden layer, or None.
+      norm_position: "pre", before the activation, or "post", behind it.
+      skip: whether each hidden layer has a skip connection: the identity where its widths agree,
+        else projected by a kernel that starts orthogonal. There is none around the last layer.
+      momentum: of the running statistics of batch normalisation; may be traced.
+      statistics: "running" or "last", see ``layers.batch_norm``.
 
-    Params are ``{"dense_0": {"kernel" [D, H], "bias" [H]}, ...}``. Raises ValueError for fewer
-    than two widths, a number of activations that does not fit, and x of another width.
+    Params are ``{"dense_0": {"kernel" [D, H], "bias" [H]}, ...}``, with ``"norm_0": {"scale",
+    "bias"}`` and ``"skip_0": {"kernel"}`` where there are any. With batch normalisation the state
+    is ``{"norm_0": {"mean", "var"}, ...}``, and ``apply`` takes two more keywords: ``mask``, x's
+    leading axes or the first of them, True for the rows that count (others may hold NaN, and
+    their eta means nothing), and ``observe``, see ``population_statistics``.
+
+    Raises ValueError for fewer than two widths, a number of activations or initializers that does
+    not fit, unknown names, and x of another width.
 
     >>> net = mlp((4, 8, 3), activation="tanh")
     >>> params, state = net.init(jax.random.key(0))
@@ -59,24 +68,70 @@ def mlp(
         activation = (activation,) * hidden
     if len(activation) != hidden:
         raise ValueError(f"{len(activation)} activations for {hidden} hidden layers")
-    phi = [find_activation(a) for a in activation]
-    rectified = [f in RECTIFIERS for f in phi]
+    if norm not in (None, "batch", "layer") or norm_position not in ("pre", "post"):
+        raise ValueError(
+            "norm is 'batch', 'layer' or None and norm_position 'pre' or 'post', "
+            f"not {norm!r} and {norm_position!r}"
+        )
+    if statistics not in ("running", "last"):
+        raise ValueError(f"statistics is 'running' or 'last', not {statistics!r}")
+    phi = [layers.activation(a) for a in activation]
     lecun = jax.nn.initializers.lecun_normal()
-    inits = [kernel_init or (he_normal if r else lecun) for r in (*rectified, False)]
-    names = [f"dense_{i}" for i in range(hidden + 1)]
+    if kernel_init is None:
+        kernel_init = [layers.he_normal() if f in RECTIFIERS else lecun for f in phi] + [lecun]
+    elif callable(kernel_init):
+        kernel_init = (kernel_init,) * (hidden + 1)
+    if len(kernel_init) != hidden + 1:
+        raise ValueError(f"{len(kernel_init)} initializers for {hidden + 1} layers")
+    hidden_bias = use_bias and (norm, norm_position) != ("batch", "pre")
 
     def init(key):
-        keys = jax.random.split(key, len(names))
-        return {
-            name: dense_init(k, m, n, kernel_init=w, use_bias=use_bias)
-            for name, k, m, n, w in zip(names, keys, sizes[:-1], sizes[1:], inits, strict=True)
-        }
+        keys = jax.random.split(key, hidden + 1)
+        params, state = {}, {}
+        for i, (k, m, n) in enumerate(zip(keys, sizes[:-1], sizes[1:], strict=True)):
+            if skip and i < hidden and m != n:  # a key of its own: other draws stay as they are
+                params[f"skip_{i}"] = layers.skip_init(jax.random.fold_in(k, 1), m, n)
+            params[f"dense_{i}"] = layers.dense_init(
+                k,
+                m,
+                n,
+                kernel_init=kernel_init[i],
+                use_bias=hidden_bias if i < hidden else use_bias,
+            )
+            if norm == "batch" and i < hidden:
+                params[f"norm_{i}"], state[f"norm_{i}"] = layers.batch_norm_init(n)
+            elif norm == "layer" and i < hidden:
+                params[f"norm_{i}"] = layers.layer_norm_init(n)
+        return params, state
 
-    def apply(params, x, *, key=None, train=False):
-        for i, name in enumerate(names[:-1]):
+    def apply(params, state, x, *, key=None, train=False, mask=None, observe=False):
+        if mask is not None:  # also without training: zero times NaN is NaN in gradients
+            x = jnp.where(spread_mask(mask, x), x, 0)
+        new = dict(state)
+
+        def normalize(i, a):
+            if norm is None:
+                return a
+            name = f"norm_{i}"
+            if norm == "layer":
+                return layers.layer_norm(params[name], a)
+            y, new[name] = layers.batch_norm(
+                params[name], state[name], a, train=train, mask=mask, momentum=momentum,
+                statistics=statistics, observe=observe,
+            )  # fmt: skip
+            return y
+
+        for i in range(hidden):
+            a = layers.dense(params[f"dense_{i}"], x)
+            h = phi[i](normalize(i, a)) if norm_position == "pre" else normalize(i, phi[i](a))
             layer_key = None if key is None else jax.random.fold_in(key, i)
-            x = phi[i](dense(params[name], x))
-            x = drop(x, dropout, key=layer_key, train=train)
-        return dense(params[names[-1]], x)
+            h = layers.dropout(h, dropout, key=layer_key, train=train)
+            x = layers.add_skip(params.get(f"skip_{i}"), x, h) if skip else h
+        return layers.dense(params[f"dense_{hidden}"], x), new
 
-    return stateless(init, apply)
+    def apply_without_state(params, x, *, key, train):
+        return apply(params, {}, x, key=key, train=train)[0]
+
+    if norm == "batch":
+        return Model(init, apply)
+    return stateless(lambda key: init(key)[0], apply_without_state)

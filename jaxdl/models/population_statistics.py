@@ -1,0 +1,70 @@
+"""Batch normalisation by the statistics of a whole data set. Notes: §4.5.4 (D-50)."""
+
+import functools
+import inspect
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.base import Array, Model, Params, State
+from jaxdl.layers import merge_statistics
+
+
+def population_statistics(
+    model: Model,
+    params: Params,
+    state: State,
+    x: Array | Sequence[Array],
+    *,
+    mask: Array | Sequence[Array] | None = None,
+) -> State:
+    """The state whose batch normalisation uses the exact mean and variance (1/N) of a data set.
+
+    Layer by layer: the statistics of each are those of what it sees when all layers before it
+    already use theirs, in evaluation mode (no dropout). They depend neither on the chunks nor on
+    the old state. One pass over the data for each normalised layer.
+
+    Args:
+      model: one whose ``apply`` takes ``observe`` (``mlp(..., norm="batch")``); a model without
+        state keeps it.
+      params: of the model.
+      state: of the model.
+      x: [N, ...], or a sequence of such chunks.
+      mask: [N] True for the rows that count, or one for each chunk.
+
+    Raises ValueError for a model with state but without ``observe``, and masks that do not fit.
+
+    >>> from jaxdl.models import mlp
+    >>> net = mlp((1, 2, 1), norm="batch")
+    >>> params, state = net.init(jax.random.key(0))
+    >>> x = jnp.array([[1.0], [3.0]])
+    >>> state = population_statistics(net, params, state, x)
+    >>> bool(jnp.allclose(state["norm_0"]["mean"], 2 * params["dense_0"]["kernel"][0]))
+    True
+    """
+    is_layer = lambda node: isinstance(node, dict) and set(node) == {"mean", "var"}
+    if not jax.tree.leaves(state):
+        return state
+    if "observe" not in inspect.signature(model.apply).parameters:
+        raise ValueError("population_statistics needs a model whose apply takes `observe`")
+    whole = hasattr(x, "shape")
+    chunks = [x] if whole else list(x)
+    masks = [mask] * len(chunks) if whole or mask is None else list(mask)
+    if not chunks or len(masks) != len(chunks):
+        raise ValueError(f"{len(masks)} masks for {len(chunks)} chunks")
+
+    def observe(state, x, mask):
+        count = jnp.asarray(len(x) if mask is None else jnp.sum(mask), float)
+        return count, model.apply(params, state, x, mask=mask, observe=True)[1]
+
+    def merge(a, b):
+        (n_a, a), (n_b, b) = a, b
+        both = lambda a, b: merge_statistics((n_a, a), (n_b, b))[1]
+        return n_a + n_b, jax.tree.map(both, a, b, is_leaf=is_layer)
+
+    # Each pass settles the next layer at least: all before it have theirs by then.
+    for _ in range(len(jax.tree.leaves(state, is_leaf=is_layer))):
+        seen = (observe(state, *chunk) for chunk in zip(chunks, masks, strict=True))
+        _, state = functools.reduce(merge, seen)
+    return state
