@@ -1,24 +1,15 @@
-"""The members of one static signature: settings x folds x seeds, trained as one program."""
+"""What the members of one static signature are made of: settings x folds x seeds."""
 
 import inspect
-import time
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.base import Array, Batch, Key, Learner, TrainState, Transform
-from jaxdl.model_selection import population
-from jaxdl.model_selection.grid import Signature
+from jaxdl.base import Array, Batch, Key, Learner, Transform
 from jaxdl.model_selection.population import Plan
-from jaxdl.model_selection.progress import Reporter
-from jaxdl.model_selection.study import Recipe
-from jaxdl.training import loop
 from jaxdl.training.loop import Progress
-from jaxdl.training.rows import Rows, padding, steps_per_epoch, take
-
+from jaxdl.training.rows import Rows
 
 SETTINGS = "settings"  # the vmap axis of a block
 
@@ -52,12 +43,14 @@ class Result(NamedTuple):
     """What the members of one signature gave, with leading axes [S, G].
 
     progress: a Progress without states. predictions: [S, G, n, ...] of the held-out rows, or ().
-    states: trained states, or (). num_params: of one member. The rest: how they ran.
+    states: trained states, or (). dropped: [S], the epochs after which halving dropped a setting,
+    -1 if it did not. num_params: of one member. The rest: how they ran.
     """
 
     progress: Progress
     predictions: Any
     states: Any
+    dropped: np.ndarray
     num_params: int
     plan: Plan
     num_programs: int
@@ -128,146 +121,21 @@ def arrange(num_settings: int, num_groups: int, plan: Plan) -> tuple[np.ndarray,
     return blocks, plan._replace(chunk=rows_at_once, devices=plan.devices[: count * num_groups])
 
 
-def run_members(
-    recipe: Recipe,
-    signature: Signature,
-    data: Batch,
-    train: Rows,
-    valid: Rows | None,
-    groups: Group,
-    *,
-    strategy: str = "auto",
-    chunk: int | None = None,
-    devices: Sequence | None = None,
-    predictions: bool = False,
-    states: bool = False,
-    reporter: Reporter,
-) -> Result:
-    """Train every setting [S] of a signature in every group [G]; see ``cross_validate``."""
-    schedule, transform = recipe.schedule, recipe.transform
-    pads = padding(train.mask.sum(axis=1), schedule)
-    per_epoch = int(steps_per_epoch(train.mask.shape[1], schedule))
-    plan = loop.Plan(axis=SETTINGS)
-    traces = 0
+def pack(active: np.ndarray, size: int, num_rows: int, num_devices: int) -> np.ndarray:
+    """Members that are still active, [S, G] bool, in rows of ``size`` from one group each.
 
-    def build(setting, fitted) -> Learner:
-        learner = recipe.make_learner({**signature.static, **setting})
-        check_learner(learner, pads.masked)
-        return with_transform(learner, transform, fitted)
-
-    def prepare(shared: Shared) -> Shared:
-        def fit(rows):
-            return transform.fit(take(features(shared.data), rows.index), rows.mask)
-
-        return shared._replace(transforms=jax.lax.map(fit, shared.train))
-
-    def block(shared: Shared, row: tuple[Group, Array], progress: Progress):
-        nonlocal traces
-        traces += 1
-        group, which = row
-        of_fold = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(leaf)[group.fold], tree)
-        rows, held, fitted = map(of_fold, (shared.train, shared.valid, shared.transforms))
-        own_key = member_key(shared.key, group.seed, group.fold)
-
-        def member(which, progress):
-            learner = build({k: v[which] for k, v in shared.settings.items()}, fitted)
-            progress = loop.run_stretch(
-                learner, shared.data, rows, held, own_key, progress,
-                shared.start, shared.stop, schedule, pads, plan,
-            )  # fmt: skip
-            if not predictions:
-                return progress, ()
-            state = loop.final_state(learner, progress, own_key, 0)
-            return progress, learner.predict(state, take(features(shared.data), held.index))
-
-        return jax.vmap(member, axis_name=SETTINGS)(which, progress)
-
-    one = take(data, np.zeros(1, np.int32))
-
-    def peek(setting, fitted, key):
-        """One member before and after its first step, for shapes and for the kind of work."""
-        learner = build(setting, fitted)
-        init_key, step_key = jax.random.split(key)
-        start = loop.init_progress(learner, data, init_key, schedule)
-        return start, learner.step(learner.init(step_key), one)[1]
-
-    settings = {k: jnp.asarray(v) for k, v in signature.traced.items()}
-    first = {k: v[0] for k, v in settings.items()}
-    any_key = jax.random.key(0)
-    try:
-        fitted = jax.eval_shape(transform.fit, features(one), np.ones(1, bool))
-        start, _ = jax.eval_shape(peek, first, fitted, any_key)
-        chosen = population.plan(
-            len(signature.members) * len(groups.fold),
-            strategy,
-            chunk=chunk,
-            devices=devices,
-            member_bytes=sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(start.state)),
-            work=population.work_of(peek, first, fitted, any_key),
-        )
-        blocks, row_plan = arrange(len(signature.members), len(groups.fold), chosen)
-        each_row = np.repeat(np.arange(len(groups.fold)), len(blocks))
-        rows = (
-            Group(*(np.asarray(part)[each_row] for part in groups)),
-            np.tile(blocks.astype(np.int32), (len(groups.fold), 1)),
-        )
-        total, row_plan = population.balance(len(each_row), row_plan)
-        rows = population.pad(rows, total)
-        empty = lambda x: _zeros((*rows[1].shape, *x.shape), x.dtype)
-        progress = jax.tree.map(empty, start)
-        shared = Shared(
-            data, train, valid, settings, (), recipe.key, np.int32(0), np.int32(0)
-        )
-        program = population.compile(
-            block,
-            row_plan,
-            shared,
-            rows,
-            progress,
-            prepare=prepare,
-            auto=strategy == "auto",
-            donate=True,
-        )
-    except jax.errors.ConcretizationTypeError as error:
-        raise ValueError(
-            "make_learner, or what it builds, used the value of a traced setting in Python "
-            f"(one of {', '.join(sorted(settings))}). Use jnp.where, or make the setting static: "
-            f"a string, a tuple or a whole number. JAX says: {str(error).splitlines()[0]}"
-        ) from error
-
-    seconds, predicted = 0.0, ()
-    for begin, end in reporter.stretches(
-        schedule.epochs, len(signature.members) * len(groups.fold)
-    ):
-        began = time.perf_counter()
-        stretch = shared._replace(
-            key=jax.random.clone(recipe.key), start=np.int32(begin * per_epoch), stop=np.int32(end * per_epoch)
-        )
-        progress, predicted = jax.block_until_ready(program.call(stretch, rows, progress))
-        seconds += time.perf_counter() - began
-        reporter.update(progress)
-
-    def by_setting(leaf):
-        """Rows of blocks [R, s, ...] as [S, G, ...], without what was filled up."""
-        leaf = leaf[: len(each_row)]
-        leaf = leaf.reshape(len(groups.fold), blocks.size, *leaf.shape[2:])
-        return leaf[:, : len(signature.members)].swapaxes(0, 1)
-
-    params = start.state.params if isinstance(start.state, TrainState) else start.state
-    return Result(
-        progress=jax.tree.map(lambda x: by_setting(np.asarray(x)), progress._replace(state=())),
-        predictions=jax.tree.map(lambda x: by_setting(np.asarray(x)), predicted),
-        states=jax.tree.map(by_setting, progress.state) if states else (),
-        num_params=sum(leaf.size for leaf in jax.tree.leaves(params)),
-        plan=program.plan._replace(chunk=program.plan.chunk * blocks.shape[1]),
-        num_programs=program.num_programs,
-        num_traces=traces,
-        compile_seconds=program.compile_seconds,
-        run_seconds=seconds,
-    )
-
-
-def _zeros(shape, dtype):
-    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        return jnp.broadcast_to(jax.random.key(0), shape)
-    return np.zeros(shape, dtype)
+    Returns [num_rows, size] int32, ``g * S + s`` of a member or -1 for an empty place. Rows are
+    dealt out to the devices in turn, each of which has ``num_rows / num_devices`` neighbours.
+    Raises a ValueError where there are more members than places.
+    """
+    rows = []
+    for g in range(active.shape[1]):
+        ids = np.flatnonzero(active[:, g]) + g * active.shape[0]
+        rows += [ids[i : i + size] for i in range(0, len(ids), size)]
+    if len(rows) > num_rows:
+        raise ValueError(f"{len(rows)} rows of members do not fit in {num_rows}")
+    slots = np.full((num_rows, size), -1, np.int32)
+    share = num_rows // num_devices
+    for i, ids in enumerate(rows):
+        slots[(i % num_devices) * share + i // num_devices, : len(ids)] = ids
+    return slots

@@ -14,8 +14,10 @@ import numpy as np
 from jaxdl import parallel
 from jaxdl.base import Array, Batch, Key
 from jaxdl.model_selection import grid as grids
-from jaxdl.model_selection.members import Group, features, run_members, with_transform
+from jaxdl.model_selection.campaign import Campaign
+from jaxdl.model_selection.members import Group, features, with_transform
 from jaxdl.model_selection.progress import Reporter
+from jaxdl.model_selection.runs import Run
 from jaxdl.model_selection.study import Recipe, Study, plain
 from jaxdl.model_selection.validation import check_data, make_schedule
 from jaxdl.training import loop
@@ -87,6 +89,9 @@ def refit(
 ) -> Fitted:
     """Train what a study chose on all N rows of the data, by the same recipe. Notes: §3.1.1.
 
+    After a study with early stopping it trains for the mean number of best epochs of what was
+    chosen: no rows are held out to stop by.
+
     Args:
       study: from ``cross_validate``.
       data: all training data; the transform is fitted anew, to all of it.
@@ -121,20 +126,31 @@ def refit(
     data, _ = check_data(data, transform_given, False)
     n = jax.tree.leaves(data)[0].shape[0]
     train = pad_rows([np.arange(n)])
-    schedule = make_schedule(train, old.schedule.epochs, old.batch_size, old.schedule.remainder)
+    epochs = old.schedule.epochs
+    if study.best_epochs is not None:
+        epochs = max(1, round(float(np.mean(study.best_epochs[chosen]))))
+    schedule = make_schedule(train, epochs, old.batch_size, old.schedule.remainder)
     key = jax.random.fold_in(old.key, 2**31 - 1) if key is None else key
-    recipe = old._replace(schedule=schedule, key=key)
+    recipe = old._replace(schedule=schedule, key=key, early_stopping=None)
     groups = Group(np.zeros(seeds, np.int32), np.arange(seeds, dtype=np.int32))
     hparams = [study.hparams[s] for s in chosen]
     signatures = grids.signatures(hparams)
+    runs = [
+        Run(recipe, signature, data, train, None, groups, strategy=strategy)
+        for signature in signatures
+    ]
     with Reporter(schedule.epochs * len(hparams) * seeds, enabled=progress) as reporter:
-        results = [
-            run_members(
-                recipe, signature, data, train, None, groups,
-                strategy=strategy, states=True, reporter=reporter,
-            )
-            for signature in signatures
-        ]  # fmt: skip
+        Campaign(
+            runs,
+            study.metric,
+            [],
+            checkpoint=None,
+            log=None,
+            reporter=reporter,
+            looks=False,
+            about={},
+        ).train()
+    results = [run.result(states=True) for run in runs]
     members = [
         (hparams[s], jax.tree.map(lambda leaf, i=i, j=j: leaf[i, j], result.states),
          result.progress.diverged[i, j] >= 0, result.progress.loss[i, j])

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxdl.base import Key, Transform
 from jaxdl.training.rows import Schedule
-from jaxdl.training.stopping import higher_is_better
+from jaxdl.training.stopping import EarlyStopping, higher_is_better
 
 RULES = ("mean", "one_standard_error")
 
@@ -26,6 +26,7 @@ class Recipe(NamedTuple):
     schedule: Schedule
     batch_size: int | None
     key: Key
+    early_stopping: EarlyStopping | Callable | None = None
 
 
 class Choice(NamedTuple):
@@ -49,12 +50,15 @@ class Study:
 
     Attributes:
       hparams: [S] settings.
-      scores: {metric: [S, F, K]} on the held-out part, after the last epoch; a diverged member's
-        scores are those of its last finite state.
+      scores: {metric: [S, F, K]} on the held-out part of the state that a member ends with: that
+        of its last (finite) epoch, with early stopping of its best.
       train_scores: the same on the training part, or {}.
       curves, train_curves: {metric: [S, F, K, V]} after each of ``curve_epochs`` [V].
       train_loss: [S, F, K, epochs], mean loss of each epoch with its penalty; NaN once diverged.
       diverged: [S, F, K] bool.
+      epochs: [S, F, K], how many epochs a member was trained.
+      best_epochs: [S, F, K], the epochs after which its score was best, with early stopping.
+      dropped: [S], the epochs after which successive halving dropped a setting, -1 if it did not.
       folds: [F] pairs of index arrays; seeds: [K].
       predictions: [K, S] lists of arrays by row of the data (rows in no fold are NaN), or None.
       states: one pytree [s, F, K, ...] for each signature, or None.
@@ -74,6 +78,9 @@ class Study:
     curve_epochs: np.ndarray
     train_loss: np.ndarray
     diverged: np.ndarray
+    epochs: np.ndarray
+    best_epochs: np.ndarray | None
+    dropped: np.ndarray
     folds: list[Any]
     seeds: list[int]
     predictions: np.ndarray | None
@@ -118,20 +125,29 @@ class Study:
         }
         params = np.concatenate([[r.num_params] * len(s.members)
                                  for s, r in zip(signatures, results, strict=True)])  # fmt: skip
-        metric = metric or next(
-            (m for m in ("accuracy", "squared_error") if m in curves), next(iter(curves))
+        metric = study_metric(list(curves), metric)
+        every = recipe.schedule.evaluation_epochs
+        best = None
+        if recipe.early_stopping is not None:
+            best = join(lambda r: r.progress.best.epoch)
+        at_end = lambda curve: _scores(curve, every, best)
+        dropped = np.concatenate([r.dropped for r in results])[order]
+        stopped, diverged = (
+            join(lambda r, n=n: getattr(r.progress, n)) for n in ("stopped", "diverged")
         )
-        if metric not in curves:
-            raise ValueError(f"metric {metric!r} is none of {', '.join(curves)}")
+        ran = np.where(diverged >= 0, diverged + 1, np.where(stopped >= 0, stopped, every[-1]))
         return cls(
             hparams=settings,
-            scores={m: c[..., -1] for m, c in curves.items()},
-            train_scores={m: c[..., -1] for m, c in train_curves.items()},
+            scores={m: at_end(c) for m, c in curves.items()},
+            train_scores={m: at_end(c) for m, c in train_curves.items()},
             curves=curves,
             train_curves=train_curves,
             curve_epochs=recipe.schedule.evaluation_epochs,
             train_loss=join(lambda r: r.progress.loss),
-            diverged=join(lambda r: r.progress.diverged) >= 0,
+            diverged=diverged >= 0,
+            epochs=ran,
+            best_epochs=best,
+            dropped=dropped,
             folds=folds,
             seeds=seeds,
             predictions=_out_of_fold(join, results, folds, num_rows),
@@ -159,11 +175,12 @@ class Study:
         return by_fold.mean(1), spread / np.sqrt(count)
 
     def ranking(self, metric: str | None = None) -> np.ndarray:
-        """Settings [S] from best to worst; those with a diverged member last."""
+        """Settings [S] from best to worst: dropped ones by how far they came, diverged ones last."""
         mean, _ = self.summary(metric)
         loss = -mean if self.higher_is_better(metric) else mean
         failed = self.diverged.any((1, 2)) | ~np.isfinite(loss)
-        return np.lexsort((loss, failed))
+        came = np.where(self.dropped >= 0, self.dropped, np.iinfo(np.int32).max)
+        return np.lexsort((loss, -came, failed))
 
     def best(
         self,
@@ -180,7 +197,7 @@ class Study:
           complexity: ``(setting) -> number`` to rank by under the second rule; default the number
             of parameters. The better mean decides between equals.
 
-        Settings with a diverged member are never chosen. Raises a ValueError where all of them
+        Settings with a diverged member, or that halving dropped, are never chosen. Raises a ValueError where all of them
         have one, for unknown names, and for the second rule with a single fold.
         """
         if rule not in RULES:
@@ -188,7 +205,7 @@ class Study:
         metric = metric or self.metric
         mean, error = self.summary(metric)
         loss = -mean if self.higher_is_better(metric) else mean
-        usable = ~self.diverged.any((1, 2)) & np.isfinite(loss)
+        usable = ~self.diverged.any((1, 2)) & np.isfinite(loss) & (self.dropped < 0)
         if not usable.any():
             raise ValueError("every setting has a diverged member; try smaller learning rates")
         index = int(self.ranking(metric)[0])
@@ -213,6 +230,8 @@ class Study:
             train_curves=pick(self.train_curves),
             train_loss=self.train_loss[:, list(folds)],
             diverged=self.diverged[:, list(folds)],
+            epochs=self.epochs[:, list(folds)],
+            best_epochs=None if self.best_epochs is None else self.best_epochs[:, list(folds)],
             folds=[self.folds[f] for f in folds],
             predictions=None,
             states=None,
@@ -289,6 +308,8 @@ class Study:
             "curve_epochs": plain(self.curve_epochs),
             "train_loss": plain(self.train_loss),
             "diverged": plain(self.diverged),
+            "epochs": plain(self.epochs),
+            "dropped": plain(self.dropped),
             "seeds": [int(s) for s in self.seeds],
             "num_params": plain(self.num_params),
             "strategy": self.strategy,
@@ -373,6 +394,26 @@ def plain(value: Any) -> Any:
 def _show(value: Any) -> str:
     value = plain(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def study_metric(metrics: Sequence[str], metric: str | None) -> str:
+    """What a study goes by, of its metrics by name: accuracy, else squared error, else the first.
+
+    Raises a ValueError for one that it has not; no shape is involved.
+    """
+    preferred = (m for m in ("accuracy", "squared_error") if m in metrics)
+    metric = metric or next(preferred, next(iter(metrics)))
+    if metric not in metrics:
+        raise ValueError(f"metric {metric!r} is none of {', '.join(metrics)}")
+    return metric
+
+
+def _scores(curve, every, best):
+    """The last point of curves [S, F, K, V], or that of the best epoch [S, F, K] if there was one."""
+    if best is None:
+        return curve[..., -1]
+    slot = np.where(best > 0, np.searchsorted(every, best), len(every) - 1)
+    return np.take_along_axis(curve, slot[..., None], -1)[..., 0]
 
 
 def _out_of_fold(join, results, folds, num_rows):

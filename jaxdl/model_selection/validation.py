@@ -1,6 +1,7 @@
 """Cross-validation of a whole grid of settings as one XLA program for each static signature."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,10 +10,16 @@ import numpy as np
 from jaxdl.base import Key, Learner, Transform, identity_transform
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection import population, splits
-from jaxdl.model_selection.members import Group, run_members
+from jaxdl.model_selection.campaign import Campaign, fingerprint
+from jaxdl.model_selection.halving import Halving, rungs
+from jaxdl.model_selection.members import Group
 from jaxdl.model_selection.progress import Reporter
-from jaxdl.model_selection.study import Recipe, Study
+from jaxdl.model_selection.runs import COMPACT, Run
+from jaxdl.model_selection.study import Recipe, Study, study_metric
+from jaxdl.training import checkpoints, runlog
+from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.rows import Rows, Schedule, pad_rows
+from jaxdl.training.stopping import EarlyStopping
 
 
 def cross_validate(
@@ -36,6 +43,11 @@ def cross_validate(
     train_scores: bool = False,
     predictions: bool = False,
     states: bool = False,
+    early_stopping: EarlyStopping | Callable[[dict[str, Any]], EarlyStopping] | None = None,
+    halving: Halving | None = None,
+    compact: str = "auto",
+    checkpoint: str | Path | Checkpoint | None = None,
+    log: Any = None,
     progress: bool = False,
 ) -> Study:
     """Train and score every setting on every fold with every seed; K-fold CV, Notes: §3.1.1.
@@ -66,6 +78,14 @@ def cross_validate(
       train_scores: score the training part as well.
       predictions: keep the out-of-fold predictions.
       states: keep the trained states, [S, F, K, ...] in a list by signature.
+      early_stopping: an ``EarlyStopping`` for each member by its held-out part, or a function of
+        a setting that gives one (its numbers may be the setting's). The same part then decides
+        when to stop and how good that is, so scores are a little too good: keep a test part.
+      halving: a ``Halving``; settings that it drops keep the scores that they had.
+      compact: whether members that go on are brought together between stretches, see ``Run``.
+      checkpoint: a folder, or a ``Checkpoint``: the same call again goes on from the last whole
+        one. SIGTERM and Ctrl-C save first, then exit with 143 or raise.
+      log: a ``.csv`` or ``.jsonl`` file, or what has ``start`` and ``add``.
       progress: show a bar; it looks at the program between stretches of epochs only.
 
     Returns:
@@ -73,9 +93,13 @@ def cross_validate(
 
     Raises:
       ValueError: for data, folds, settings or numbers that make no sense, before anything runs;
-        and for a ``make_learner`` that branches on a traced setting.
+        and for a ``make_learner`` that branches on a traced setting, or a checkpoint that is
+        damaged or of another study.
+      OSError: where a checkpoint or a log cannot be written.
     """
     population.check_strategy(strategy)
+    if compact not in COMPACT:
+        raise ValueError(f"compact is one of {', '.join(COMPACT)}, not {compact!r}")
     settings = grids.expand(grid)
     data, labels = check_data(data, transform, stratify)
     n = jax.tree.leaves(data)[0].shape[0]
@@ -88,31 +112,52 @@ def cross_validate(
     schedule = make_schedule(
         train, epochs, batch_size, remainder, evaluate_every, evaluate_train=train_scores
     )
-    recipe = Recipe(make_learner, transform or identity_transform(), schedule, batch_size, key)
+    levels = rungs(halving, len(settings), epochs) if halving is not None else []
+    if levels:
+        first = levels[0].epochs
+        if evaluate_every is not None and first % schedule.evaluate_every:
+            raise ValueError(f"evaluate_every={evaluate_every} must divide the first rung, {first}")
+        every = schedule.evaluate_every if evaluate_every is not None else first
+        schedule = schedule._replace(evaluate_every=every)
+    recipe = Recipe(
+        make_learner, transform or identity_transform(), schedule, batch_size, key, early_stopping
+    )
     groups = Group(
         fold=np.repeat(np.arange(len(parts), dtype=np.int32), len(seeds)),
         seed=np.tile(np.asarray(seeds, np.int32), len(parts)),
     )
     signatures = grids.signatures(settings)
+    checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     reporter = Reporter(epochs * len(settings) * len(groups.fold), enabled=progress)
+    runs = [
+        Run(
+            recipe,
+            signature,
+            data,
+            train,
+            valid,
+            groups,
+            strategy=strategy,
+            chunk=chunk,
+            devices=devices,
+            predictions=predictions,
+            compact=compact,
+        )
+        for signature in signatures
+    ]
+    campaign = Campaign(
+        runs,
+        study_metric(list(runs[0].store[0].curves), metric),
+        levels,
+        checkpoint=checkpoint,
+        log=log,
+        reporter=reporter,
+        looks=not (checkpoint is None and log is None and early_stopping is None),
+        about=fingerprint(settings, data, parts, seeds, recipe) if checkpoint else {},
+    )
     with reporter:
-        results = [
-            run_members(
-                recipe,
-                signature,
-                data,
-                train,
-                valid,
-                groups,
-                strategy=strategy,
-                chunk=chunk,
-                devices=devices,
-                predictions=predictions,
-                states=states,
-                reporter=reporter,
-            )
-            for signature in signatures
-        ]
+        campaign.train()
+    results = [run.result(states) for run in runs]
     return Study.collect(
         settings, signatures, results, parts, seeds, recipe, num_rows=n, metric=metric
     )

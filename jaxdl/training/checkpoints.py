@@ -178,7 +178,9 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
         array = np.asarray(arrays[have["at"]])
         return jax.random.wrap_key_data(array, impl=have["key"]) if have["key"] else array
 
-    return jax.tree.unflatten(jax.tree.structure(target), [leaf(e) for e in wanted]), header["about"]
+    return jax.tree.unflatten(jax.tree.structure(target), [leaf(e) for e in wanted]), header[
+        "about"
+    ]
 
 
 def read_about(folder: Path, position: int) -> dict[str, Any]:

@@ -166,6 +166,7 @@ def fit(
         0.0 if tolerance is None else tolerance,
     )
     state = _zeros(_program(_blank, (), False, "").eval_shape(run, whole, key))
+    state = state._replace(stopped=np.int32(-1), diverged=np.int32(-1))
     # Only the host's own loop gives its buffers up: fit may itself be under vmap otherwise.
     advance = functools.partial(_call, _advance, ("progress",) if watched else (), run, whole, key)
     if not watched:
@@ -249,7 +250,9 @@ def _resumed(run, folder, position, about, blank) -> Progress:
     if odd:
         raise ValueError(f"{path}: of another run ({'; '.join(odd)}); take another folder")
     if position > run.total:
-        raise ValueError(f"{path}: already has {position} steps, more than the {run.total} asked for")
+        raise ValueError(
+            f"{path}: already has {position} steps, more than the {run.total} asked for"
+        )
     stored, _ = checkpoints.restore(folder, position, blank)
 
     def fill(old, new):

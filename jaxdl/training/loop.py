@@ -70,6 +70,9 @@ class Plan(NamedTuple):
     axis: str | None = None
 
 
+NOTHING = Plan()
+
+
 def all_finite(tree) -> Array:
     """[] bool: whether every floating-point entry of arrays of any shape in the tree is finite."""
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
@@ -100,7 +103,7 @@ def _wind(state, fresh, steps):
 
 
 def init_progress(
-    learner: Learner, data: Batch, key: Key, schedule: Schedule, plan: Plan = Plan()
+    learner: Learner, data: Batch, key: Key, schedule: Schedule, plan: Plan = NOTHING
 ) -> Progress:
     """The Progress before the first epoch, each leaf of the shape that the run will carry."""
     state = learner.init(jax.random.clone(key))
@@ -204,7 +207,7 @@ def run_stretch(
     stop: Array,
     schedule: Schedule,
     pads: Padding,
-    plan: Plan = Plan(),
+    plan: Plan = NOTHING,
 ) -> Progress:
     """Batches ``start`` to ``stop`` (traced, []) of a run. Pure; the key is consumed.
 
@@ -216,7 +219,8 @@ def run_stretch(
       data: pytree of arrays [N, ...].
       train, valid: the rows to learn from and to evaluate on (None: on none).
       key: the run's own key; its initial state, order of rows and steps derive from it.
-      progress: from ``init_progress`` or an earlier stretch; ignored where ``start`` is 0.
+      progress: from ``init_progress`` or an earlier stretch; ignored where ``start`` is 0, but for
+        ``stopped``: a run that is stopped from the first does nothing.
       start, stop: batches, counted from 0 over all epochs, S of them each; whole epochs unless
         ``schedule.anchored``. S is that of the longest run of a population.
       schedule: static lengths.
@@ -228,12 +232,16 @@ def run_stretch(
     progress = lax.cond(
         jnp.asarray(start) > 0,
         lambda: progress,
-        lambda: init_progress(learner, data, init_key, schedule, plan),
+        lambda: init_progress(learner, data, init_key, schedule, plan)._replace(
+            stopped=progress.stopped
+        ),
     )
     per_epoch = int(steps_per_epoch(train.mask.shape[0], schedule))
     own = steps_per_epoch(jnp.sum(train.mask), schedule) if pads.uneven else per_epoch
     last_slot = len(schedule.evaluation_epochs) - 1
-    some = lambda flag: flag if plan.axis is None else lax.pmax(flag.astype(jnp.int8), plan.axis) > 0
+    some = lambda flag: (
+        flag if plan.axis is None else lax.pmax(flag.astype(jnp.int8), plan.axis) > 0
+    )
 
     def epoch(carry):
         e, progress = carry
@@ -241,7 +249,9 @@ def run_stretch(
         if schedule.anchored:
             lo = jnp.maximum(start - e * per_epoch, 0)
             hi = jnp.minimum(stop - e * per_epoch, per_epoch)
-        old = select(lo > 0, progress.anchor, progress.state) if schedule.anchored else progress.state
+        old = (
+            select(lo > 0, progress.anchor, progress.state) if schedule.anchored else progress.state
+        )
         totals = {k: jnp.where(lo > 0, t, 0).astype(t.dtype) for k, t in progress.totals.items()}
         state = _wind(progress.state, fresh, e * own + lo)
         shuffle = jax.random.fold_in(shuffle_key, e)

@@ -34,7 +34,9 @@ class Bar:
         if enabled:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, initial=start, unit=" steps", desc="compiling", smoothing=0.3)
+            self._bar = tqdm(
+                total=total, initial=start, unit=" steps", desc="compiling", smoothing=0.3
+            )
 
     def update(self, steps: int, numbers: dict[str, Any]) -> None:
         """Move by ``steps``; show numbers, [] each."""

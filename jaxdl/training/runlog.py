@@ -78,7 +78,9 @@ class TensorBoardLog:
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows, dicts with keys of ``COLUMNS``; values [] each."""
         for row in rows:
-            tag = "/".join(str(row[k]) for k in ("part", "metric", "member") if row.get(k, "") != "")
+            tag = "/".join(
+                str(row[k]) for k in ("part", "metric", "member") if row.get(k, "") != ""
+            )
             self._writer.add_scalar(tag, row["value"], row["epoch"])
         self._writer.flush()
 
@@ -89,7 +91,9 @@ def as_log(value: Any) -> Any:
         return value
     if isinstance(value, (str, Path)):
         return RunLog(value)
-    raise ValueError(f"log takes a .csv or .jsonl path, or what has start() and add(), not {value!r}")
+    raise ValueError(
+        f"log takes a .csv or .jsonl path, or what has start() and add(), not {value!r}"
+    )
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
