@@ -1,5 +1,6 @@
-"""Learners, objectives and the training loop."""
+"""Learners, objectives and the training engine."""
 
+from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.fit import FitResult, History, fit
 from jaxdl.training.learners import (
     gradient_learner,
@@ -8,15 +9,29 @@ from jaxdl.training.learners import (
     solver_learner,
 )
 from jaxdl.training.objectives import masked_mean, negative_log_likelihood
+from jaxdl.training.precision import Precision, mixed_precision
+from jaxdl.training.runlog import RunLog, TensorBoardLog, read_log
+from jaxdl.training.stopping import EarlyStopping
+from jaxdl.training.stream import StreamHistory, StreamResult, fit_stream
 
 __all__ = [
+    "Checkpoint",
+    "EarlyStopping",
     "FitResult",
     "History",
+    "Precision",
+    "RunLog",
+    "StreamHistory",
+    "StreamResult",
+    "TensorBoardLog",
     "fit",
+    "fit_stream",
     "gradient_learner",
     "least_squares_learner",
     "masked_mean",
+    "mixed_precision",
     "negative_log_likelihood",
     "perceptron_learner",
+    "read_log",
     "solver_learner",
 ]

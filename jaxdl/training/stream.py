@@ -1,0 +1,290 @@
+"""Train on batches that come one by one: data larger than memory."""
+
+import functools
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import parallel
+from jaxdl.base import Array, Batch, Key, Learner
+from jaxdl.training import checkpoints, loop, runlog, stopping
+from jaxdl.training.checkpoints import Checkpoint
+from jaxdl.training.interrupts import Interrupts
+from jaxdl.training.pacing import Bar
+from jaxdl.training.prefetch import position_batches, prefetch
+from jaxdl.training.rows import Rows, Schedule
+from jaxdl.training.stopping import EarlyStopping
+
+
+class StreamHistory(NamedTuple):
+    """What happened, at V looks.
+
+    steps: [V]. loss: [V], mean training loss since the look before. validation: {metric: [V]}.
+    diverged: the step whose loss or state was not finite, -1 if none. stopped: whether early
+    stopping ended it. best_step: of the best validation score; 0 without early stopping.
+    """
+
+    steps: np.ndarray
+    loss: np.ndarray
+    validation: dict[str, np.ndarray]
+    diverged: int
+    stopped: bool
+    best_step: int
+
+
+class StreamResult(NamedTuple):
+    """state: the trained state, with early stopping the best. history: a StreamHistory."""
+
+    state: Any
+    history: StreamHistory
+
+
+class _Carry(NamedTuple):
+    """state: the learner's. step: [] of all. total, count: [] of the losses since the last look.
+    diverged: [] int32."""
+
+    state: Any
+    step: Array
+    total: Array
+    count: Array
+    diverged: Array
+
+
+def fit_stream(
+    learner: Learner,
+    batches: Iterable[Batch] | Callable[[int], Iterable[Batch]],
+    *,
+    key: Key,
+    steps: int,
+    validation: Batch | None = None,
+    evaluate_every: int = 100,
+    early_stopping: EarlyStopping | None = None,
+    checkpoint: str | Path | Checkpoint | None = None,
+    log: Any = None,
+    progress: bool = False,
+    ahead: int = 2,
+) -> StreamResult:
+    """Train a learner on batches from an iterator, which a host thread fetches ahead.
+
+    Args:
+      learner: from ``gradient_learner`` and its kin.
+      batches: an iterable of batches [B, ...] (each size B is compiled once), a Grain iterator or
+        loader, or ``(start) -> iterable`` that begins with batch number ``start``. To go on from a
+        checkpoint it must give the same batches again.
+      key: a typed key, consumed.
+      steps: how many batches to train on; fewer if there are no more.
+      validation: data [M, ...] on the device, evaluated every ``evaluate_every`` steps.
+      early_stopping: as in ``fit``, but its patience counts evaluations.
+      checkpoint, log, progress: as in ``fit``; a log's ``epoch`` is empty.
+      ahead: batches to fetch ahead.
+
+    A step whose loss or state is not finite is not taken, is flagged, and ends the run.
+
+    Raises:
+      ValueError: for numbers that make no sense, no batches at all, and for a checkpoint that is
+        damaged or of another run. What the iterator raises is raised.
+      OSError: where a checkpoint or a log cannot be written.
+
+    >>> import itertools, jax, jax.numpy as jnp, optax
+    >>> from jaxdl import families, models, training
+    >>> x = jnp.linspace(-1, 1, 8)[:, None]
+    >>> net = models.mlp((1, 1))
+    >>> objective = training.negative_log_likelihood(net, families.normal())
+    >>> learner = training.gradient_learner(net, objective, optax.sgd(0.5))
+    >>> same = itertools.repeat((x, 3 * x[:, 0]))
+    >>> result = fit_stream(learner, same, key=jax.random.key(0), steps=100)
+    >>> round(float(result.state.params["dense_0"]["kernel"][0, 0]), 3)
+    3.0
+    """
+    for name, value in {"steps": steps, "evaluate_every": evaluate_every, "ahead": ahead}.items():
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be a positive whole number, not {value!r}")
+    checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
+    if checkpoint is None:
+        run = _Stream(learner, key, steps, validation, evaluate_every, early_stopping, log)
+        return run.train(batches, None, progress, ahead)
+    with checkpoints.opened(checkpoint.folder):
+        run = _Stream(learner, key, steps, validation, evaluate_every, early_stopping, log)
+        run.resume(checkpoint)
+        return run.train(batches, checkpoint, progress, ahead)
+
+
+class _Stream:
+    """A run over a stream: its carry on the device, its history on the host."""
+
+    def __init__(self, learner, key, steps, validation, evaluate_every, early_stopping, log):
+        self.learner, self.steps, self.every = learner, steps, evaluate_every
+        self.validation, self.stopping, self.log = validation, early_stopping, log
+        self.position, self.place = 0, None
+        state = _program(_init, ())(learner, key)
+        zero, none = jnp.zeros((), jnp.int32), jnp.full((), -1, jnp.int32)
+        self.carry = _Carry(state, zero, jnp.zeros(()), jnp.copy(zero), none)
+        self.looks: dict[str, list[float]] = {"steps": [], "loss": []}
+        self.metric, self.best, self.stopped = None, None, False
+        if validation is not None:
+            metrics = list(_program(_evaluate, ()).eval_shape(learner, state, validation))
+            self.looks |= {f"validation {m}": [] for m in metrics}
+            self.metric = stopping.default_metric(metrics)
+        if early_stopping is not None:
+            metrics = [k.removeprefix("validation ") for k in list(self.looks)[2:]]
+            self.stopping = stopping.check(early_stopping, metrics, validation is not None)
+            self.metric = self.stopping.metric
+            self.best = (np.inf, 0, jax.tree.map(_copy, state))
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        known = checkpoints.positions(checkpoint.folder)
+        if not known:
+            return
+        tree, about = checkpoints.restore(checkpoint.folder, known[-1], self._tree())
+        if about.get("kind") != "stream" or about.get("every") != self.every:
+            raise ValueError(
+                f"{checkpoint.folder}: of another run ({about.get('kind')} with "
+                f"evaluate_every={about.get('every')}); take another folder"
+            )
+        self.position, self.place, self.stopped = known[-1], about["place"], about["stopped"]
+        self.carry = jax.device_put(tree["carry"])
+        self.looks = {name: list(map(float, tree["looks"][name])) for name in self.looks}
+        if self.best is not None:
+            self.best = (float(tree["best"][0]), int(tree["best"][1]), tree["best"][2])
+
+    def train(self, batches, checkpoint, bar_wanted, ahead) -> StreamResult:
+        if self.log is not None:
+            self.log.start(row for i in range(len(self.looks["steps"])) for row in self._rows(i))
+        bar = Bar(self.steps, self.position, bar_wanted)
+        saved = time.perf_counter()
+        begin = self.position
+        stream = iter(())
+        try:
+            with Interrupts(checkpoint is not None) as interrupts:
+                if self.position < self.steps and not self._ended():
+                    where = position_batches(batches, self.position, self.place)
+                    stream = prefetch(where, ahead)
+                for batch, self.place in stream:
+                    self.carry = _program(_step, ("carry",))(self.learner, self.carry, batch)
+                    self.position += 1
+                    last = self.position == self.steps
+                    if self.position % self.every == 0 or last:
+                        self._look()
+                        bar.update(self.position - begin, self._numbers())
+                        begin = self.position
+                    if checkpoint is not None:
+                        due = time.perf_counter() - saved >= checkpoint.seconds
+                        if due or interrupts.caught:
+                            self._save(checkpoint)
+                            saved = time.perf_counter()
+                        if interrupts.caught:
+                            interrupts.obey()
+                    if last or self._ended():
+                        break
+            if self.position == 0:
+                raise ValueError("there is no batch to train on")
+            if self.position > (self.looks["steps"] or [0])[-1]:
+                self._look()
+            if checkpoint is not None:
+                self._save(checkpoint)
+        finally:
+            if hasattr(stream, "close"):
+                stream.close()
+            bar.close()
+        return self._result()
+
+    def _look(self) -> None:
+        """Read the losses since the last look, evaluate, and see whether to go on."""
+        count = int(self.carry.count)
+        self.looks["steps"].append(self.position)
+        self.looks["loss"].append(float(self.carry.total) / count if count else float("nan"))
+        zero = jnp.zeros_like
+        self.carry = self.carry._replace(total=zero(self.carry.total), count=zero(self.carry.count))
+        if self.validation is not None:
+            scores = _program(_evaluate, ())(self.learner, self.carry.state, self.validation)
+            for name, value in scores.items():
+                self.looks[f"validation {name}"].append(float(value))
+        if self.best is not None and int(self.carry.diverged) < 0:
+            score = self.looks[f"validation {self.metric}"][-1]
+            score = -score if stopping.higher_is_better(self.metric) else score
+            if score < self.best[0] - float(self.stopping.min_delta):
+                copy = jax.tree.map(_copy, self.carry.state)
+                self.best = (score, self.position, copy)
+            since = (self.position - self.best[1]) / self.every
+            self.stopped = since >= float(self.stopping.patience) and self.best[1] < self.position
+        if self.log is not None:
+            self.log.add(self._rows(len(self.looks["steps"]) - 1))
+
+    def _ended(self) -> bool:
+        looked = bool(self.looks["steps"]) and self.looks["steps"][-1] == self.position
+        return looked and (self.stopped or int(self.carry.diverged) >= 0)
+
+    def _numbers(self):
+        shown = {"loss": self.looks["loss"][-1]}
+        if self.metric:
+            shown[f"validation {self.metric}"] = self.looks[f"validation {self.metric}"][-1]
+        return shown
+
+    def _rows(self, i: int):
+        place = {"step": int(self.looks["steps"][i])}
+        for name in list(self.looks)[1:]:
+            part, metric = ("train", "loss") if name == "loss" else name.split(" ", 1)
+            yield {**place, "part": part, "metric": metric, "value": self.looks[name][i]}
+
+    def _tree(self):
+        looks = {name: np.asarray(v, np.float64) for name, v in self.looks.items()}
+        best = () if self.best is None else (np.float64(self.best[0]), np.int64(self.best[1]), self.best[2])
+        return {"carry": self.carry, "looks": looks, "best": best}
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        about = {"kind": "stream", "every": self.every, "place": self.place, "stopped": self.stopped}
+        scores = self.looks.get(f"validation {self.metric}") or [np.nan]
+        score = -scores[-1] if self.metric and stopping.higher_is_better(self.metric) else scores[-1]
+        score = score if np.isfinite(score) else None
+        checkpoints.save(checkpoint, self.position, jax.device_get(self._tree()), about, score)
+
+    def _result(self) -> StreamResult:
+        looks = {name: np.asarray(v) for name, v in self.looks.items()}
+        validation = {k.removeprefix("validation "): v for k, v in list(looks.items())[2:]}
+        state, best_step = self.carry.state, 0
+        if self.best is not None and self.best[1]:
+            best_step = self.best[1]
+            state = self.best[2] if self.stopping.restore_best else state
+        history = StreamHistory(
+            looks["steps"].astype(int), looks["loss"], validation,
+            int(self.carry.diverged), self.stopped, best_step,
+        )  # fmt: skip
+        return StreamResult(state, history)
+
+
+def _init(learner: Learner, key: Key):
+    return learner.init(key)
+
+
+def _step(learner: Learner, carry: _Carry, batch: Batch) -> _Carry:
+    new, info = learner.step(carry.state, batch)
+    finite = jnp.isfinite(info["loss"]) & loop.all_finite(new)
+    taken = finite & (carry.diverged < 0)
+    return _Carry(
+        loop.select(taken, new, carry.state),
+        carry.step + 1,
+        carry.total + jnp.where(taken, info["loss"], 0).astype(carry.total.dtype),
+        carry.count + taken,
+        jnp.where(finite | (carry.diverged >= 0), carry.diverged, carry.step),
+    )
+
+
+def _evaluate(learner: Learner, state, validation: Batch):
+    m = jax.tree.leaves(validation)[0].shape[0]
+    every = Rows(jnp.arange(m, dtype=jnp.int32), jnp.ones(m, bool))
+    return loop.evaluate_rows(learner, state, validation, every, Schedule(1, 1, 1))
+
+
+@functools.cache
+def _program(fn: Callable, donated: tuple[str, ...]):
+    options = parallel.compiler_options()
+    return jax.jit(fn, static_argnums=0, donate_argnames=donated, compiler_options=options)
+
+
+def _copy(x):
+    return jax.random.clone(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jnp.copy(x)
