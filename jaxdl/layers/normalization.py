@@ -108,12 +108,6 @@ def population_statistics(
     >>> population_statistics([jnp.array([[1.0], [2.0]]), jnp.array([[6.0]])])["mean"].item()
     3.0
     """
-    whole = hasattr(chunks, "shape")
-    chunks = [chunks] if whole else list(chunks)
-    masks = [masks] if whole or masks is None else list(masks)
-    masks = masks * len(chunks) if masks == [None] else masks
-    if not chunks or len(masks) != len(chunks):
-        raise ValueError(f"{len(masks)} masks for {len(chunks)} chunks")
 
     def moments(x, mask):
         x = jnp.asarray(x)
@@ -121,7 +115,8 @@ def population_statistics(
         values = x if rows is None else jnp.where(rows, x, 0)
         return _moments(values.astype(_precise(x)), rows)
 
-    return functools.reduce(merge_statistics, map(moments, chunks, masks))[1]
+    parts = (moments(*chunk) for chunk in with_masks(chunks, masks))
+    return functools.reduce(merge_statistics, parts)[1]
 
 
 def merge_statistics(a: tuple[Array, State], b: tuple[Array, State]) -> tuple[Array, State]:
@@ -189,6 +184,17 @@ def spread_mask(mask: Array | None, x: Array) -> Array | None:
             f"not {list(mask.shape)}"
         )
     return (mask != 0).reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
+
+
+def with_masks(chunks, masks) -> list[tuple[Array, Array | None]]:
+    """Pairs of chunk and mask, of one array or a sequence of them. Raises where they do not fit."""
+    if hasattr(chunks, "shape"):
+        return [(chunks, masks)]
+    chunks = list(chunks)
+    masks = [None] * len(chunks) if masks is None else list(masks)
+    if not chunks or len(masks) != len(chunks):
+        raise ValueError(f"{len(masks)} masks for {len(chunks)} chunks, of which one is needed")
+    return list(zip(chunks, masks, strict=True))
 
 
 def _moments(values, rows):

@@ -11,6 +11,8 @@ from jaxdl.models.augmented import augmented_apply as augmented_apply
 from jaxdl.models.augmented import collapse_linear as collapse_linear
 from jaxdl.models.augmented import from_augmented as from_augmented
 from jaxdl.models.augmented import to_augmented as to_augmented
+from jaxdl.models.masked import masked_mlp as masked_mlp
+from jaxdl.models.masked import unmask as unmask
 from jaxdl.models.mlp import mlp as mlp
 from jaxdl.models.population_statistics import population_statistics as population_statistics
 from jaxdl.models.summary import Summary as Summary

@@ -2,13 +2,14 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
 from jaxdl.base import Array, Model, Params, State
-from jaxdl.layers import merge_statistics
+from jaxdl.layers.normalization import merge_statistics, with_masks
 
 
 def population_statistics(
@@ -48,15 +49,12 @@ def population_statistics(
         return state
     if "observe" not in inspect.signature(model.apply).parameters:
         raise ValueError("population_statistics needs a model whose apply takes `observe`")
-    whole = hasattr(x, "shape")
-    chunks = [x] if whole else list(x)
-    masks = [mask] * len(chunks) if whole or mask is None else list(mask)
-    if not chunks or len(masks) != len(chunks):
-        raise ValueError(f"{len(masks)} masks for {len(chunks)} chunks")
+    chunks = with_masks(x, mask)
 
     def observe(state, x, mask):
-        count = jnp.asarray(len(x) if mask is None else jnp.sum(mask), float)
-        return count, model.apply(params, state, x, mask=mask, observe=True)[1]
+        rows = 1 if mask is None else jnp.sum(jnp.asarray(mask), dtype=float)
+        each = math.prod(x.shape[0 if mask is None else jnp.ndim(mask) : -1])
+        return rows * each, model.apply(params, state, x, mask=mask, observe=True)[1]
 
     def merge(a, b):
         (n_a, a), (n_b, b) = a, b
@@ -65,6 +63,6 @@ def population_statistics(
 
     # Each pass settles the next layer at least: all before it have theirs by then.
     for _ in range(len(jax.tree.leaves(state, is_leaf=is_layer))):
-        seen = (observe(state, *chunk) for chunk in zip(chunks, masks, strict=True))
+        seen = (observe(state, *chunk) for chunk in chunks)
         _, state = functools.reduce(merge, seen)
     return state
