@@ -20,12 +20,16 @@ class Row(NamedTuple):
     model: Model
     names: tuple[str, ...]  # of the parameters' leaves, in the order of the tree
     stochastic: bool = False  # draws something while training
+    batch_wise: bool = False  # while training, rows meet and the state moves
 
 
 def leaves(*layers, bias=True):
     kinds = ("bias", "kernel") if bias else ("kernel",)
     return tuple(f"dense_{i}.{kind}" for i in range(*layers) for kind in kinds)
 
+
+NORMED = (*leaves(2), "norm_0.bias", "norm_0.scale")
+BATCH_NORMED = NORMED[1:]  # no offset before batch normalisation
 
 MODELS = {
     "linear": Row(models.mlp((D, K)), leaves(1)),
@@ -34,6 +38,19 @@ MODELS = {
     "tanh_deep": Row(models.mlp((D, 4, 5, K), activation="tanh"), leaves(3)),
     "mixed": Row(models.mlp((D, 6, 6, K), activation=("gelu", "leaky_relu")), leaves(3)),
     "dropout": Row(models.mlp((D, 8, K), activation="silu", dropout=0.4), leaves(2), True),
+    "layer_norm": Row(models.mlp((D, 8, K), norm="layer"), NORMED),
+    "layer_norm_post": Row(models.mlp((D, 8, K), norm="layer", norm_position="post"), NORMED),
+    "batch_norm": Row(models.mlp((D, 8, K), norm="batch"), BATCH_NORMED, batch_wise=True),
+    "batch_norm_post": Row(
+        models.mlp((D, 8, K), norm="batch", norm_position="post"), NORMED, batch_wise=True
+    ),
+    "skip": Row(models.mlp((D, D, 5, K), skip=True), (*leaves(3), "skip_1.kernel")),
+    "everything": Row(
+        models.mlp((D, 8, K), activation="gelu", norm="batch", skip=True, dropout=0.3),
+        (*BATCH_NORMED, "skip_0.kernel"),
+        stochastic=True,
+        batch_wise=True,
+    ),
 }
 rows = pytest.mark.parametrize("row", MODELS.values(), ids=MODELS)
 
@@ -72,7 +89,8 @@ def test_init_and_apply_take_each_others_trees(row):
 def test_names_of_the_arguments(row):
     assert list(inspect.signature(row.model.init).parameters) == ["key"]
     arguments = inspect.signature(row.model.apply).parameters
-    assert list(arguments) == ["params", "state", "x", "key", "train"]
+    more = ["mask", "observe"] if row.batch_wise else []
+    assert list(arguments) == ["params", "state", "x", "key", "train", *more]
     for name, default in (("key", None), ("train", False)):
         assert arguments[name].kind is inspect.Parameter.KEYWORD_ONLY
         assert arguments[name].default is default
@@ -124,8 +142,26 @@ def test_training_without_a_key_raises_iff_stochastic(row):
         trained, _ = row.model.apply(params, state, X, key=jax.random.key(5), train=True)
         other, _ = row.model.apply(params, state, X, key=jax.random.key(6), train=True)
         assert abs(trained - evaluated).max() > 1e-3 and abs(trained - other).max() > 1e-3
-    else:
+    elif not row.batch_wise:
         np.testing.assert_array_equal(row.model.apply(params, state, X, train=True)[0], evaluated)
+
+
+@rows
+def test_training_moves_the_state_iff_batch_wise(row):
+    params, state = initialised(row)
+    train = lambda x: row.model.apply(params, state, x, key=training_key(row), train=True)
+    assert bool(jax.tree.leaves(state)) == row.batch_wise
+    _, after = train(X)
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
+        assert abs(old - new).max() > 1e-3
+    mask = np.arange(7) < 4
+    if row.batch_wise:
+        _, few = row.model.apply(
+            params, state, np.where(mask[:, None], X, np.nan), key=training_key(row), train=True,
+            mask=mask,
+        )  # fmt: skip
+        assert_equal(few, train(X[:4])[1], rtol=1e-5, atol=1e-6)
 
 
 @rows

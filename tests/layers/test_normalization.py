@@ -231,7 +231,9 @@ def test_population_statistics_of_masked_chunks(x64):
     nothing = np.zeros(2, bool)
     chunks = [x[:2], x, x[:2]]
     close(layers.population_statistics(chunks, [nothing, MASK, nothing]), whole, rtol=1e-12)
-    merged = layers.merge_statistics(
+    many = jax.jit(jax.vmap(layers.population_statistics))(jnp.stack([X, 2 * X]))
+    close(many["var"], np.stack([X.var(0), 4 * X.var(0)]), rtol=1e-12)
+    merged = jax.jit(layers.merge_statistics)(
         (2, layers.population_statistics(X[:2])), (4, layers.population_statistics(X[2:]))
     )
     assert merged[0] == 6
