@@ -187,7 +187,10 @@ def spread_mask(mask: Array | None, x: Array) -> Array | None:
 
 
 def with_masks(chunks, masks) -> list[tuple[Array, Array | None]]:
-    """Pairs of chunk and mask, of one array or a sequence of them. Raises where they do not fit."""
+    """Pairs of a chunk [N, ...] and its mask [N] or None, from one array or a sequence of them.
+
+    Raises ValueError where there are no chunks, or not as many masks.
+    """
     if hasattr(chunks, "shape"):
         return [(chunks, masks)]
     chunks = list(chunks)

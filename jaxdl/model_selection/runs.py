@@ -66,14 +66,14 @@ class Run:
         self.compile_seconds = self.run_seconds = 0.0
         self.dropped = np.full(len(signature.members), -1, np.int32)
         self.settings = {k: jnp.asarray(v) for k, v in signature.traced.items()}
-        self.one = take(data, np.zeros(1, np.int32))
+        self.one = take(data, np.zeros(2, np.int32))
         self.shared = Shared(
             data, train, valid, self.settings, (), recipe.key, np.int32(0), np.int32(0)
         )
         first = {k: v[0] for k, v in self.settings.items()}
         any_key = jax.random.key(0)
         with self._explained():
-            fitted = jax.eval_shape(recipe.transform.fit, features(self.one), np.ones(1, bool))
+            fitted = jax.eval_shape(recipe.transform.fit, features(self.one), np.ones(2, bool))
             start, _ = jax.eval_shape(self._peek, first, fitted, any_key)
             work = population.work_of(self._peek, first, fitted, any_key)
             held = () if not predictions else jax.eval_shape(self._predict, first, fitted, any_key)

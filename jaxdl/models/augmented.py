@@ -37,7 +37,8 @@ def to_augmented(params: Params, position: str = "last") -> list[Array]:
 def from_augmented(weights: Sequence[Array], position: str = "last") -> Params:
     """The params of ``mlp``, ``{"dense_0": {"kernel", "bias"}, ...}``, from ``to_augmented``'s.
 
-    Raises ValueError for another ``position`` and for matrices that do not fit one another.
+    W_l is [D_l + 1, D_{l+1}]. Raises ValueError for another ``position`` and for matrices that do
+    not fit one another. Notes: L691 (D-39).
     """
     _check(position)
     weights = [jnp.asarray(w) for w in weights]

@@ -18,7 +18,7 @@ from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.interrupts import Interrupts
 from jaxdl.training.loop import Plan, Progress
 from jaxdl.training.pacing import Bar, stretches
-from jaxdl.training.rows import Rows, Schedule, padding, steps_per_epoch
+from jaxdl.training.rows import Rows, Schedule, padding, steps_per_epoch, take
 from jaxdl.training.stopping import EarlyStopping
 
 # Between two looks of the host: with a bar, and with nothing but checkpoints and logs.
@@ -398,9 +398,9 @@ def _call(fn: Callable, donated: tuple[str, ...], run: _Run, *args):
 
 
 def _peek(learner: Learner, data: Batch, key: Key):
-    """What a step reports and the metrics, of a first row."""
+    """What a step reports and the metrics, of the first row twice."""
     state = learner.init(key)
-    one = jax.tree.map(lambda leaf: leaf[:1], data)
+    one = take(data, jnp.zeros((2,), jnp.int32))
     return learner.step(state, one)[1], learner.evaluate(state, one)
 
 

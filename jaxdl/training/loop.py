@@ -107,7 +107,7 @@ def init_progress(
 ) -> Progress:
     """The Progress before the first epoch, each leaf of the shape that the run will carry."""
     state = learner.init(jax.random.clone(key))
-    one = take(data, jnp.zeros((1,), jnp.int32))
+    one = take(data, jnp.zeros((2,), jnp.int32))  # batch normalisation refuses a single row
     metrics = jax.eval_shape(learner.evaluate, state, one)
     count = len(schedule.evaluation_epochs)
     curves = {name: jnp.full((count,), jnp.nan, v.dtype) for name, v in metrics.items()}

@@ -233,13 +233,24 @@ class _Stream:
 
     def _tree(self):
         looks = {name: np.asarray(v, np.float64) for name, v in self.looks.items()}
-        best = () if self.best is None else (np.float64(self.best[0]), np.int64(self.best[1]), self.best[2])
+        best = (
+            ()
+            if self.best is None
+            else (np.float64(self.best[0]), np.int64(self.best[1]), self.best[2])
+        )
         return {"carry": self.carry, "looks": looks, "best": best}
 
     def _save(self, checkpoint: Checkpoint) -> None:
-        about = {"kind": "stream", "every": self.every, "place": self.place, "stopped": self.stopped}
+        about = {
+            "kind": "stream",
+            "every": self.every,
+            "place": self.place,
+            "stopped": self.stopped,
+        }
         scores = self.looks.get(f"validation {self.metric}") or [np.nan]
-        score = -scores[-1] if self.metric and stopping.higher_is_better(self.metric) else scores[-1]
+        score = (
+            -scores[-1] if self.metric and stopping.higher_is_better(self.metric) else scores[-1]
+        )
         score = score if np.isfinite(score) else None
         checkpoints.save(checkpoint, self.position, jax.device_get(self._tree()), about, score)
 
