@@ -18,7 +18,7 @@ STATE = {"mean": RNG.normal(size=4), "var": RNG.uniform(0.5, 2, size=4)}
 MASK = np.array([True, False, True, True, False, True])
 
 
-def close(a, b, **tolerance):
+def assert_close(a, b, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), a, b)
 
 
@@ -30,7 +30,7 @@ def test_initial_parameters_and_statistics(x64):
     params, state = layers.batch_norm_init(3)
     assert params["scale"].tolist() == [1, 1, 1] and params["bias"].tolist() == [0, 0, 0]
     assert state["mean"].tolist() == [0, 0, 0] and state["var"].tolist() == [1, 1, 1]
-    close(layers.layer_norm_init(3), params)
+    assert_close(layers.layer_norm_init(3), params)
     half, state = layers.batch_norm_init(3, dtype=jnp.bfloat16)
     assert {leaf.dtype for leaf in half.values()} == {jnp.dtype(jnp.bfloat16)}
     assert {leaf.dtype for leaf in state.values()} == {jnp.dtype(jnp.float32)}
@@ -71,7 +71,7 @@ def test_batch_norm_is_flaxs(x64, train, mask):
     (_, (y, new)), gradient = jax.value_and_grad(ours, (0, 1), has_aux=True)(params, x)
     (_, (y_2, new_2)), gradient_2 = jax.value_and_grad(theirs, (0, 1), has_aux=True)(params, x)
     rows = slice(None) if mask is None else mask
-    close((y[rows], new, gradient), (y_2[rows], new_2, gradient_2), rtol=1e-10, atol=1e-12)
+    assert_close((y[rows], new, gradient), (y_2[rows], new_2, gradient_2), rtol=1e-10, atol=1e-12)
     assert not train or abs(new["mean"] - state["mean"]).max() > 1e-3
 
 
@@ -108,7 +108,7 @@ def test_masked_rows_are_as_if_they_were_not_there(x64):
     for train in (True, False):
         (_, few), (g_params, g_x) = both(params, x[MASK], None, train, np.ones(4, bool))
         (_, many), (h_params, h_x) = both(params, bad, MASK, train, MASK)
-        close((few, g_params, g_x), (many, h_params, h_x[MASK]), rtol=1e-9, atol=1e-13)
+        assert_close((few, g_params, g_x), (many, h_params, h_x[MASK]), rtol=1e-9, atol=1e-13)
         assert not h_x[~MASK].any()
 
 
@@ -120,7 +120,7 @@ def test_a_mask_covers_leading_axes(x64):
     for mask in (whole, each):
         y, new = run(x, mask)
         alone, new_2 = run(x[mask].reshape(-1, 4), None)
-        close((y[mask].reshape(-1, 4), new), (alone, new_2), rtol=1e-10, atol=1e-12)
+        assert_close((y[mask].reshape(-1, 4), new), (alone, new_2), rtol=1e-10, atol=1e-12)
     for mask in (np.ones(5, bool), np.ones(1, bool), np.array(True), np.ones((3, 5, 4), bool)):
         with pytest.raises(ValueError, match="mask has leading axes"):
             run(x, mask)
@@ -135,7 +135,7 @@ def test_one_row_has_no_variance(x64):
     run = jax.jit(lambda mask: layers.batch_norm(params, state, x, train=True, mask=mask))
     for count in (0, 1):
         y, new = run(np.arange(6) < count)
-        close(new, state)
+        assert_close(new, state)
         np.testing.assert_allclose(y[:count], np.tile(params["bias"], (count, 1)), atol=1e-14)
         assert np.isfinite(y).all()
     assert abs(run(np.arange(6) < 2)[1]["mean"] - state["mean"]).max() > 1e-3
@@ -147,11 +147,11 @@ def test_statistics_of_the_last_batch(x64):
         _, new = layers.batch_norm(
             params, state, x, train=True, statistics="last", unbiased_running=unbiased
         )
-        close(new, {"mean": X.mean(0), "var": X.var(0, ddof=int(unbiased))}, rtol=1e-12)
+        assert_close(new, {"mean": X.mean(0), "var": X.var(0, ddof=int(unbiased))}, rtol=1e-12)
     _, new = layers.batch_norm(
         params, state, x, train=True, mask=np.arange(6) < 1, statistics="last"
     )
-    close(new, state)
+    assert_close(new, state)
     with pytest.raises(ValueError, match="'running' or 'last'"):
         layers.batch_norm(params, state, x, statistics="population")
 
@@ -219,25 +219,25 @@ def test_population_statistics_do_not_depend_on_the_chunks(sizes, shift):
     chunks = np.split(x, np.cumsum(sizes)[:-1])
     found = layers.population_statistics(chunks)
     exact = {"mean": x.mean(0, dtype=float), "var": x.var(0, dtype=float)}
-    close(found, exact, rtol=2e-3, atol=1e-4 + 2e-6 * abs(shift))
+    assert_close(found, exact, rtol=2e-3, atol=1e-4 + 2e-6 * abs(shift))
 
 
 def test_population_statistics_of_masked_chunks(x64):
     whole = layers.population_statistics(jnp.asarray(X), MASK)
-    close(whole, {"mean": X[MASK].mean(0), "var": X[MASK].var(0)}, rtol=1e-12)
+    assert_close(whole, {"mean": X[MASK].mean(0), "var": X[MASK].var(0)}, rtol=1e-12)
     x = np.where(MASK[:, None], X, np.nan)
-    close(layers.population_statistics(np.split(x, 3), np.split(MASK, 3)), whole, rtol=1e-12)
+    assert_close(layers.population_statistics(np.split(x, 3), np.split(MASK, 3)), whole, rtol=1e-12)
     # the chunk that is no row at all, first or last, adds nothing
     nothing = np.zeros(2, bool)
     chunks = [x[:2], x, x[:2]]
-    close(layers.population_statistics(chunks, [nothing, MASK, nothing]), whole, rtol=1e-12)
+    assert_close(layers.population_statistics(chunks, [nothing, MASK, nothing]), whole, rtol=1e-12)
     many = jax.jit(jax.vmap(layers.population_statistics))(jnp.stack([X, 2 * X]))
-    close(many["var"], np.stack([X.var(0), 4 * X.var(0)]), rtol=1e-12)
+    assert_close(many["var"], np.stack([X.var(0), 4 * X.var(0)]), rtol=1e-12)
     merged = jax.jit(layers.merge_statistics)(
         (2, layers.population_statistics(X[:2])), (4, layers.population_statistics(X[2:]))
     )
     assert merged[0] == 6
-    close(merged[1], {"mean": X.mean(0), "var": X.var(0)}, rtol=1e-12)
+    assert_close(merged[1], {"mean": X.mean(0), "var": X.var(0)}, rtol=1e-12)
     for chunks, masks in (([], None), ([X, X], [MASK])):
         with pytest.raises(ValueError, match="masks for"):
             layers.population_statistics(chunks, masks)
@@ -246,7 +246,7 @@ def test_population_statistics_of_masked_chunks(x64):
 def test_observed_statistics_leave_the_output(x64):
     params, state, x = jaxed((PARAMS, STATE, X))
     y, seen = layers.batch_norm(params, state, x, mask=MASK, observe=True)
-    close(seen, {"mean": X[MASK].mean(0), "var": X[MASK].var(0)}, rtol=1e-12)
+    assert_close(seen, {"mean": X[MASK].mean(0), "var": X[MASK].var(0)}, rtol=1e-12)
     np.testing.assert_array_equal(y, layers.batch_norm(params, state, x, mask=MASK)[0])
     # and by them evaluation does what training did
     trained, _ = layers.batch_norm(params, state, x, train=True, mask=MASK)
@@ -261,7 +261,7 @@ def test_layer_norm_is_flaxs_and_torchs(x64):
     theirs = lambda params, x: oracle.apply({"params": params}, x)
     np.testing.assert_allclose(ours(params, x), theirs(params, x), rtol=1e-9)
     gradient = lambda f: jax.grad(lambda p, x: jnp.sin(f(p, x)).sum(), (0, 1))(params, x)
-    close(gradient(ours), gradient(theirs), rtol=1e-8, atol=1e-11)
+    assert_close(gradient(ours), gradient(theirs), rtol=1e-8, atol=1e-11)
     torch = pytest.importorskip("torch")
     weights = [torch.tensor(PARAMS[name]) for name in ("scale", "bias")]
     value = torch.nn.functional.layer_norm(torch.tensor(np.asarray(x)), (4,), *weights)
@@ -322,10 +322,10 @@ def test_dtypes_and_composition(x64, dtype):
     for fn in (lambda x, e: train(x, e)[0], by_layer):
         each = jax.jit(jax.vmap(fn, (None, 0)))(x, jnp.array([1e-5, 1.0], dtype))
         for got, eps in zip(each, (1e-5, 1.0), strict=True):
-            close(np.float64(got), np.float64(fn(x, jnp.asarray(eps, dtype))), **tolerance)
+            assert_close(np.float64(got), np.float64(fn(x, jnp.asarray(eps, dtype))), **tolerance)
     moving = jax.vmap(lambda m: layers.batch_norm(params, state, x, train=True, momentum=m)[1])
     ends = moving(jnp.array([0.0, 1.0]))
-    close(jax.tree.map(lambda leaf: leaf[1], ends), state, rtol=1e-6)
+    assert_close(jax.tree.map(lambda leaf: leaf[1], ends), state, rtol=1e-6)
     mean = np.asarray(x, np.float64).mean(0)
     np.testing.assert_allclose(ends["mean"][0], mean, rtol=1e-5)  # in float32, whatever x is
 

@@ -16,7 +16,7 @@ MASK = np.array([True, True, False, True, False, True, True])
 SIZES = (3, 5, 5, 2)
 
 
-def close(a, b, **tolerance):
+def assert_close(a, b, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), a, b)
 
 
@@ -85,7 +85,7 @@ def test_outputs_statistics_and_gradients_are_flaxs(x64, norm, position, skip, t
         return jnp.sum(jnp.sin(eta)), (eta, new.get("batch_stats", {}))
 
     found, expected = (jax.jit(jax.value_and_grad(f, has_aux=True))(params) for f in (ours, theirs))
-    close(found, expected, rtol=1e-8, atol=1e-11)
+    assert_close(found, expected, rtol=1e-8, atol=1e-11)
     assert skip == any(name.startswith("skip") for name in params)
     shapes = jax.eval_shape(oracle.init, jax.random.key(0), x)
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, shapes["params"])
@@ -202,7 +202,7 @@ def test_masked_rows_change_nothing(x64):
     for train in (True, False):
         (value, (eta, new)), gradient = both(params, bad, MASK, MASK, train)
         few = both(params, jnp.asarray(X[MASK]), None, np.ones(5, bool), train)
-        close(((value, (eta[MASK], new)), gradient), few, rtol=1e-9, atol=1e-12)
+        assert_close(((value, (eta[MASK], new)), gradient), few, rtol=1e-9, atol=1e-12)
     with pytest.raises(ValueError, match="mask has leading axes"):
         net.apply(params, state, bad, mask=np.ones(1, bool))
 
@@ -287,18 +287,18 @@ def test_population_statistics_layer_by_layer(x64):
     # With nothing dropped, training on all rows at once normalises by those very statistics.
     full = models.mlp((3, 5, 4, 2), norm="batch", activation="tanh", skip=True, statistics="last")
     eta, exact = full.apply(params, state, x, train=True)
-    close(whole, exact, rtol=1e-10)
+    assert_close(whole, exact, rtol=1e-10)
     np.testing.assert_allclose(net.apply(params, whole, x)[0], eta, rtol=1e-9)
     worn = jax.tree.map(lambda leaf: 5 * leaf + 1, state)
     chunks = models.population_statistics(net, params, worn, [x[:2], x[2:3], x[3:]])
-    close(chunks, exact, rtol=1e-10)
+    assert_close(chunks, exact, rtol=1e-10)
     spoilt = jnp.where(MASK[:, None], x, jnp.nan)
     few = models.population_statistics(net, params, state, x[MASK])
     masked = lambda x, mask: models.population_statistics(net, params, state, x, mask=mask)
-    close(jax.jit(masked)(spoilt, MASK), few, rtol=1e-9)
-    close(masked([spoilt[:4], spoilt[4:]], [MASK[:4], MASK[4:]]), few, rtol=1e-9)
+    assert_close(jax.jit(masked)(spoilt, MASK), few, rtol=1e-9)
+    assert_close(masked([spoilt[:4], spoilt[4:]], [MASK[:4], MASK[4:]]), few, rtol=1e-9)
     mixed = masked([spoilt[:4], x[jnp.array([5, 6])]], [MASK[:4], None])
-    close(mixed, few, rtol=1e-9)
+    assert_close(mixed, few, rtol=1e-9)
 
 
 def test_population_statistics_of_other_models():
