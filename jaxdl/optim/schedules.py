@@ -83,3 +83,27 @@ def warmup_cosine(
         return jnp.where(_float(t, peak) < warmup, rise, fall)
 
     return schedule
+
+
+def one_cycle(
+    peak: Scalar,
+    length: Scalar,
+    *,
+    warmup_share: Scalar = 0.3,
+    start_ratio: Scalar = 25.0,
+    end_ratio: Scalar = 1e4,
+) -> Schedule:
+    """Up from ``peak / start_ratio`` to the peak, down to ``peak / (start_ratio end_ratio)``.
+
+    Both ways are halves of a cosine; the peak is at ``t = warmup_share length``, the end at
+    t = length, of the shape of t. Source: Smith and Topin (2018).
+    """
+
+    def schedule(t):
+        low = peak / start_ratio
+        turn = _float(warmup_share, peak) * length
+        rise = peak + (low - peak) * (1 + jnp.cos(jnp.pi * _progress(t, turn, peak))) / 2
+        fall = cosine(peak, length - turn, low / end_ratio)(_float(t, peak) - turn)
+        return jnp.where(_float(t, peak) < turn, rise, fall)
+
+    return schedule

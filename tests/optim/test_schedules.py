@@ -24,6 +24,13 @@ CASES = {
         (0.4, 5.0, 20.0, 0.1, 0.2),
         optax.warmup_cosine_decay_schedule(0.2, 0.4, 5, 20, 0.1),
     ),
+    "one_cycle": (
+        lambda peak, length, share, start, end: schedules.one_cycle(
+            peak, length, warmup_share=share, start_ratio=start, end_ratio=end
+        ),
+        (0.4, 20.0, 0.25, 10.0, 50.0),
+        optax.cosine_onecycle_schedule(20, 0.4, 0.25, 10.0, 50.0),
+    ),
 }
 
 

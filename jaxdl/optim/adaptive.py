@@ -1,0 +1,144 @@
+"""Step sizes of each parameter's own: Adam, AdamW, RMSProp. Notes: §5.3."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxdl.base import Array, Params
+from jaxdl.optim.gradient_descent import step_size_at
+
+
+class AdamState(NamedTuple):
+    """step: [] int32, updates so far. mean, square: the moments V and S, like the params."""
+
+    step: Array
+    mean: Params
+    square: Params
+
+
+class RMSPropState(NamedTuple):
+    """step: [] int32, updates so far. square: S, like the params."""
+
+    step: Array
+    square: Params
+
+
+def adam(
+    learning_rate: float | Array | Callable,
+    b1: float | Array = 0.9,
+    b2: float | Array = 0.999,
+    *,
+    eps: float | Array = 1e-8,
+    eps_root: float | Array = 0.0,
+) -> optax.GradientTransformation:
+    """Adam: averages of the gradient and of its square, corrected for their start at zero.
+
+    ``V_t = b1 V_{t-1} + (1 - b1) g_t``, ``S_t = b2 S_{t-1} + (1 - b2) g_t^2``, and
+    ``w_t = w_{t-1} - alpha V^_t / (sqrt(S^_t + eps_root) + eps)`` with ``V^_t = V_t / (1 - b1^t)``
+    and ``S^_t = S_t / (1 - b2^t)``, t = 1, 2, ... and V_0 = S_0 = 0 (D-58).
+
+    The first step is ``alpha sign(g)``. ``eps`` outside the root is Kingma and Ba's and PyTorch's;
+    the notes have it inside, ``eps=0, eps_root=1e-8``, which for small gradients is something else
+    (D-57). Every number may be traced; ``learning_rate`` may be a schedule ``step -> alpha``.
+    The update has the params' shapes and dtypes.
+    Source: Kingma and Ba (2015). Notes: L901-L907, §5.3.
+
+    >>> steps = adam(0.1)
+    >>> updates, _ = steps.update(jnp.array([5.0, -0.3]), steps.init(jnp.zeros(2)))
+    >>> [round(u, 4) for u in updates.tolist()]
+    [-0.1, 0.1]
+    """
+    return adamw(learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=None)
+
+
+def adamw(
+    learning_rate: float | Array | Callable,
+    b1: float | Array = 0.9,
+    b2: float | Array = 0.999,
+    *,
+    eps: float | Array = 1e-8,
+    eps_root: float | Array = 0.0,
+    weight_decay: float | Array | None = 1e-2,
+    mask: Any = None,
+) -> optax.GradientTransformation:
+    """Adam with decoupled decay: ``w_t = (1 - alpha lambda) w_{t-1} - alpha Adam's direction``.
+
+    The decay is no part of the gradient, so Adam does not rescale it: unlike a penalty it
+    shrinks all weights at one rate. Source: Loshchilov and Hutter (2019).
+
+    Args:
+      learning_rate, b1, b2, eps, eps_root: as in ``adam``.
+      weight_decay: lambda; may be traced.
+      mask: which leaves decay, a pytree of bools like the params or a function of them that gives
+        one, as ``losses.decay_mask``; default all.
+
+    The update has the params' shapes and dtypes. Raises ValueError where there is a decay and
+    ``update`` gets no params.
+    """
+
+    def init(params):
+        zeros = lambda: jax.tree.map(jnp.zeros_like, params)
+        return AdamState(jnp.zeros((), jnp.int32), zeros(), zeros())
+
+    def update(grads, state, params=None):
+        alpha = step_size_at(learning_rate, state.step)
+        t = state.step + 1
+        mean = jax.tree.map(lambda v, g: _average(b1, v, g), state.mean, grads)
+        square = jax.tree.map(lambda s, g: _average(b2, s, g * g), state.square, grads)
+        # Both corrections are scalars of a step: they are not taken for each entry.
+        of_mean, of_square = (1 - jnp.power(b, t.astype(float)) for b in (b1, b2))
+
+        def direction(v, s):
+            return v / of_mean / (_root(s / of_square + eps_root) + eps)
+
+        updates = jax.tree.map(direction, mean, square)
+        if weight_decay is not None:
+            if params is None:
+                raise ValueError("weight decay needs the params: update(grads, state, params)")
+            decays = mask(params) if callable(mask) else mask
+            decays = jax.tree.map(lambda p: True, params) if decays is None else decays
+            updates = jax.tree.map(
+                lambda u, w, d: u + jnp.where(d, weight_decay, 0) * w, updates, params, decays
+            )
+        updates = jax.tree.map(lambda u, g: (-alpha * u).astype(g.dtype), updates, grads)
+        return updates, AdamState(t, mean, square)
+
+    return optax.GradientTransformation(init, update)
+
+
+def rmsprop(
+    learning_rate: float | Array | Callable,
+    decay: float | Array = 0.9,
+    *,
+    eps: float | Array = 1e-8,
+    eps_root: float | Array = 0.0,
+) -> optax.GradientTransformation:
+    """``S_t = decay S_{t-1} + (1 - decay) g_t^2``, ``w_t = w_{t-1} - alpha g_t / (sqrt(S_t + eps_root) + eps)``.
+
+    Adam without the average of the gradient and without corrections. ``eps`` is PyTorch's,
+    outside the root; ``eps_root`` optax's default place. Every number may be traced. The update
+    has the params' shapes and dtypes. Source: Tieleman and Hinton (2012).
+    """
+
+    def init(params):
+        return RMSPropState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
+
+    def update(grads, state, params=None):
+        alpha = step_size_at(learning_rate, state.step)
+        square = jax.tree.map(lambda s, g: _average(decay, s, g * g), state.square, grads)
+        step = lambda g, s: (-alpha * g / (_root(s + eps_root) + eps)).astype(g.dtype)
+        return jax.tree.map(step, grads, square), RMSPropState(state.step + 1, square)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _average(decay, old, new):
+    return (decay * old + (1 - decay) * new).astype(old.dtype)
+
+
+def _root(square):
+    """sqrt with the gradient 0 at 0, for those who differentiate through an update."""
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

@@ -1,0 +1,40 @@
+"""Bounds on the gradient, against steps that explode. Notes: §4.5."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxdl.base import Array
+from jaxdl.optim.gradient_descent import tree_norm
+
+
+def clip_by_global_norm(max_norm: float | Array) -> optax.GradientTransformation:
+    """``g min(1, max_norm / |g|)`` with the norm of all leaves of any shapes together.
+
+    The direction stays. ``max_norm`` may be traced; chain it in front of an optimizer.
+    Source: Pascanu et al. (2013).
+
+    >>> steps = clip_by_global_norm(1.0)
+    >>> steps.update(jnp.array([3.0, 4.0]), steps.init(None))[0].round(3).tolist()
+    [0.6000000238418579, 0.800000011920929]
+    """
+
+    def update(grads, state, params=None):
+        norm = tree_norm(grads)
+        scale = jnp.where(norm > max_norm, max_norm / jnp.where(norm > 0, norm, 1), 1)
+        return jax.tree.map(lambda g: g * scale.astype(g.dtype), grads), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def clip_by_value(limit: float | Array) -> optax.GradientTransformation:
+    """Each entry of g, of any shape, to [-limit, limit]; ``limit`` may be traced.
+
+    Unlike clipping by the norm it turns the direction. Source: Mikolov (2012).
+    """
+
+    def update(grads, state, params=None):
+        clip = lambda g: jnp.clip(g, -jnp.asarray(limit, g.dtype), jnp.asarray(limit, g.dtype))
+        return jax.tree.map(clip, grads), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
