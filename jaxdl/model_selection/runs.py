@@ -63,7 +63,7 @@ class Run:
         self.per_epoch = int(steps_per_epoch(train.mask.shape[1], recipe.schedule))
         self.predicts, self.compact, self.strategy = predictions, compact, strategy
         self.epoch = self.traces = self.programs = 0
-        self.compile_seconds = self.run_seconds = 0.0
+        self.compile_seconds = self.run_seconds = self.pace = 0.0
         self.dropped = np.full(len(signature.members), -1, np.int32)
         self.settings = {k: jnp.asarray(v) for k, v in signature.traced.items()}
         self.one = take(data, np.zeros(2, np.int32))
@@ -120,6 +120,8 @@ class Run:
         """Train to the end of epoch ``stop``; members that have finished stay as they are."""
         if self.program is None:
             self._place()
+        elif self.compact != "never":
+            self._compact(self.pace * (self.recipe.schedule.epochs - self.epoch))
         shared = self.shared._replace(
             key=jax.random.clone(self.recipe.key),
             start=np.int32(self.epoch * self.per_epoch),
@@ -135,9 +137,7 @@ class Run:
         self.rows, self.held = jax.block_until_ready(self.program.call(shared, rows, self.rows))
         seconds = time.perf_counter() - began
         self.run_seconds += seconds
-        pace, self.epoch = seconds / max(stop - self.epoch, 1), stop
-        if self.compact != "never" and self.epoch < self.recipe.schedule.epochs:
-            self._compact(pace * (self.recipe.schedule.epochs - self.epoch))
+        self.pace, self.epoch = seconds / max(stop - self.epoch, 1), stop
 
     def drop(self, settings: np.ndarray) -> None:
         """End the members of some settings, [S] bool, where they are."""
@@ -274,28 +274,29 @@ class Run:
         devices, (num_rows, size) = len(plan.devices), self.slots.shape
         if not active.any():
             return
+        most = lambda busy: busy.reshape(devices, -1).sum(1).max() * devices
+        places, slots = self.slots.size, None
         if plan.chunk == 1:
             # Rows run one after the other: the same program, with the work dealt out evenly.
             slots = pack(active, size, num_rows, devices)
-            ids = active.T.ravel()
-            busy = np.any((self.slots >= 0) & ids[self.slots], axis=1)
-            most = lambda busy: busy.reshape(devices, -1).sum(1).max()
-            if most(np.any(slots >= 0, axis=1)) < most(busy):
-                self._gather()
-                self.slots = slots
-                self._scatter()
-            return
+            busy = np.any((self.slots >= 0) & active.T.ravel()[self.slots], axis=1)
+            places = most(np.any(slots >= 0, axis=1)) * size
+            slots = slots if places < most(busy) * size else None
         while size > 1 and active.sum(0).max() <= size // 2:
             size = -(-size // 2)
         needed = int(np.sum(-(-active.sum(0) // size)))
         total, smaller = population.balance(
             needed, plan._replace(devices=plan.devices[:needed], chunk=min(plan.chunk, needed))
         )
-        share = total * size / self.slots.size
+        share = total * size / places
         worth = seconds_left * (1 - share) > self.compile_seconds / max(self.programs, 1)
         if share <= 0.5 and (self.compact == "always" or worth):
             self._gather()
             self._compile(smaller, pack(active, size, total, len(smaller.devices)))
+        elif slots is not None:
+            self._gather()
+            self.slots = slots
+            self._scatter()
 
     def _gather(self) -> None:
         """Write what the rows hold back to the store."""
