@@ -57,6 +57,7 @@ class Campaign:
             with Interrupts() as interrupts:
                 self._train(interrupts)
                 self._save()
+                interrupts.obey()
 
     def _train(self, interrupts: Interrupts) -> None:
         if self.log is not None:
@@ -68,6 +69,7 @@ class Campaign:
                 for _, end in stretches(run.epoch, stop, self.seconds):
                     if not run.active.any():
                         run.epoch = stop
+                        self._look(i, interrupts)
                         break
                     run.advance(end)
                     self._look(i, interrupts)
