@@ -167,7 +167,7 @@ class Campaign:
                         yield {**place, "part": "validation", "metric": name, "value": value}
 
 
-def fingerprint(settings, data, folds, seeds, recipe) -> dict[str, Any]:
+def fingerprint(settings, data, folds, seeds, recipe, metric, levels) -> dict[str, Any]:
     """What must be the same for a study to go on, in JSON's types; data [N, ...] by checksum."""
 
     def checksum(arrays):
@@ -188,4 +188,5 @@ def fingerprint(settings, data, folds, seeds, recipe) -> dict[str, Any]:
         "key": np.asarray(jax.random.key_data(recipe.key)).tolist(),
         "schedule": [plain(v) for v in recipe.schedule],
         "early stopping": None if early is None or callable(early) else [plain(v) for v in early],
+        "halving": [[metric, *map(int, rung)] for rung in levels],
     }

@@ -145,15 +145,19 @@ def cross_validate(
         )
         for signature in signatures
     ]
+    going_by = study_metric(list(runs[0].store[0].curves), metric)
+    about = {}
+    if checkpoint is not None:
+        about = fingerprint(settings, data, parts, seeds, recipe, going_by, levels)
     campaign = Campaign(
         runs,
-        study_metric(list(runs[0].store[0].curves), metric),
+        going_by,
         levels,
         checkpoint=checkpoint,
         log=log,
         reporter=reporter,
         looks=not (checkpoint is None and log is None and early_stopping is None),
-        about=fingerprint(settings, data, parts, seeds, recipe) if checkpoint else {},
+        about=about,
     )
     with reporter:
         campaign.train()
