@@ -156,7 +156,8 @@ def cross_validate(
         checkpoint=checkpoint,
         log=log,
         reporter=reporter,
-        looks=not (checkpoint is None and log is None and early_stopping is None),
+        looks=compact == "always"
+        or any(x is not None for x in (checkpoint, log, early_stopping)),
         about=about,
     )
     with reporter:
