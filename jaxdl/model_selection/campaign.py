@@ -18,6 +18,7 @@ from jaxdl.training import checkpoints
 from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.interrupts import Interrupts
 from jaxdl.training.pacing import stretches
+from jaxdl.training.rows import steps_per_epoch
 from jaxdl.training.stopping import higher_is_better
 
 # Between two looks of the host: with a bar, and with nothing but a reason to look.
@@ -144,6 +145,7 @@ class Campaign:
         )
         names = list(run.store[0].curves)
         curves = {m: run.peek(lambda p, m=m: p.curves[m]) for m in names}
+        steps = steps_per_epoch(run.shared.train.mask.sum(1), run.recipe.schedule)
         num_settings = len(run.signature.members)
         for m in range(run.size):
             ended = [e for e in (diverged[m] + 1, stopped[m]) if e > 0]
@@ -157,7 +159,7 @@ class Campaign:
                 "settings": {**{k: plain(v) for k, v in run.signature.static.items()}, **traced},
             }
             for epoch in range(start + 1, min([run.epoch, *ended]) + 1):
-                place = {**member, "epoch": epoch, "step": epoch * run.per_epoch}
+                place = {**member, "epoch": epoch, "step": epoch * int(steps[member["fold"]])}
                 value = float(loss[m, epoch - 1])
                 yield {**place, "part": "train", "metric": "loss", "value": value}
                 slot = int(np.searchsorted(every, epoch))
