@@ -115,9 +115,12 @@ def refit(
             raise ValueError(f"index is of {len(study.hparams)} settings, not {index}")
         chosen = [range(len(study.hparams))[i] for i in several]
     elif settings > 1:
-        usable = [int(s) for s in study.ranking(metric) if not study.diverged[s].any()]
+        whole = ~study.diverged.any((1, 2)) & (study.dropped < 0)
+        usable = [int(s) for s in study.ranking(metric) if whole[s]]
         if settings > len(usable):
-            raise ValueError(f"{settings} settings asked for, {len(usable)} did not diverge")
+            raise ValueError(
+                f"{settings} settings asked for, {len(usable)} did not diverge and were not dropped"
+            )
         chosen = usable[:settings]
     else:
         chosen = [study.best(metric, rule).index]
