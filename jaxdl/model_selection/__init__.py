@@ -20,6 +20,7 @@ from jaxdl.model_selection.grid import random_search as random_search
 from jaxdl.model_selection.grid import uniform as uniform
 from jaxdl.model_selection.guards import TestSetGuard as TestSetGuard
 from jaxdl.model_selection.guards import suspicious_accuracy as suspicious_accuracy
+from jaxdl.model_selection.halving import Halving as Halving
 from jaxdl.model_selection.members import member_key as member_key
 from jaxdl.model_selection.paths import RegularizationPath as RegularizationPath
 from jaxdl.model_selection.paths import degree_path as degree_path
