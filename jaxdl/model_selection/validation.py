@@ -156,8 +156,7 @@ def cross_validate(
         checkpoint=checkpoint,
         log=log,
         reporter=reporter,
-        looks=compact == "always"
-        or any(x is not None for x in (checkpoint, log, early_stopping)),
+        looks=compact == "always" or any(x is not None for x in (checkpoint, log, early_stopping)),
         about=about,
     )
     with reporter:
