@@ -64,12 +64,21 @@ def nested_cross_validate(
       outer: folds to score on; a number, a splitter or index arrays.
       inner: number of folds of each outer training part to choose on.
       rule: see ``Study.best``.
-      **options: as for ``cross_validate``, except ``folds``.
+      **options: as for ``cross_validate``, except ``folds``, and ``early_stopping`` and
+        ``halving``: by those the outer test parts would decide what is trained.
+
+    Raises a ValueError for those two.
 
     The outer x (inner + 1) folds of all settings are one program for each static signature: the
     settings that are not chosen train on the outer parts too, which costs 1 / inner more.
     Source: Cawley and Talbot (2010).
     """
+    for name in ("early_stopping", "halving"):
+        if options.get(name) is not None:
+            raise ValueError(
+                f"nested cross-validation takes no {name}: it would look at the outer test parts, "
+                "and the scores would no longer be honest"
+            )
     data, labels = _prepared(data, options)
     n = jax.tree.leaves(data)[0].shape[0]
     outer_folds = as_folds(outer, n, labels)
