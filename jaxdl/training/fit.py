@@ -168,7 +168,9 @@ def fit(
     state = _zeros(_program(_blank, (), False, "").eval_shape(run, whole, key))
     state = state._replace(stopped=np.int32(-1), diverged=np.int32(-1))
     # Only the host's own loop gives its buffers up: fit may itself be under vmap otherwise.
-    advance = functools.partial(_call, _advance, ("progress",) if watched else (), run, whole, key)
+    donated = ("progress",) if watched else ()
+    again = lambda: jax.random.clone(key)  # every stretch derives its draws from the same key
+    advance = lambda *stretch: _call(_advance, donated, run, whole, again(), *stretch)
     if not watched:
         state = advance(state, 0, run.total, numbers)
     else:
@@ -176,7 +178,7 @@ def fit(
         if checkpoint is not None:
             about |= {"run": _fingerprint(run, data, validation, key, early_stopping, tolerance)}
         state = _watched(run, advance, state, numbers, metrics, about, checkpoint, log, progress)
-    state, progress_made, taken = _call(_finish, (), run, key, state)
+    state, progress_made, taken = _call(_finish, (), run, again(), state)
     return FitResult(state, _history(run, progress_made, tolerance), taken)
 
 
