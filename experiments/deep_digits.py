@@ -6,6 +6,7 @@ row is cross-validated and compared with the one above it. The best row's ensemb
 on the 450 digits that nothing has looked at: about 0.99 of them are right.
 """
 
+import csv
 import dataclasses
 import json
 import math
@@ -76,8 +77,8 @@ def main(config: Config) -> dict[str, Any]:
         figures, table = _study(config)
         text = json.dumps(figures, indent=1, allow_nan=False)
         (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-        lines = [",".join(Row._fields), *(",".join(map(str, row)) for row in table)]
-        (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with open(folder / "table.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([Row._fields, *table])
         draw(table).savefig(folder / "ingredients.png", dpi=150)
         names = sorted(file.name for file in folder.iterdir())
     print(f"wrote {config.out}: {', '.join(names)}")

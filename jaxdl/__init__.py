@@ -27,6 +27,7 @@ _SUBMODULES = (
     "plotting",
     "quadrature",
     "training",
+    "uncertainty",
 )
 
 __all__ = ["__version__", *_SUBMODULES]

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxdl.model_selection.designs import LearningCurve
 from jaxdl.model_selection.study import Study, plain
+from jaxdl.uncertainty import Reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -186,6 +187,70 @@ def learning_curve_sizes(curve: LearningCurve, metric: str | None = None) -> Fig
     axes.set_xlabel("training examples")
     axes.set_ylabel(_label(metric))
     _legend(figure, axes)
+    return figure
+
+
+def reliability_diagram(bins: Reliability) -> Figure:
+    """Accuracy by confidence, the gap to the diagonal, and how many examples each bin holds.
+
+    Args:
+      bins: from ``uncertainty.reliability``, [B]. Bins without examples have no bar. The expected
+        calibration error of these bins stands in the diagram.
+
+    Raises a ValueError where no bin holds an example. Source: Guo et al. (2017), Figure 1.
+    """
+    edges, count, confidence, accuracy = map(np.asarray, bins)
+    if not count.sum() > 0:
+        raise ValueError("a reliability diagram needs at least one example")
+    figure, (left, right) = _figure(9.0, 3.8, columns=2)
+    width = np.diff(edges)
+    some = count > 0
+    for axes in (left, right):
+        axes.set_axisbelow(True)
+    bars = {"x": edges[:-1][some], "width": width[some], "align": "edge", "lw": 0.8}
+    left.bar(height=accuracy[some], color="C0", edgecolor="white", label="accuracy", **bars)
+    left.plot([0, 1], [0, 1], "--", color="0.4", lw=1, label="perfectly calibrated")
+    # From the accuracy to the mean confidence: this, weighted by the counts, is the error.
+    left.vlines(confidence[some], accuracy[some], confidence[some], color="C3", lw=2, label="gap")
+    left.plot(confidence[some], confidence[some], "o", color="C3", ms=4, clip_on=False)
+    error = np.sum(count * np.abs(accuracy - confidence)) / count.sum()
+    left.set_title(f"expected calibration error {error:.3f}", fontsize="medium")
+    left.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", aspect="equal")
+    left.legend(frameon=False, fontsize="small", loc="upper left")
+    right.bar(height=count[some] / count.sum(), color="0.6", edgecolor="white", **bars)
+    means = {"accuracy": accuracy, "confidence": confidence}
+    for (name, values), color in zip(means.items(), ("C0", "C3"), strict=True):
+        mean = np.sum(count * values) / count.sum()
+        right.axvline(mean, color=color, lw=1.5, label=f"mean {name} {mean:.3f}")
+    right.set(xlim=(0, 1), xlabel="confidence", ylabel="share of the examples")
+    right.legend(frameon=False, fontsize="small", loc="upper left")
+    return figure
+
+
+def ensemble_size(curves: Any, ylabel: str = "score") -> Figure:
+    """Scores of ensembles of 1..J members.
+
+    Args:
+      curves: [J] from ``model_selection.ensemble_size_curve``, or {name: [J]} of several.
+      ylabel: what the score is.
+
+    Raises a ValueError where a curve is not [J].
+    """
+    named = curves if isinstance(curves, dict) else {"": curves}
+    named = {name: np.asarray(curve) for name, curve in named.items()}
+    odd = [list(c.shape) for c in named.values() if c.ndim != 1 or not c.size]
+    if odd or not named:
+        raise ValueError(f"curves must be [J], one score a size, not {odd}")
+    figure, (axes,) = _figure(6.4, 4.2)
+    for i, (name, curve) in enumerate(named.items()):
+        sizes = np.arange(1, len(curve) + 1)
+        axes.plot(sizes, curve, "o-", ms=4, color=f"C{i % 10}", label=name)
+        axes.axhline(curve[0], ls=":", lw=1, color=f"C{i % 10}")
+    axes.set_xlabel("members (dotted: one alone)")
+    axes.set_ylabel(_label(ylabel))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if isinstance(curves, dict):
+        _legend(figure, axes)
     return figure
 
 

@@ -22,6 +22,12 @@ from jaxdl.model_selection.guards import TestSetGuard as TestSetGuard
 from jaxdl.model_selection.guards import suspicious_accuracy as suspicious_accuracy
 from jaxdl.model_selection.halving import Halving as Halving
 from jaxdl.model_selection.members import member_key as member_key
+from jaxdl.model_selection.neural_ensembles import Snapshots as Snapshots
+from jaxdl.model_selection.neural_ensembles import (
+    cross_entropy_decomposition as cross_entropy_decomposition,
+)
+from jaxdl.model_selection.neural_ensembles import ensemble_size_curve as ensemble_size_curve
+from jaxdl.model_selection.neural_ensembles import snapshot_ensemble as snapshot_ensemble
 from jaxdl.model_selection.paths import RegularizationPath as RegularizationPath
 from jaxdl.model_selection.paths import degree_path as degree_path
 from jaxdl.model_selection.paths import regularization_path as regularization_path

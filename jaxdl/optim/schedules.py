@@ -107,3 +107,20 @@ def one_cycle(
         return jnp.where(_float(t, peak) < turn, rise, fall)
 
     return schedule
+
+
+def cosine_restarts(peak: Scalar, length: Scalar, floor: Scalar = 0.0) -> Schedule:
+    """alpha_t = floor + (peak - floor) (1 + cos(pi (t mod length) / length)) / 2.
+
+    A cosine from the peak to the floor that starts again every ``length`` steps; t and alpha_t
+    have one shape. Source: Loshchilov & Hutter (2017); Huang et al. (2017), Eq. (2).
+
+    >>> [round(float(cosine_restarts(1.0, 4)(t)), 2) for t in (0, 2, 3, 4, 6)]
+    [1.0, 0.5, 0.15, 1.0, 0.5]
+    """
+
+    def schedule(t):
+        t, cycle = _float(t, peak), _float(length, peak)
+        return cosine(peak, length, floor)(jnp.mod(t, jnp.where(cycle > 0, cycle, 1)))
+
+    return schedule

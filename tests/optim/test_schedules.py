@@ -24,6 +24,22 @@ CASES = {
         (0.4, 5.0, 20.0, 0.1, 0.2),
         optax.warmup_cosine_decay_schedule(0.2, 0.4, 5, 20, 0.1),
     ),
+    "cosine_restarts": (
+        schedules.cosine_restarts,
+        (0.4, 8.0, 0.1),
+        optax.sgdr_schedule(
+            [
+                {
+                    "init_value": 0.1,
+                    "peak_value": 0.4,
+                    "decay_steps": 8,
+                    "warmup_steps": 0,
+                    "end_value": 0.1,
+                }
+            ]
+            * 4
+        ),
+    ),
     "one_cycle": (
         lambda peak, length, share, start, end: schedules.one_cycle(
             peak, length, warmup_share=share, start_ratio=start, end_ratio=end
@@ -64,6 +80,7 @@ def test_no_warmup_is_the_cosine_alone():
 
 def test_degenerate_lengths_are_finite():
     assert schedules.cosine(0.4, 0, 0.1)(0) == np.float32(0.1)
+    assert schedules.cosine_restarts(0.4, 0, 0.1)(3) == np.float32(0.1)
     grad = jax.grad(lambda n: schedules.warmup_cosine(0.4, n, n)(2))(0.0)
     assert np.isfinite(grad)
 
