@@ -1,5 +1,6 @@
 """Networks whose width and depth are settings like any other: masked within one large network."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from numbers import Integral
 
@@ -66,7 +67,7 @@ def masked_mlp(
 
     def init(key):
         params = {}
-        for l, (m, n) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for l, (m, n) in enumerate(itertools.pairwise(sizes)):
             last = l == len(hidden)
             inputs = jnp.ones(m, bool) if l == 0 else units(l - 1)
             outputs = jnp.ones(n, bool) if last else units(l) & used[l]
