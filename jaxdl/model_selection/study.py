@@ -94,74 +94,6 @@ class Study:
     run_seconds: float
     recipe: Recipe
 
-    @classmethod
-    def collect(
-        cls,
-        settings: list[dict[str, Any]],
-        signatures: Sequence[Any],
-        results: Sequence[Any],
-        folds: list[Any],
-        seeds: list[int],
-        recipe: Recipe,
-        *,
-        num_rows: int,
-        metric: str | None,
-    ) -> "Study":
-        """Put the results of all signatures, [s, F*K] each, in the order of the settings [S]."""
-        shape = (len(folds), len(seeds))
-        order = np.argsort(np.concatenate([s.members for s in signatures]))
-
-        def join(pick):
-            parts = [pick(r) for r in results]
-            return np.concatenate([p.reshape(len(p), *shape, *p.shape[2:]) for p in parts])[order]
-
-        names = [list(r.progress.curves) for r in results]
-        if any(n != names[0] for n in names):
-            raise ValueError(f"settings report different metrics: {names}")
-        curves = {m: join(lambda r, m=m: r.progress.curves[m]) for m in names[0]}
-        train_curves = {
-            m: join(lambda r, m=m: r.progress.train_curves[m])
-            for m in results[0].progress.train_curves
-        }
-        params = np.concatenate([[r.num_params] * len(s.members)
-                                 for s, r in zip(signatures, results, strict=True)])  # fmt: skip
-        metric = study_metric(list(curves), metric)
-        every = recipe.schedule.evaluation_epochs
-        best = None
-        if recipe.early_stopping is not None:
-            best = join(lambda r: r.progress.best.epoch)
-        at_end = lambda curve: _scores(curve, every, best)
-        dropped = np.concatenate([r.dropped for r in results])[order]
-        stopped, diverged = (
-            join(lambda r, n=n: getattr(r.progress, n)) for n in ("stopped", "diverged")
-        )
-        ran = np.where(diverged >= 0, diverged + 1, np.where(stopped >= 0, stopped, every[-1]))
-        return cls(
-            hparams=settings,
-            scores={m: at_end(c) for m, c in curves.items()},
-            train_scores={m: at_end(c) for m, c in train_curves.items()},
-            curves=curves,
-            train_curves=train_curves,
-            curve_epochs=recipe.schedule.evaluation_epochs,
-            train_loss=join(lambda r: r.progress.loss),
-            diverged=diverged >= 0,
-            epochs=ran,
-            best_epochs=best,
-            dropped=dropped,
-            folds=folds,
-            seeds=seeds,
-            predictions=_out_of_fold(join, results, folds, num_rows),
-            states=_states(results, shape),
-            metric=metric,
-            num_params=params[order],
-            strategy="; ".join(dict.fromkeys(str(r.plan) for r in results)),
-            num_programs=sum(r.num_programs for r in results),
-            num_traces=sum(r.num_traces for r in results),
-            compile_seconds=sum(r.compile_seconds for r in results),
-            run_seconds=sum(r.run_seconds for r in results),
-            recipe=recipe,
-        )
-
     def summary(self, metric: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean [S] of a metric over folds, and its standard error [S].
 
@@ -197,8 +129,9 @@ class Study:
           complexity: ``(setting) -> number`` to rank by under the second rule; default the number
             of parameters. The better mean decides between equals.
 
-        Settings with a diverged member, or that halving dropped, are never chosen. Raises a ValueError where all of them
-        have one, for unknown names, and for the second rule with a single fold.
+        Settings with a diverged member, or that halving dropped, are never chosen. Raises a
+        ValueError where there are no others, for unknown names, and for the second rule with a
+        single fold.
         """
         if rule not in RULES:
             raise ValueError(f"rule is one of {', '.join(RULES)}, not {rule!r}")
@@ -251,6 +184,7 @@ class Study:
                 "fold": f,
                 "seed": self.seeds[k],
                 "diverged": bool(self.diverged[s, f, k]),
+                "epochs": int(self.epochs[s, f, k]),
                 "part": part,
                 "metric": metric,
                 "value": float(values[s, f, k]),
@@ -309,6 +243,7 @@ class Study:
             "train_loss": plain(self.train_loss),
             "diverged": plain(self.diverged),
             "epochs": plain(self.epochs),
+            "best_epochs": plain(self.best_epochs),
             "dropped": plain(self.dropped),
             "seeds": [int(s) for s in self.seeds],
             "num_params": plain(self.num_params),
@@ -335,12 +270,17 @@ class Study:
         failed = self.diverged.sum((1, 2))
         if failed.any():
             header.append("diverged")
+        trained = self.epochs.mean((1, 2))
+        some_ended = bool((self.epochs != self.epochs.max()).any())
+        if some_ended:
+            header.append("epochs")
         members = self.diverged[0].size
         body = []
         for rank, s in enumerate(self.ranking()[:limit], 1):
             cells = [_show(self.hparams[s].get(name, "")) for name in names]
             scores = [f"{mean[s]:.4f} ± {error[s]:.4f}" for mean, error in columns]
             extra = [f"{failed[s]}/{members}"] if failed.any() else []
+            extra += [f"{trained[s]:.0f}"] if some_ended else []
             body.append([str(rank), *cells, str(self.num_params[s]), *scores, *extra])
         return header, body
 
@@ -350,7 +290,8 @@ class Study:
             raise ValueError(f"metric {name!r} is none of {', '.join(self.scores)}")
         return self.scores[name]
 
-    def _caption(self) -> str:
+    def caption(self) -> str:
+        """One line: settings, folds, seeds [S, F, K], programs, seconds."""
         s, f, k = self.diverged.shape
         return (
             f"{s} settings x {f} folds x {k} seeds = {s * f * k} members in {self.num_programs} "
@@ -364,7 +305,7 @@ class Study:
         line = lambda cells: "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
         more = len(self.hparams) - len(body)
         tail = [f"... and {more} more settings"] if more > 0 else []
-        return "\n".join([line(header), *map(line, body), *tail, self._caption()])
+        return "\n".join([line(header), *map(line, body), *tail, self.caption()])
 
     __repr__ = __str__
 
@@ -373,7 +314,7 @@ class Study:
         cells = lambda row, tag: "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)
         rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
         return (
-            f"<table><caption>{html.escape(self._caption())}</caption>"
+            f"<table><caption>{html.escape(self.caption())}</caption>"
             f"<thead><tr>{cells(header, 'th')}</tr></thead><tbody>{rows}</tbody></table>"
         )
 
@@ -394,42 +335,3 @@ def plain(value: Any) -> Any:
 def _show(value: Any) -> str:
     value = plain(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def study_metric(metrics: Sequence[str], metric: str | None) -> str:
-    """What a study goes by, of its metrics by name: accuracy, else squared error, else the first.
-
-    Raises a ValueError for one that it has not; no shape is involved.
-    """
-    preferred = (m for m in ("accuracy", "squared_error") if m in metrics)
-    metric = metric or next(preferred, next(iter(metrics)))
-    if metric not in metrics:
-        raise ValueError(f"metric {metric!r} is none of {', '.join(metrics)}")
-    return metric
-
-
-def _scores(curve, every, best):
-    """The last point of curves [S, F, K, V], or that of the best epoch [S, F, K] if there was one."""
-    if best is None:
-        return curve[..., -1]
-    slot = np.where(best > 0, np.searchsorted(every, best), len(every) - 1)
-    return np.take_along_axis(curve, slot[..., None], -1)[..., 0]
-
-
-def _out_of_fold(join, results, folds, num_rows):
-    """Predictions by row of the data, [S, K, N, ...]: the last fold that held a row out wins."""
-    if isinstance(results[0].predictions, tuple):
-        return None
-    held = join(lambda r: r.predictions)  # [S, F, K, n, ...]
-    shape = (held.shape[0], held.shape[2], num_rows, *held.shape[4:])
-    rows = np.full(shape, np.nan, np.result_type(held.dtype, np.float32))
-    for f, fold in enumerate(folds):
-        rows[:, :, fold.valid] = held[:, f, :, : len(fold.valid)]
-    return rows
-
-
-def _states(results, shape):
-    if any(isinstance(r.states, tuple) and r.states == () for r in results):
-        return None
-    split = lambda leaf: leaf.reshape(leaf.shape[0], *shape, *leaf.shape[2:])
-    return [jax.tree.map(split, r.states) for r in results]

@@ -11,11 +11,12 @@ from jaxdl.base import Key, Learner, Transform, identity_transform
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection import population, splits
 from jaxdl.model_selection.campaign import Campaign, fingerprint
+from jaxdl.model_selection.collect import collect, study_metric
 from jaxdl.model_selection.halving import Halving, rungs
 from jaxdl.model_selection.members import Group
 from jaxdl.model_selection.progress import Reporter
 from jaxdl.model_selection.runs import COMPACT, Run
-from jaxdl.model_selection.study import Recipe, Study, study_metric
+from jaxdl.model_selection.study import Recipe, Study
 from jaxdl.training import checkpoints, runlog
 from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.rows import Rows, Schedule, pad_rows
@@ -162,9 +163,7 @@ def cross_validate(
     with reporter:
         campaign.train()
     results = [run.result(states) for run in runs]
-    return Study.collect(
-        settings, signatures, results, parts, seeds, recipe, num_rows=n, metric=metric
-    )
+    return collect(settings, signatures, results, parts, seeds, recipe, num_rows=n, metric=metric)
 
 
 def check_data(data: Any, transform: Transform | None, stratify: bool | None):
