@@ -184,7 +184,7 @@ class Study:
                 "fold": f,
                 "seed": self.seeds[k],
                 "diverged": bool(self.diverged[s, f, k]),
-                "epochs": int(self.epochs[s, f, k]),
+                "trained_epochs": int(self.epochs[s, f, k]),
                 "part": part,
                 "metric": metric,
                 "value": float(values[s, f, k]),
@@ -273,7 +273,7 @@ class Study:
         trained = self.epochs.mean((1, 2))
         some_ended = bool((self.epochs != self.epochs.max()).any())
         if some_ended:
-            header.append("epochs")
+            header.append("trained epochs")
         members = self.diverged[0].size
         body = []
         for rank, s in enumerate(self.ranking()[:limit], 1):
