@@ -208,5 +208,4 @@ def _schedule(n, epochs, steps, batch_size, evaluate_every, remainder) -> Schedu
     schedule = Schedule(min(batch_size or n, n), 1, 1, remainder)
     if epochs is None:
         epochs = -(-int(steps) // int(steps_per_epoch(n, schedule)))
-    every = min(int(evaluate_every), int(epochs))
-    return schedule._replace(epochs=int(epochs), evaluate_every=every, steps=steps)
+    return schedule._replace(epochs=int(epochs), evaluate_every=int(evaluate_every), steps=steps)

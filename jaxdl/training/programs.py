@@ -71,10 +71,10 @@ def advance(run: Run, data: Batch, key: Key, progress: Progress, start, stop, nu
 def finish(run: Run, key: Key, progress: Progress):
     """The state that a run ends with, what else is left of its Progress, and the steps [] taken."""
     ended = jnp.where(progress.diverged >= 0, progress.diverged, progress.stopped)
-    ended = jnp.where(ended >= 0, ended * run.per_epoch, run.total)
+    ended = jnp.where(ended >= 0, ended, run.schedule.epochs)
     if run.restore_best:
-        best = progress.best.epoch * run.per_epoch
-        ended = jnp.where(progress.best.epoch > 0, jnp.minimum(best, run.total), ended)
+        ended = jnp.where(progress.best.epoch > 0, progress.best.epoch, ended)
+    ended = jnp.minimum(ended * run.per_epoch, run.total)  # the last epoch may be cut short
     state = loop.final_state(run.learner, progress, key, ended)
     best = progress.best._replace(state=()) if run.metric else ()
     return state, progress._replace(state=(), anchor=(), best=best), ended.astype(jnp.int32)

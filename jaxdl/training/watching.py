@@ -59,6 +59,7 @@ def _stretches(run, advance, state, begin, numbers, metrics, save, log, bar_want
                     interrupts.obey()
             if save is not None and saved_at != position:
                 save(state, position)
+            interrupts.obey()
     finally:
         bar.close()
     return state

@@ -1,54 +1,12 @@
-"""A learner that compiles fast, and studies of it, for the tests of populations."""
+"""Studies of a learner that compiles fast, for the tests of populations."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from networks import three_classes
+from networks import softmax_learner, three_classes
 
-from jaxdl import base
 from jaxdl.model_selection import cross_validate
 
 RUN = {"folds": 3, "epochs": 8, "batch_size": 12, "evaluate_every": 1}
-
-
-def softmax_learner(h):
-    """Softmax regression [4] -> [3] by momentum and masked features, its gradient by hand.
-
-    Settings: rate, noise (the share of features that a step does not see); from the epoch
-    ``bad`` on its loss is NaN.
-    """
-
-    def init(key):
-        init_key, key = jax.random.split(key)
-        w = 0.1 * jax.random.normal(init_key, (4, 3))
-        return base.TrainState(jnp.zeros((), jnp.int32), w, {}, jnp.zeros_like(w), key)
-
-    def step(ts, batch, *, mask=None):
-        x, y = batch
-        rows = jnp.ones(y.shape, x.dtype) if mask is None else mask.astype(x.dtype)
-        share = (rows / jnp.maximum(rows.sum(), 1))[:, None]
-        draw = jax.random.uniform(jax.random.fold_in(ts.key, ts.step), (4,), x.dtype)
-        x = jnp.where(draw < h.get("noise", 0.1), 0, x)
-        log_p = jax.nn.log_softmax(x @ ts.params)
-        hot = jax.nn.one_hot(y, 3, dtype=x.dtype)
-        loss = -jnp.sum(share * hot * log_p)
-        velocity = 0.9 * ts.opt_state + x.T @ (share * (jnp.exp(log_p) - hot))
-        new = ts._replace(
-            step=ts.step + 1, params=ts.params - h["rate"] * velocity, opt_state=velocity
-        )
-        bad = ts.step >= h["bad"] if "bad" in h else False
-        return new, {"loss": jnp.where(bad, jnp.nan, loss)}
-
-    def predict(ts, x):
-        return jax.nn.softmax(x @ ts.params)
-
-    def evaluate(ts, batch):
-        x, y = batch
-        log_p = jax.nn.log_softmax(x @ ts.params)
-        nll = -jnp.take_along_axis(log_p, y[:, None], 1)[:, 0]
-        return {"nll": nll, "accuracy": (log_p.argmax(1) == y).astype(x.dtype)}
-
-    return base.Learner(init, step, predict, evaluate)
 
 
 def study(grid, data=None, make=softmax_learner, key=0, **how):
