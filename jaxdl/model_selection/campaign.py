@@ -98,9 +98,8 @@ class Campaign:
         slot = int(np.searchsorted(every, rung.epochs))
         scores, alive = [], []
         for run in self.runs:
-            curve = run._by_setting(run.peek(lambda p: p.curves[self.metric]))[..., slot]
             failed = run._by_setting(run.peek(lambda p: p.diverged)) >= 0
-            mean = np.where(failed.any(1), np.nan, curve.mean(1))
+            mean = np.where(failed.any(1), np.nan, run.scores(self.metric, slot).mean(1))
             scores.append(-mean if higher_is_better(self.metric) else mean)
             alive.append(run.dropped < 0)
         if sum(map(np.sum, alive)) <= rung.keep:  # a resumed run has passed this rung

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.model_selection.study import Recipe, Study
+from jaxdl.model_selection.study import Recipe, Study, final_scores
 
 
 def collect(
@@ -42,7 +42,11 @@ def collect(
     best = None
     if recipe.early_stopping is not None:
         best = join(lambda r: r.progress.best.epoch)
-    at_end = lambda curve: _scores(curve, every, best)
+    kept = np.concatenate([np.full(len(s.members), r.keeps_best)
+                           for s, r in zip(signatures, results, strict=True)])[order]  # fmt: skip
+    at_end = lambda curve: final_scores(
+        curve, every, np.where(kept[:, None, None], 0 if best is None else best, 0)
+    )
     dropped = np.concatenate([r.dropped for r in results])[order]
     stopped, diverged = (
         join(lambda r, n=n: getattr(r.progress, n)) for n in ("stopped", "diverged")
@@ -85,14 +89,6 @@ def study_metric(metrics: Sequence[str], metric: str | None) -> str:
     if metric not in metrics:
         raise ValueError(f"metric {metric!r} is none of {', '.join(metrics)}")
     return metric
-
-
-def _scores(curve, every, best):
-    """The last point of curves [S, F, K, V], or that of the best epoch [S, F, K] if there was one."""
-    if best is None:
-        return curve[..., -1]
-    slot = np.where(best > 0, np.searchsorted(every, best), len(every) - 1)
-    return np.take_along_axis(curve, slot[..., None], -1)[..., 0]
 
 
 def _out_of_fold(join, results, folds, num_rows):

@@ -44,13 +44,15 @@ class Result(NamedTuple):
 
     progress: a Progress without states. predictions: [S, G, n, ...] of the held-out rows, or ().
     states: trained states, or (). dropped: [S], the epochs after which halving dropped a setting,
-    -1 if it did not. num_params: of one member. The rest: how they ran.
+    -1 if it did not. keeps_best: whether members end with the state of their best epoch.
+    num_params: of one member. The rest: how they ran.
     """
 
     progress: Progress
     predictions: Any
     states: Any
     dropped: np.ndarray
+    keeps_best: bool
     num_params: int
     plan: Plan
     num_programs: int

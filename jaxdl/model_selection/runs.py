@@ -23,7 +23,7 @@ from jaxdl.model_selection.members import (
     pack,
     with_transform,
 )
-from jaxdl.model_selection.study import Recipe
+from jaxdl.model_selection.study import Recipe, final_scores
 from jaxdl.training import loop, stopping
 from jaxdl.training.loop import Progress
 from jaxdl.training.rows import Rows, padding, steps_per_epoch, take
@@ -116,6 +116,15 @@ class Run:
             stored[self.slots.ravel()[here]] = now.reshape(-1, *now.shape[2:])[here]
         return stored
 
+    def scores(self, metric: str, slot: int) -> np.ndarray:
+        """A metric, [S, G], of the states that members would end with after evaluation ``slot``."""
+        curve = self._by_setting(self.peek(lambda p: p.curves[metric]))[..., : slot + 1]
+        every = self.recipe.schedule.evaluation_epochs[: slot + 1]
+        best = np.zeros(curve.shape[:2], int)
+        if loop.keeps_best(self.store[0]):
+            best = self._by_setting(self.peek(lambda p: p.best.epoch))
+        return final_scores(curve, every, best)
+
     def advance(self, stop: int) -> None:
         """Train to the end of epoch ``stop``; members that have finished stay as they are."""
         if self.program is None:
@@ -170,6 +179,7 @@ class Run:
             predictions=jax.tree.map(self._by_setting, held),
             states=jax.tree.map(self._by_setting, kept),
             dropped=self.dropped,
+            keeps_best=loop.keeps_best(progress),
             num_params=self.num_params,
             plan=self.program.plan._replace(chunk=self.program.plan.chunk * self.slots.shape[1])
             if self.program

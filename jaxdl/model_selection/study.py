@@ -335,3 +335,12 @@ def plain(value: Any) -> Any:
 def _show(value: Any) -> str:
     value = plain(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def final_scores(curve: np.ndarray, every: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """The points of curves [..., V] after epochs ``best`` [...], of those in ``every`` [V].
+
+    The last point where ``best`` is 0.
+    """
+    slot = np.where(best > 0, np.searchsorted(every, best), len(every) - 1)
+    return np.take_along_axis(curve, slot[..., None], -1)[..., 0]

@@ -346,7 +346,13 @@ def final_state(learner: Learner, progress: Progress, key: Key, steps: int | Arr
 
 def kept_state(progress: Progress) -> Any:
     """The state that a run ends with, without its clock: the best one, where it was kept."""
-    best = progress.best
-    if not isinstance(best, Best) or (isinstance(best.state, tuple) and best.state == ()):
+    if not keeps_best(progress):
         return progress.state
+    best = progress.best
     return select(best.epoch > 0, best.state, progress.state)
+
+
+def keeps_best(progress: Progress) -> bool:
+    """Whether a run keeps its best state; static, of a Progress of any leading axes."""
+    best = progress.best
+    return isinstance(best, Best) and not (isinstance(best.state, tuple) and best.state == ())
