@@ -9,6 +9,7 @@ complete, whenever the process was killed. Nothing in it is ever executed.
 import contextlib
 import json
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -71,8 +72,8 @@ def opened(folder: Path) -> Iterator[Path]:
 
 def positions(folder: Path) -> list[int]:
     """The numbers of the complete checkpoints in a folder, ascending; no arrays are read."""
-    names = [p.name for p in Path(folder).iterdir()] if Path(folder).is_dir() else []
-    return sorted(int(name) for name in names if name.isdigit())
+    places = Path(folder).iterdir() if Path(folder).is_dir() else []
+    return sorted(int(p.name) for p in places if re.fullmatch("[0-9]{10}", p.name) and p.is_dir())
 
 
 def save(
@@ -106,17 +107,13 @@ def save(
         with ocp.Checkpointer(handler) as writer:
             writer.save(building / _ARRAYS, args=ocp.args.StandardSave(arrays))
         files = {str(p.relative_to(building)): _checksum(p) for p in _files(building)}
-        text = json.dumps(
-            {"format": FORMAT, "position": position, "score": score, "arrays": described,
-             "about": about, "files": files},
-            allow_nan=False,
-        )  # fmt: skip
+        header = {"format": FORMAT, "position": position, "score": score, "arrays": described,
+                  "about": about, "files": files}  # fmt: skip
         with open(building / _ABOUT, "w", encoding="utf-8") as file:
-            file.write(text)
+            json.dump({**header, "checksum": _seal(header)}, file)
         for path in (*_files(building), building):
             _flush(path)
-        _discard(final)
-        building.rename(final)
+        _move(building, final)
         _flush(folder)
     except Exception as error:
         shutil.rmtree(building, ignore_errors=True)
@@ -142,9 +139,11 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
 
     path = Path(folder).absolute() / f"{position:010d}"
     header = read_about(folder, position)
-    for name, (size, checksum) in header["files"].items():
+    written = header["files"]
+    # A file more is refused as well: orbax takes up some by their names.
+    for name in sorted({*written, *(str(p.relative_to(path)) for p in _files(path / _ARRAYS))}):
         file = path / name
-        if not file.is_file() or _checksum(file) != [size, checksum]:
+        if not file.is_file() or _checksum(file) != written.get(name):
             raise ValueError(
                 f"{path}: damaged ({name} is not what was written); remove this folder to go on "
                 "from the checkpoint before it"
@@ -200,7 +199,10 @@ def read_about(folder: Path, position: int) -> dict[str, Any]:
             inside = (path / name).resolve().is_relative_to(path.resolve())
             if not inside or not isinstance(size, int) or not isinstance(checksum, int):
                 raise ValueError("files that make no sense")
-        header["about"], header["position"], header["score"]
+        checksum = header.pop("checksum")
+        if header["position"] != position or _seal(header) != checksum:
+            raise ValueError("it is not what was written")
+        header["about"], header["score"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a checkpoint, or a damaged one ({_reason(error)})") from None
     return header
@@ -241,6 +243,25 @@ def _discard(path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _move(new: Path, final: Path) -> None:
+    """Rename a folder; where that fails, what had the name before has it again."""
+    old = final.with_name(f"{_OLD}-{final.name}")
+    if final.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        final.rename(old)
+    try:
+        new.rename(final)
+    except OSError:
+        if old.exists():
+            old.rename(final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _seal(header: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(header, allow_nan=False).encode())
 
 
 def _files(folder: Path) -> list[Path]:
