@@ -289,15 +289,16 @@ def run_stretch(
         if valid is None and plan.record is None:
             return progress
         due = ((e + 1) % schedule.evaluate_every == 0) | (e + 1 == schedule.epochs)
-        due |= some(active & ~progress.active)
-        return lax.cond(due, lambda p: evaluated(e, active, p), lambda p: p, progress)
+        # One that ends between two evaluations is measured then, its row-mates are not.
+        due = active & (due | ~progress.active)
+        return lax.cond(some(due), lambda p: evaluated(e, due, p), lambda p: p, progress)
 
-    def evaluated(e, active, progress):
+    def evaluated(e, due, progress):
         slot = jnp.minimum(e // schedule.evaluate_every, last_slot)
         now = _wind(progress.state, fresh, (e + 1) * own)
 
         def write(curves, values):
-            later = active & (jnp.arange(last_slot + 1) >= slot)
+            later = due & (jnp.arange(last_slot + 1) >= slot)
             spread = lambda x: later.reshape(-1, *(1,) * x.ndim)
             return jax.tree.map(
                 lambda c, v: jnp.where(spread(v), v.astype(c.dtype), c), curves, values
@@ -319,7 +320,7 @@ def run_stretch(
         score = stopping.oriented(
             plan.early_stopping, progress.curves[plan.early_stopping.metric][slot]
         )
-        running = active & (progress.diverged < 0)
+        running = due & (progress.diverged < 0)
         better, worn = stopping.judge(plan.early_stopping, best, score, e + 1)
         better &= running
         new = Best(score, e + 1, progress.state if plan.early_stopping.restore_best else ())

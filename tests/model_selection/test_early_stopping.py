@@ -151,7 +151,6 @@ def test_members_that_diverge_do_not_disturb(x64):
     assert wild.best().index == 0
 
 
-@pytest.mark.xfail(strict=True, reason="run_stretch judges all of a row where one of it diverges")
 def test_a_row_mate_that_diverges_between_evaluations_changes_nothing(x64):
     """Members of one row are evaluated at their own epochs, not wherever another one ends."""
     how = {"early_stopping": EarlyStopping(patience=1), "evaluate_every": 4}
