@@ -38,10 +38,12 @@ class Campaign:
         log: Any,
         reporter: Reporter,
         looks: bool,
+        milestones: Sequence[int],
         about: dict[str, Any],
     ):
         self.runs, self.metric, self.rungs = runs, metric, list(rungs)
         self.checkpoint, self.log, self.reporter, self.about = checkpoint, log, reporter, about
+        self.milestones = milestones
         self.epochs = runs[0].recipe.schedule.epochs
         self.seconds = SECONDS_WITH_BAR if reporter.enabled else SECONDS if looks else None
         self.logged = [0] * len(runs)
@@ -64,8 +66,8 @@ class Campaign:
         if self.log is not None:
             self.logged = [run.epoch for run in self.runs]
             self.log.start(row for i, run in enumerate(self.runs) for row in self._rows(i, 0))
-        for rung in [*self.rungs, None]:
-            stop = rung.epochs if rung else self.epochs
+        drops = {rung.epochs: rung for rung in self.rungs}
+        for stop in sorted({*drops, *self.milestones, self.epochs}):
             for i, run in enumerate(self.runs):
                 for _, end in stretches(run.epoch, stop, self.seconds):
                     if not run.active.any():
@@ -74,8 +76,8 @@ class Campaign:
                         break
                     run.advance(end)
                     self._look(i, interrupts)
-            if rung and any((run.dropped < 0).any() for run in self.runs):
-                self._drop(rung)
+            if stop in drops:
+                self._drop(drops[stop])
 
     def _look(self, i: int, interrupts: Interrupts) -> None:
         run = self.runs[i]
@@ -113,7 +115,11 @@ class Campaign:
 
     def _save(self) -> None:
         tree = [run.snapshot() for run in self.runs]
-        about = {**self.about, "epochs": [run.epoch for run in self.runs]}
+        about = {
+            **self.about,
+            "epochs": [run.epoch for run in self.runs],
+            "layouts": [run.layout() for run in self.runs],
+        }
         position = sum(run.epoch * run.size for run in self.runs)
         checkpoints.save(self.checkpoint, position, tree, about)
         self.saved = time.perf_counter()
@@ -129,8 +135,9 @@ class Campaign:
                 f"{path}: of another study (other {', '.join(odd)}); take another folder"
             )
         tree, _ = checkpoints.restore(folder, position, [run.snapshot() for run in self.runs])
-        for run, part, epoch in zip(self.runs, tree, there["epochs"], strict=True):
-            run.restore(part, epoch)
+        places = zip(self.runs, tree, there["epochs"], there["layouts"], strict=True)
+        for run, part, epoch, layout in places:
+            run.restore(part, epoch, layout)
 
     # -- logs
 

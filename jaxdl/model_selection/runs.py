@@ -40,7 +40,9 @@ class Run:
     ``store``, leaves [S * G, ...], whenever it is in no row.
 
     ``compact``: ``"auto"`` compiles a smaller program only where that takes less time than it
-    saves, ``"always"`` whenever half of the places are empty, ``"never"`` moves nobody.
+    saves, ``"always"`` whenever half of the places are empty, ``"never"`` moves nobody. Programs of
+    different sizes may round differently; so that a run which is to be resumed exactly does not
+    depend on the clock, it moves members at ``milestones`` alone (epochs; None: at any look).
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class Run:
         devices: Sequence | None = None,
         predictions: bool = False,
         compact: str = "auto",
+        milestones: Sequence[int] | None = None,
     ):
         self.recipe, self.signature, self.groups = recipe, signature, groups
         self.pads = padding(train.mask.sum(axis=1), recipe.schedule)
         self.per_epoch = int(steps_per_epoch(train.mask.shape[1], recipe.schedule))
         self.predicts, self.compact, self.strategy = predictions, compact, strategy
+        self.milestones, self.layout_before = milestones, None
         self.epoch = self.traces = self.programs = 0
         self.compile_seconds = self.run_seconds = self.pace = 0.0
         self.dropped = np.full(len(signature.members), -1, np.int32)
@@ -129,7 +133,7 @@ class Run:
         """Train to the end of epoch ``stop``; members that have finished stay as they are."""
         if self.program is None:
             self._place()
-        elif self.compact != "never":
+        if self.epoch and (self.milestones is None or self.epoch in self.milestones):
             self._compact(self.pace * (self.recipe.schedule.epochs - self.epoch))
         shared = self.shared._replace(
             key=jax.random.clone(self.recipe.key),
@@ -161,12 +165,24 @@ class Run:
     def snapshot(self) -> Any:
         """Everything that a run has to know to go on, leaves [S * G, ...]."""
         self._gather()
-        return {"store": self.store, "dropped": self.dropped}
+        slots = np.zeros(0, np.int32) if self.slots is None else self.slots.ravel()
+        return {"store": self.store, "dropped": self.dropped, "slots": slots}
 
-    def restore(self, tree: Any, epoch: int) -> None:
-        """Go on from a snapshot, leaves [S * G, ...], taken after ``epoch`` epochs."""
+    def layout(self) -> list[int] | None:
+        """What else says how members [S * G] lie in rows, in JSON's types; None: not yet."""
+        if self.program is None:
+            return None
+        plan, wanted = self.program.plan, self.wanted
+        return [*self.slots.shape, len(plan.devices), plan.chunk, len(wanted.devices), wanted.chunk]
+
+    def restore(self, tree: Any, epoch: int, layout: list[int] | None) -> None:
+        """Go on from a snapshot, leaves [S * G, ...], after ``epoch`` epochs in that layout."""
         self.store, self.dropped = tree["store"], np.array(tree["dropped"])
         self.epoch, self.rows = epoch, None
+        if layout and layout[4:] == [len(self.wanted.devices), self.wanted.chunk]:
+            slots = np.array(tree["slots"]).reshape(layout[:2])
+            devices = self.wanted.devices[: layout[2]]
+            self.layout_before = self.wanted._replace(devices=devices, chunk=layout[3]), slots
 
     def result(self, states: bool) -> Result:
         """What came out, with the trained states or without; leaves [S, G, ...]."""
@@ -253,7 +269,10 @@ class Run:
     # -- where members lie
 
     def _place(self) -> None:
-        """Rows for all members that are active, and their program."""
+        """Rows for all members that are active, or as they were, and their program."""
+        if self.layout_before is not None:
+            self._compile(*self.layout_before)
+            return
         active = self.active
         blocks, plan = arrange(len(active), active.shape[1], self.wanted)
         total, plan = population.balance(len(blocks) * active.shape[1], plan)
@@ -282,7 +301,7 @@ class Run:
         """Bring the active members together where that saves something."""
         plan, active = self.program.plan, self.active
         devices, (num_rows, size) = len(plan.devices), self.slots.shape
-        if not active.any():
+        if self.compact == "never" or not active.any():
             return
         most = lambda busy: busy.reshape(devices, -1).sum(1).max() * devices
         places, slots = self.slots.size, None
@@ -300,7 +319,7 @@ class Run:
         )
         share = total * size / places
         worth = seconds_left * (1 - share) > self.compile_seconds / max(self.programs, 1)
-        if share <= 0.5 and (self.compact == "always" or worth):
+        if share <= 0.5 and (worth or self.compact == "always" or self.milestones is not None):
             self._gather()
             self._compile(smaller, pack(active, size, total, len(smaller.devices)))
         elif slots is not None:

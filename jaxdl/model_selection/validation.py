@@ -130,6 +130,11 @@ def cross_validate(
     signatures = grids.signatures(settings)
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     reporter = Reporter(epochs * len(settings) * len(groups.fold), enabled=progress)
+    # What is to be resumed exactly is compacted at epochs that do not depend on the clock.
+    milestones = None
+    if checkpoint is not None:
+        eighths = range(1, epochs, max(1, epochs // 8))
+        milestones = sorted({*eighths, *(rung.epochs for rung in levels)})
     runs = [
         Run(
             recipe,
@@ -143,6 +148,7 @@ def cross_validate(
             devices=devices,
             predictions=predictions,
             compact=compact,
+            milestones=milestones,
         )
         for signature in signatures
     ]
@@ -158,6 +164,7 @@ def cross_validate(
         log=log,
         reporter=reporter,
         looks=compact == "always" or any(x is not None for x in (checkpoint, log, early_stopping)),
+        milestones=milestones or (),
         about=about,
     )
     with reporter:

@@ -74,7 +74,7 @@ def _save(run, checkpoint, about, metrics, state, position) -> None:
         value = float(np.asarray(state.curves[metric])[slot])
         value = -value if stopping.higher_is_better(metric) else value
         score = value if np.isfinite(value) else None
-    about = {**about, "epochs": run.schedule.epochs}
+    about = {**about, "epochs": run.schedule.epochs, "steps": run.total}
     checkpoints.save(checkpoint, position, jax.device_get(state), about, score)
 
 
@@ -91,6 +91,14 @@ def _resumed(run, folder, position, about, blank) -> Progress:
     if position > run.total:
         raise ValueError(
             f"{path}: already has {position} steps, more than the {run.total} asked for"
+        )
+    shorter = min(there["steps"], run.total)
+    unscheduled = shorter % (run.per_epoch * run.schedule.evaluate_every) != 0
+    judged = run.metric is not None or run.has_tolerance or run.total == shorter
+    if there["steps"] != run.total and position == shorter and unscheduled and judged:
+        raise ValueError(
+            f"{path}: ended, or would end, between two evaluations, other than a run of "
+            f"{max(there['steps'], run.total)} steps; take another folder"
         )
     stored, _ = checkpoints.restore(folder, position, blank)
 
