@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,9 @@ def spectrum(values: Mapping[str, Sequence[float]]) -> Figure:
     The dashed line is 1, where a direction passes unchanged. Source: Saxe et al. (2014).
     """
     figure, axes = _figure()
+    styles = itertools.cycle(("o-", "s--", "^:"))  # spectra may lie on top of each other
     for name, v in values.items():
-        axes.plot(np.arange(1, len(v) + 1), np.maximum(v, 1e-30), marker=".", label=name)
+        axes.plot(np.arange(1, len(v) + 1), np.maximum(v, 1e-30), next(styles), ms=5, label=name)
     axes.axhline(1, color="gray", ls="--", lw=1)
     axes.set_yscale("log")
     axes.set_xlabel("rank")

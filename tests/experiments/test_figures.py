@@ -11,7 +11,7 @@ import pytest
 
 from experiments.command import command
 from experiments.figures import capacity, section1, section2, section3
-from experiments.figures.__main__ import Config, main, run
+from experiments.figures.__main__ import NAMES, Config, drawers, main, run
 from experiments.figures.claims import claim
 
 FIGURES = {**section1.FIGURES, **section2.FIGURES, **section3.FIGURES, **capacity.FIGURES}
@@ -42,7 +42,8 @@ def run_command(monkeypatch):
 
 
 def test_there_is_one_for_each_number():
-    assert sorted(FIGURES) == list(range(1, 14)) == list(Config().only)
+    assert sorted(drawers()) == sorted(NAMES) == sorted(Config().only)
+    assert NAMES[:15] == tuple(map(str, range(1, 16)))
 
 
 @pytest.mark.parametrize("number", CHEAP)
@@ -81,17 +82,18 @@ def test_borders_are_counted_in_sides_of_the_square():
 
 def test_files_and_the_report(tmp_path, capsys):
     out = tmp_path / "deep" / "figures"
-    claims = main(Config(only=(6, 2, 6), out=str(out)))
+    claims = main(Config(only=("6", "2", "6", "vanishing"), out=str(out)))
     assert sorted(p.name for p in out.iterdir()) == [
         "claims.json",
         "figure_02.png",
         "figure_06.png",
+        "figure_vanishing.png",
     ]
     assert matplotlib.image.imread(out / "figure_06.png").std() > 0.05  # something is drawn
     report = json.loads((out / "claims.json").read_text())
-    assert list(report) == ["2", "6"] and all(report[n]["holds"] for n in report)
+    assert list(report) == ["2", "6", "vanishing"] and all(report[n]["holds"] for n in report)
     assert report["6"]["claims"][0]["measured"] == {"sizes": [24, 8, 8]}
-    assert [len(claims[n]) for n in (2, 6)] == [1, 3]
+    assert [len(claims[n]) for n in ("2", "6")] == [1, 3]
     assert "figure  6: 3 of 3 claims hold" in capsys.readouterr().out
 
 
@@ -108,8 +110,8 @@ def test_a_claim_that_fails_fails_the_run(run_command, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "14"], "only takes figures 1 to 13, not 14"),
-        (["--only", "one"], "'one'"),
+        (["--only", "16"], "only takes figures 1 to 15, vanishing, skips"),
+        (["--only", "one", "deep"], "not deep, one"),
         (["--seed", "-1"], "seed must be between"),
     ],
 )
