@@ -38,8 +38,8 @@ class Campaign:
         log: Any,
         reporter: Reporter,
         looks: bool,
-        milestones: Sequence[int],
         about: dict[str, Any],
+        milestones: Sequence[int] = (),
     ):
         self.runs, self.metric, self.rungs = runs, metric, list(rungs)
         self.checkpoint, self.log, self.reporter, self.about = checkpoint, log, reporter, about

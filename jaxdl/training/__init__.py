@@ -9,6 +9,7 @@ from jaxdl.training.learners import (
     solver_learner,
 )
 from jaxdl.training.objectives import masked_mean, negative_log_likelihood
+from jaxdl.training.pictures import log_curves, training_curves
 from jaxdl.training.precision import Precision, mixed_precision
 from jaxdl.training.runlog import RunLog, TensorBoardLog, read_log
 from jaxdl.training.stopping import EarlyStopping
@@ -28,10 +29,12 @@ __all__ = [
     "fit_stream",
     "gradient_learner",
     "least_squares_learner",
+    "log_curves",
     "masked_mean",
     "mixed_precision",
     "negative_log_likelihood",
     "perceptron_learner",
     "read_log",
     "solver_learner",
+    "training_curves",
 ]

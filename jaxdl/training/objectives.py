@@ -47,7 +47,10 @@ def negative_log_likelihood(
     Returns:
       An Objective; ``evaluate`` gives ``nll`` and the family's scores per example.
     """
-    regulariser = penalty if callable(penalty) else lambda w: penalty * losses.l2(w)
+    # XLA must not drop 0 * R(w), which is a pass over all weights; so it is not even written.
+    none = isinstance(penalty, (int, float)) and penalty == 0
+    scaled = lambda w: 0.0 if none else penalty * losses.l2(w)
+    regulariser = penalty if callable(penalty) else scaled
     # Batch statistics are taken over the rows that count; other models never see the mask.
     sees_mask = "mask" in inspect.signature(model.apply).parameters
 
