@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -37,3 +38,11 @@ def allow_key_reuse():
     with contextlib.ExitStack() as stack:
         stack.enter_context(jax.debug_key_reuse(False))
         yield
+
+
+@pytest.fixture
+def heeds_interrupts():
+    """Ctrl-C raises KeyboardInterrupt, also where whoever runs the tests in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

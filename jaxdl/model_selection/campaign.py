@@ -14,7 +14,7 @@ from jaxdl.model_selection.halving import Rung, losers
 from jaxdl.model_selection.progress import Reporter
 from jaxdl.model_selection.runs import Run
 from jaxdl.model_selection.study import plain
-from jaxdl.training import checkpoints
+from jaxdl.training import checkpoints, identity
 from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.interrupts import Interrupts
 from jaxdl.training.pacing import stretches
@@ -177,21 +177,14 @@ class Campaign:
 
 def fingerprint(settings, data, folds, seeds, recipe, metric, levels) -> dict[str, Any]:
     """What must be the same for a study to go on, in JSON's types; data [N, ...] by checksum."""
-
-    def checksum(arrays):
-        total = 0
-        for leaf in arrays:
-            total = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), total)
-        return total
-
     parts = [index for fold in folds for index in (fold.train, fold.valid)]
     listed = [{k: plain(v) for k, v in h.items()} for h in settings]
     early = recipe.early_stopping
     return {
         "kind": "study",
         "settings": zlib.crc32(json.dumps(listed, sort_keys=True, default=repr).encode()),
-        "data": checksum(jax.tree.leaves(data)),
-        "folds": checksum(parts),
+        "data": identity.of_arrays(data),
+        "folds": identity.of_arrays(parts),
         "seeds": [int(s) for s in seeds],
         "key": np.asarray(jax.random.key_data(recipe.key)).tolist(),
         "schedule": [plain(v) for v in recipe.schedule],

@@ -1,5 +1,6 @@
 """Run logs in long format: a row for each number, from one run or a whole population."""
 
+import contextlib
 import csv
 import json
 from collections.abc import Iterable
@@ -26,21 +27,27 @@ class RunLog:
 
     def start(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write the file anew; rows are dicts with keys of ``COLUMNS``; values [] each."""
-        try:
+        partial = self.path.with_name(self.path.name + ".partial")
+        with self._in_one_line():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self.path.with_name(self.path.name + ".partial")
             with open(partial, "w", newline="", encoding="utf-8") as file:
                 if self.path.suffix == ".csv":
                     csv.writer(file).writerow(COLUMNS)
                 self._write(file, rows)
             partial.replace(self.path)
-        except OSError as error:
-            raise OSError(f"{self.path}: cannot write a log here ({error.strerror})") from None
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Append rows, dicts with keys of ``COLUMNS``; values [] each."""
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
+        with self._in_one_line(), open(self.path, "a", newline="", encoding="utf-8") as file:
             self._write(file, rows)
+
+    @contextlib.contextmanager
+    def _in_one_line(self):
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or error
+            raise OSError(f"{self.path}: cannot write a log here ({why})") from None
 
     def _write(self, file, rows) -> None:
         if self.path.suffix == ".csv":
@@ -56,7 +63,8 @@ class RunLog:
 class TensorBoardLog:
     """The same rows as scalars for TensorBoard, in ``folder``; needs the extra ``tensorboard``.
 
-    A member's metric is the tag ``part/metric/member``; a run that is resumed writes what it has
+    A member's metric is the tag ``part/metric/member`` over epochs (over steps where there are
+    none); a run that is resumed writes what it has
     not written. Raises a ValueError where ``tensorboardX`` is not installed. No arrays.
     """
 
@@ -81,7 +89,7 @@ class TensorBoardLog:
             tag = "/".join(
                 str(row[k]) for k in ("part", "metric", "member") if row.get(k, "") != ""
             )
-            self._writer.add_scalar(tag, row["value"], row["epoch"])
+            self._writer.add_scalar(tag, row["value"], row.get("epoch", row.get("step")))
         self._writer.flush()
 
 
@@ -102,25 +110,45 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     Raises a ValueError in one line for a file that is missing or no log. No arrays.
     """
     path = Path(path)
+    if path.suffix not in (".csv", ".jsonl"):
+        raise ValueError(f"a log is a .csv or a .jsonl file, not {str(path)!r}")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]  # before it is decoded: a cut splits letters
+        lines = whole.decode("utf-8").replace("\r\n", "\n").split("\n")[:-1]
+        return _from_json(lines) if path.suffix == ".jsonl" else _from_csv(lines)
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise ValueError(f"{path}: not a log ({error})") from None
-    lines = text.split("\n")[:-1]
-    if path.suffix == ".jsonl":
-        try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: not a log ({error})") from None
-    if not lines or tuple(next(csv.reader([lines[0]]))) != COLUMNS:
-        raise ValueError(f"{path}: not a log (its first line is not {','.join(COLUMNS)})")
 
-    def number(column, cell):
-        if column == "settings" and cell:
+
+def _from_json(lines: list[str]) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in lines]
+    for i, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not {"part", "metric", "value"} <= row.keys() <= set(
+            COLUMNS
+        ):
+            raise ValueError(f"line {i} has not the fields of {', '.join(COLUMNS)}")
+        if not isinstance(row["value"], (int, float, type(None))):
+            raise ValueError(f"line {i} has the value {row['value']!r}")
+        row["value"] = float("nan") if row["value"] is None else float(row["value"])
+    return rows
+
+
+def _from_csv(lines: list[str]) -> list[dict[str, Any]]:
+    if not lines or lines[0] != ",".join(COLUMNS):
+        raise ValueError(f"its first line is not {','.join(COLUMNS)}")
+
+    def read(column, cell):
+        if column == "settings":
             return json.loads(cell)
         if column == "value":
             return float(cell)
-        return int(cell) if cell.lstrip("-").isdigit() else cell
+        return cell if column in ("part", "metric") else int(cell)
 
-    rows = csv.reader(lines[1:])
-    return [{c: number(c, v) for c, v in zip(COLUMNS, row, strict=True)} for row in rows]
+    rows = []
+    for i, cells in enumerate(csv.reader(lines[1:]), 2):
+        if len(cells) != len(COLUMNS):
+            raise ValueError(f"line {i} has {len(cells)} cells, not {len(COLUMNS)}")
+        # What a run has not, as one model has no folds, is an empty cell and in no row.
+        rows.append({c: read(c, v) for c, v in zip(COLUMNS, cells, strict=True) if v != ""})
+    return rows

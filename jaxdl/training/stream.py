@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxdl import parallel
 from jaxdl.base import Array, Batch, Key, Learner
-from jaxdl.training import checkpoints, loop, runlog, stopping
+from jaxdl.training import checkpoints, identity, loop, runlog, stopping
 from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.interrupts import Interrupts
 from jaxdl.training.pacing import Bar
@@ -105,12 +105,18 @@ def fit_stream(
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a positive whole number, not {value!r}")
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
+    same = {} if checkpoint is None else {
+        "validation": identity.of_arrays(validation),
+        "key": identity.of_key(key),
+        "evaluate_every": evaluate_every,
+        "early_stopping": identity.of_stopping(early_stopping),
+    }  # fmt: skip
     if checkpoint is None:
         run = _Stream(learner, key, steps, validation, evaluate_every, early_stopping, log)
         return run.train(batches, None, progress, ahead)
     with checkpoints.opened(checkpoint.folder):
         run = _Stream(learner, key, steps, validation, evaluate_every, early_stopping, log)
-        run.resume(checkpoint)
+        run.resume(checkpoint, same)
         return run.train(batches, checkpoint, progress, ahead)
 
 
@@ -136,16 +142,26 @@ class _Stream:
             self.metric = self.stopping.metric
             self.best = (np.inf, 0, jax.tree.map(_copy, state))
 
-    def resume(self, checkpoint: Checkpoint) -> None:
+    def resume(self, checkpoint: Checkpoint, same: dict[str, Any]) -> None:
+        self.same = same
         known = checkpoints.positions(checkpoint.folder)
         if not known:
             return
-        tree, about = checkpoints.restore(checkpoint.folder, known[-1], self._tree())
-        if about.get("kind") != "stream" or about.get("every") != self.every:
+        position, path = known[-1], checkpoint.folder / f"{known[-1]:010d}"
+        there = checkpoints.read_about(checkpoint.folder, position)["about"]
+        if there.get("kind") != "stream":
+            raise ValueError(f"{path}: of a {there.get('kind')}, not of a stream")
+        identity.refuse_another(path, there["run"], same)
+        if position > self.steps:
             raise ValueError(
-                f"{checkpoint.folder}: of another run ({about.get('kind')} with "
-                f"evaluate_every={about.get('every')}); take another folder"
+                f"{path}: already has {position} steps, more than the {self.steps} asked for"
             )
+        if there["steps"] == position < self.steps and position % self.every:
+            raise ValueError(
+                f"{path}: ended between two evaluations, other than a run of {self.steps} steps; "
+                "take another folder"
+            )
+        tree, about = checkpoints.restore(checkpoint.folder, position, self._tree())
         self.position, self.place, self.stopped = known[-1], about["place"], about["stopped"]
         self.carry = jax.device_put(tree["carry"])
         self.looks = {name: list(map(float, tree["looks"][name])) for name in self.looks}
@@ -243,7 +259,8 @@ class _Stream:
     def _save(self, checkpoint: Checkpoint) -> None:
         about = {
             "kind": "stream",
-            "every": self.every,
+            "run": self.same,
+            "steps": self.steps,
             "place": self.place,
             "stopped": self.stopped,
         }

@@ -2,13 +2,12 @@
 
 import functools
 import time
-import zlib
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxdl.training import checkpoints, stopping
+from jaxdl.training import checkpoints, identity, stopping
 from jaxdl.training.interrupts import Interrupts
 from jaxdl.training.loop import Progress
 from jaxdl.training.pacing import Bar, stretches
@@ -84,10 +83,7 @@ def _resumed(run, folder, position, about, blank) -> Progress:
     there = checkpoints.read_about(folder, position)["about"]
     if there.get("kind") != about["kind"]:
         raise ValueError(f"{path}: of a {there.get('kind', 'run of another kind')}, not of a fit")
-    odd = [f"{k} was {there['run'].get(k)}, is {v}" for k, v in about["run"].items()
-           if there["run"].get(k) != v]  # fmt: skip
-    if odd:
-        raise ValueError(f"{path}: of another run ({'; '.join(odd)}); take another folder")
+    identity.refuse_another(path, there["run"], about["run"])
     if position > run.total:
         raise ValueError(
             f"{path}: already has {position} steps, more than the {run.total} asked for"
@@ -125,27 +121,18 @@ def _resumed(run, folder, position, about, blank) -> Progress:
 
 def fingerprint(run, data, validation, key, early_stopping, tolerance) -> dict[str, Any]:
     """What must be the same for a run to go on, in JSON's types."""
-
-    def checksum(tree):
-        total = 0
-        for leaf in jax.tree.leaves(tree):
-            total = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), total)
-        return total
-
     # Without early stopping a longer run has the same first part, and with it as well.
     return {
         "rows": run.num_train,
-        "data": checksum(data),
-        "validation": checksum(validation),
-        "key": [str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()],
+        "data": identity.of_arrays(data),
+        "validation": identity.of_arrays(validation),
+        "key": identity.of_key(key),
         "batch_size": run.schedule.batch_size,
         "remainder": run.schedule.remainder,
         "evaluate_every": run.schedule.evaluate_every,
-        "early_stopping": [
-            v if isinstance(v, (str, bool)) else float(v) for v in early_stopping
-        ] if early_stopping else None,
+        "early_stopping": identity.of_stopping(early_stopping),
         "tolerance": None if tolerance is None else float(tolerance),
-    }  # fmt: skip
+    }
 
 
 def _epochs_done(run: Run, state: Progress, position: int) -> int:

@@ -87,6 +87,7 @@ def test_a_finished_study_is_not_trained_again(tmp_path, x64, monkeypatch):
     assert again.num_programs == 0
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_interrupt_from_the_keyboard(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(checkpoint=tmp_path, log=Signals(2, signal.SIGINT))

@@ -250,6 +250,7 @@ def test_a_signal_in_the_last_checkpoint_is_obeyed(tmp_path, monkeypatch):
     assert_same(run(tmp_path, 2), run(None, 2))
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_the_second_signal_is_obeyed_at_once():
     with pytest.raises(KeyboardInterrupt):
         with Interrupts() as interrupts:
