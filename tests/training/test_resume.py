@@ -92,7 +92,7 @@ def killed_and_finished(kind, folder, epochs, kills, rng):
 
 def check_log(folder):
     rows = read_log(folder / "log.csv")
-    names = [tuple(row[c] for c in ("member", "epoch", "part", "metric")) for row in rows]
+    names = [tuple(row.get(c) for c in ("member", "epoch", "part", "metric")) for row in rows]
     assert len(set(names)) == len(names) > 0
 
 
