@@ -19,7 +19,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
 SMOKE = "01_univariate_models"
-FIGURES = {"01_univariate_models": 6, "02_vector_inputs_and_outputs": 6, "03_model_selection": 10}
+FIGURES = {
+    "01_univariate_models": 6,
+    "02_vector_inputs_and_outputs": 6,
+    "03_model_selection": 10,
+    "04_deep_networks": 8,
+    "05_training": 8,
+}
 SMALL = {
     "01_univariate_models": {"points": 60, "samples": 64, "grid_points": 40, "epochs": 5},
     "02_vector_inputs_and_outputs": {
@@ -43,6 +49,37 @@ SMALL = {
         "sizes": (0.2, 1.0),
         "grid_side": 10,
     },
+    "04_deep_networks": {
+        "points": 60,
+        "toy_steps": 300,
+        "grid_side": 10,
+        "layers_deep": 8,
+        "width_deep": 16,
+        "depths": [1.0, 2.0],
+        "rate": 0.003,
+        "folds": 2,
+        "epochs": 2,
+        "batch_size": 64,
+        "hidden_units": [1.0, 6.0],
+        "curve_steps": 400,
+        "curve_seeds": 3,
+        "dropout_samples": 10,
+    },
+    "05_training": {
+        "batch_sizes": [1, 16],
+        "draws": 200,
+        "valley_steps": 60,
+        "width": 16,
+        "epochs": 30,
+        "patience": 3,
+        "batch_size": 128,
+        "rates": [0.003, 0.01, 0.03],
+        "decays": [0.0],
+        "folds": 2,
+        "study_epochs": 6,
+        "cycles": 2,
+        "members": 3,
+    },
 }
 NUMBERS = {
     "01_univariate_models": {"w": "w_star", "x": "sample.x", "y": "sample.y"},
@@ -62,6 +99,30 @@ NUMBERS = {
         "looks": "guard.looks",
         "programs": "[study.num_programs, degree_study.num_programs]",
         "table": "study._repr_html_()",
+    },
+    "04_deep_networks": {
+        **{f"kernel_{i}": f"params['dense_{i}']['kernel']" for i in range(3)},
+        **{f"offset_{i}": f"params['dense_{i}']['bias']" for i in range(3)},
+        "x": "x[0]",
+        "jacobian": "reverse",
+        "norms": "norms['ReLU, He']",
+        "programs": "[study.num_programs, widths.num_programs]",
+        "drawn": "drawn",
+        "entropy": "maps['predictive entropy']",
+    },
+    "05_training": {
+        "noise": "noise",
+        "valley": "descend(ways['momentum'], start, valley_steps)",
+        "steps": "[half.steps, resumed.steps]",
+        "difference": "difference",
+        "curve": "history.validation['nll']",
+        "stopping": "[history.best_epoch, history.stopped]",
+        "trained": "[study.epochs.sum() for study in studies.values()]",
+        "regret": "list(regret.values())",
+        "members": "opinions['deep ensemble']",
+        "y": "y",
+        "sizes": "curves['deep ensemble']",
+        "error": "error",
     },
 }
 
@@ -227,10 +288,56 @@ def _check_selection(numbers):
     assert numbers["table"].count("<tr>") == 1 + 2
 
 
+def _check_networks(numbers):
+    """The Jacobian by differences of the same network in NumPy, entropy from its definition."""
+    kernels, offsets = (
+        [np.array(numbers[f"{name}_{i}"]) for i in range(3)] for name in ("kernel", "offset")
+    )
+
+    def network(h):
+        for kernel, offset in zip(kernels[:-1], offsets[:-1], strict=True):
+            h = np.tanh(h @ kernel + offset)
+        return h @ kernels[-1] + offsets[-1]
+
+    x, step = np.array(numbers["x"]), 1e-5
+    pairs = [(network(x + step * e), network(x - step * e)) for e in np.eye(len(x))]
+    differences = np.stack([(up - down) / (2 * step) for up, down in pairs], axis=1)
+    np.testing.assert_allclose(numbers["jacobian"], differences, atol=1e-5)
+    assert len(numbers["norms"]) == 8 and numbers["programs"] == [1, 1]
+    mean = np.array(numbers["drawn"]).mean(0)
+    entropy = -np.sum(mean * np.log(np.maximum(mean, 1e-30)), axis=1)
+    np.testing.assert_allclose(numbers["entropy"], entropy, atol=1e-5)
+
+
+def _check_training(numbers):
+    assert 3.2 < numbers["noise"][0] / numbers["noise"][1] < 4.8  # a batch 16 times as large
+    z, v = np.array([-4.0, 1.0]), np.zeros(2)
+    for place in numbers["valley"]:
+        v = 0.8 * v + np.array([1.0, 30.0]) * z
+        z = z - 0.03 * v
+        np.testing.assert_allclose(place, z, atol=1e-4)
+    assert numbers["steps"] == [15 * 9, 30 * 9] and numbers["difference"] == 0
+    curve, (best, stopped) = np.array(numbers["curve"]), numbers["stopping"]
+    assert len(curve) == 30 and best == curve.argmin() + 1 and stopped in (-1, best + 3)
+    full, early, halved = numbers["trained"]
+    assert full == 3 * 2 * 6 and early <= full and halved < full
+    assert numbers["regret"][0] == 0 <= min(numbers["regret"])
+    p, y = np.array(numbers["members"]), np.array(numbers["y"])
+    loss = lambda p: -np.log(p[np.arange(len(y)), y]).mean()
+    ends = np.mean([loss(one) for one in p]), loss(p.mean(0))
+    np.testing.assert_allclose([numbers["sizes"][0], numbers["sizes"][-1]], ends, rtol=1e-4)
+    mean = p.mean(0)
+    bins = np.ceil(mean.max(1) * 10)
+    gaps = [np.sum((mean.argmax(1) == y)[bins == b] - mean.max(1)[bins == b]) for b in range(11)]
+    np.testing.assert_allclose(numbers["error"], np.abs(gaps).sum() / len(y), atol=1e-3)
+
+
 CHECKS = {
     "01_univariate_models": _check_univariate,
     "02_vector_inputs_and_outputs": _check_vectors,
     "03_model_selection": _check_selection,
+    "04_deep_networks": _check_networks,
+    "05_training": _check_training,
 }
 
 

@@ -20,7 +20,7 @@ def minibatch_gradient(fn: Callable, params: Params, data: Batch, index: Array) 
       data: a pytree of arrays [N, ...].
       index: [B] the batch's rows.
     """
-    batch = jax.tree.map(lambda leaf: leaf[index], data)
+    batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], data)
     return jax.grad(lambda w: jnp.mean(fn(w, batch)))(params)
 
 

@@ -35,6 +35,14 @@ def test_the_mean_over_all_batches_is_the_whole_gradient(x64):
     assert every["kernel"].std() > 0.1  # one batch alone is far from it
 
 
+def test_data_may_be_of_numpy_where_the_rows_are_traced(x64):
+    params, data = problem(6)
+    rows = jnp.array([4, 0])
+    at = jax.jit(lambda index: minibatch_gradient(squares, params, jax.device_get(data), index))
+    part = jax.tree.map(lambda leaf: leaf[rows], data)
+    assert_close(at(rows), jax.grad(lambda w: jnp.mean(squares(w, part)))(params))
+
+
 @pytest.mark.equation(30)
 def test_accumulated_parts_are_the_large_batch(x64):
     params, data = problem(12)
