@@ -51,17 +51,27 @@ def _loop(task: Task, prepare: Callable, step: Callable, end: Callable) -> float
     return time.perf_counter() - began
 
 
-def bare_scan(task: Task) -> Timing:
-    """The same network and optimizer as one jitted scan with nothing around it."""
+def bare_scan(task: Task, our_shuffle: bool = False) -> Timing:
+    """The same network and optimizer as one jitted scan with nothing around it.
+
+    It shuffles by ``jax.random.permutation``, or by what ``fit`` takes for it.
+    """
     import jax
     import jax.numpy as jnp
     import optax
 
     from jaxdl import models, parallel
+    from jaxdl.training.rows import epoch_order
 
     net = models.mlp((task.x.shape[1], *task.hidden, task.classes))
     adam = optax.adam(task.rate)
     x, y = jnp.asarray(task.x), jnp.asarray(task.y)
+    everyone = jnp.ones(len(task.y), bool)
+
+    def shuffled(key):
+        if our_shuffle:
+            return epoch_order(key, everyone)
+        return jax.random.permutation(key, len(task.y))
 
     def loss(params, batch):
         eta, _ = net.apply(params, {}, x[batch])
@@ -78,7 +88,7 @@ def bare_scan(task: Task) -> Timing:
             return (optax.apply_updates(params, updates), state), value
 
         def epoch(carry, key):
-            order = jax.random.permutation(key, len(task.y)).reshape(-1, task.batch_size)
+            order = shuffled(key).reshape(-1, task.batch_size)
             return jax.lax.scan(step, carry, order)
 
         keys = jax.random.split(key, task.epochs)

@@ -25,8 +25,8 @@ class Config:
 
     only: tuple[str, ...] = BLOCKS
     """Blocks to run, of small, wide, checkpoint, study."""
-    epochs: int = 200
-    """Of the block small; wide takes a tenth of them, checkpoint ten times as many."""
+    epochs: int = 500
+    """Of the block small; wide takes a 25th of them, checkpoint four times as many."""
     study_epochs: int = 81
     """Of the block study."""
     repeats: int = 3
@@ -45,9 +45,9 @@ def main(config: Config) -> list[Row]:
     blocks = {
         "small": lambda: one_network("small", (100,), config.epochs, config.repeats),
         "wide": lambda: one_network(
-            "wide", (1024, 1024), max(1, config.epochs // 10), config.repeats
+            "wide", (1024, 1024), max(1, config.epochs // 25), config.repeats
         ),
-        "checkpoint": lambda: checkpoints(10 * config.epochs, config.repeats),
+        "checkpoint": lambda: checkpoints(4 * config.epochs, config.repeats),
         "study": lambda: studies(config.study_epochs, config.repeats),
     }
     rows = []
@@ -118,6 +118,7 @@ def one_network(name: str, hidden: tuple[int, ...], epochs: int, repeats: int) -
     ways = {
         "fit": functools.partial(fitted, task),
         "bare jitted scan": functools.partial(loops.bare_scan, task),
+        "bare jitted scan, shuffled as fit does": functools.partial(loops.bare_scan, task, True),
         "flax linen, loop of jitted steps": functools.partial(loops.linen, task),
         "flax nnx, loop of jitted steps": functools.partial(loops.nnx_loop, task),
     }

@@ -152,7 +152,7 @@ def backprop(
 
 
 def activations_of(activation: str | Callable | Sequence, params: Params) -> list:
-    """One activation for each of L hidden layers. Raises ValueError where they do not fit."""
+    """One activation for each hidden layer, [L]. Raises ValueError where they do not fit."""
     hidden = sum(name.startswith("dense_") for name in params) - 1
     if isinstance(activation, str) or callable(activation):
         return [activation] * hidden

@@ -50,7 +50,7 @@ class Campaign:
         self.saved = time.perf_counter()
 
     def train(self) -> None:
-        """Train all runs to the end, from where a checkpoint left them; no arrays are returned."""
+        """Train all runs, [S, G] members each, to the end, from where a checkpoint left them."""
         if self.checkpoint is None:
             self._train(Interrupts(False))
             return
@@ -176,7 +176,7 @@ class Campaign:
 
 
 def fingerprint(settings, data, folds, seeds, recipe, metric, levels) -> dict[str, Any]:
-    """What must be the same for a study to go on, in JSON's types; data [N, ...] by checksum."""
+    """What must be the same for a study to go on, in JSON's types; data [N, D] by checksum."""
     parts = [index for fold in folds for index in (fold.train, fold.valid)]
     listed = [{k: plain(v) for k, v in h.items()} for h in settings]
     early = recipe.early_stopping

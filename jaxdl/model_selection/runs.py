@@ -100,7 +100,7 @@ class Run:
 
     @property
     def size(self) -> int:
-        """S * G, the number of members."""
+        """The number of members [S, G]."""
         return len(self.signature.members) * len(self.groups.fold)
 
     @property
@@ -112,7 +112,7 @@ class Run:
         return self._by_setting((diverged < 0) & (stopped < 0))
 
     def peek(self, pick) -> np.ndarray:
-        """``pick(progress)`` of all members, an array [S * G, ...], wherever they lie."""
+        """``pick(progress)`` of all members, of shape [S * G, ...], wherever they lie."""
         stored = np.array(pick(self.store[0]))
         if self.rows is not None:
             here = self.slots.ravel() >= 0
@@ -130,7 +130,7 @@ class Run:
         return final_scores(curve, every, best)
 
     def advance(self, stop: int) -> None:
-        """Train to the end of epoch ``stop``; members that have finished stay as they are."""
+        """Train to the end of epoch ``stop``; of the members [S, G], finished ones stay as they are."""
         if self.program is None:
             self._place()
         if self.epoch and (self.milestones is None or self.epoch in self.milestones):
@@ -163,20 +163,20 @@ class Run:
             self._scatter()
 
     def snapshot(self) -> Any:
-        """Everything that a run has to know to go on, leaves [S * G, ...]."""
+        """Everything that a run has to know to go on, leaves of shape [S * G, ...]."""
         self._gather()
         slots = np.zeros(0, np.int32) if self.slots is None else self.slots.ravel()
         return {"store": self.store, "dropped": self.dropped, "slots": slots}
 
     def layout(self) -> list[int] | None:
-        """What else says how members [S * G] lie in rows, in JSON's types; None: not yet."""
+        """How the members [S, G] lie in rows, in JSON's types; None: they do not yet."""
         if self.program is None:
             return None
         plan, wanted = self.program.plan, self.wanted
         return [*self.slots.shape, len(plan.devices), plan.chunk, len(wanted.devices), wanted.chunk]
 
     def restore(self, tree: Any, epoch: int, layout: list[int] | None) -> None:
-        """Go on from a snapshot, leaves [S * G, ...], after ``epoch`` epochs in that layout."""
+        """Go on from a snapshot, leaves of shape [S * G, ...], after ``epoch`` epochs in that layout."""
         self.store, self.dropped = tree["store"], np.array(tree["dropped"])
         self.epoch, self.rows = epoch, None
         if layout and layout[4:] == [len(self.wanted.devices), self.wanted.chunk]:
@@ -185,7 +185,7 @@ class Run:
             self.layout_before = self.wanted._replace(devices=devices, chunk=layout[3]), slots
 
     def result(self, states: bool) -> Result:
-        """What came out, with the trained states or without; leaves [S, G, ...]."""
+        """What came out, with the trained states or without; leaves of shape [S, G, ...]."""
         self._gather()
         progress, held = self.store
         kept = jax.vmap(loop.kept_state)(progress) if states else ()

@@ -60,7 +60,7 @@ def average_params(average: Average) -> Params:
 def with_average(
     optimizer: optax.GradientTransformation, decay: float | Array
 ) -> optax.GradientTransformation:
-    """The same optimizer, whose state also averages the params [...] after each step.
+    """The same optimizer, whose state also averages the params, in their shapes, after each step.
 
     Read them with ``average_params(state.average)``; ``decay`` may be traced. Raises ValueError
     where ``update`` gets no params.

@@ -13,7 +13,8 @@ from jaxdl.training.pictures import log_curves, training_curves
 from jaxdl.training.precision import Precision, mixed_precision
 from jaxdl.training.runlog import RunLog, TensorBoardLog, read_log
 from jaxdl.training.stopping import EarlyStopping
-from jaxdl.training.stream import StreamHistory, StreamResult, fit_stream
+from jaxdl.training.stream import fit_stream
+from jaxdl.training.stream_run import StreamHistory, StreamResult
 
 __all__ = [
     "Checkpoint",

@@ -11,7 +11,7 @@ from jaxdl.training.stopping import EarlyStopping
 
 
 def of_arrays(tree: Any) -> int:
-    """A CRC-32 of the bytes of a tree's leaves [...]."""
+    """A CRC-32 of the bytes of a tree's leaves, of any shape."""
     total = 0
     for leaf in jax.tree.leaves(tree):
         total = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), total)
@@ -19,7 +19,7 @@ def of_arrays(tree: Any) -> int:
 
 
 def of_key(key: Key) -> list:
-    """A typed key's algorithm and its words, [...] of them."""
+    """A typed key's algorithm and its words, in the key's shape."""
     return [str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()]
 
 

@@ -346,7 +346,7 @@ def final_state(learner: Learner, progress: Progress, key: Key, steps: int | Arr
 
 
 def kept_state(progress: Progress) -> Any:
-    """The state that a run ends with, without its clock: the best one, where it was kept."""
+    """The state that a run ends with, in its shape, no clock: the best one, where it was kept."""
     if not keeps_best(progress):
         return progress.state
     best = progress.best
@@ -354,6 +354,6 @@ def kept_state(progress: Progress) -> Any:
 
 
 def keeps_best(progress: Progress) -> bool:
-    """Whether a run keeps its best state; static, of a Progress of any leading axes."""
+    """Whether a run keeps its best state; static, of a Progress of any shape."""
     best = progress.best
     return isinstance(best, Best) and not (isinstance(best.state, tuple) and best.state == ())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jaxdl.training.fit import History
-    from jaxdl.training.stream import StreamHistory
+    from jaxdl.training.stream_run import StreamHistory
 
 
 def training_curves(history: History | StreamHistory, metric: str | None = None) -> Figure:

@@ -30,15 +30,17 @@ class Run(NamedTuple):
 
     @property
     def per_epoch(self) -> int:
+        """Steps in an epoch, ceil(N / B), or floor(N / B) where the remainder is dropped (Eq. (30))."""
         return int(steps_per_epoch(self.num_train, self.schedule))
 
     @property
     def total(self) -> int:
+        """Steps of the whole run, whose batches are [B, D] each."""
         return self.schedule.total_steps(self.per_epoch)
 
 
 def reports(learner: Learner, data: Batch, key: Key) -> tuple[list[str], list[str]]:
-    """The names of what a step reports and of the metrics, looked up with the first row twice."""
+    """The names of what a step reports and of the metrics, looked up by shape only."""
     info, metrics = _shapes(_peek, learner, data, key)
     return list(info), list(metrics)
 

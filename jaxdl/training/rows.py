@@ -39,7 +39,7 @@ class Schedule(NamedTuple):
     anchored: bool = False
 
     def total_steps(self, per_epoch: int) -> int:
-        """How many batches the whole run takes."""
+        """How many batches [B] of rows the whole run takes."""
         return self.epochs * per_epoch if self.steps is None else self.steps
 
     @property
@@ -98,4 +98,18 @@ def epoch_order(key: Key, mask: Array) -> Array:
     sees the same order within any population. The key is consumed.
     """
     draw = jax.random.bits(key, mask.shape, jnp.uint32) >> 1
-    return jnp.argsort(jnp.where(mask, draw, jnp.uint32(0xFFFFFFFF)), stable=True)
+    return stable_argsort(jnp.where(mask, draw, jnp.uint32(0xFFFFFFFF)))
+
+
+def stable_argsort(words: Array) -> Array:
+    """``argsort(words, stable=True)`` of uint32 [n], by radix where each place has 16 bits.
+
+    On CPUs XLA sorts one array several times faster than two that move together.
+    """
+    n = words.shape[0]
+    if n > 1 << 16:
+        return jnp.argsort(words, stable=True)
+    place = jnp.arange(n, dtype=jnp.uint32)
+    low = jnp.sort((words << 16) | place, stable=False) & 0xFFFF
+    high = jnp.sort((words[low] & jnp.uint32(0xFFFF0000)) | place, stable=False) & 0xFFFF
+    return low[high].astype(jnp.int32)

@@ -107,7 +107,9 @@ def as_log(value: Any) -> Any:
 def read_log(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a RunLog's file, numbers as numbers; a last line cut short is left out.
 
-    Raises a ValueError in one line for a file that is missing or no log. No arrays.
+    A row has the columns that are filled: epoch, step, part, metric, value, and of a study member,
+    fold, seed and its settings; each value is a scalar of shape []. Raises a ValueError in one line
+    for a file that is missing or no log.
     """
     path = Path(path)
     if path.suffix not in (".csv", ".jsonl"):

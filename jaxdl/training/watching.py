@@ -18,7 +18,11 @@ SECONDS_WITH_BAR, SECONDS = 0.5, 2.0
 
 
 def train(run, advance, state, numbers, metrics, about, checkpoint, log, bar_wanted) -> Progress:
-    """The stretches of a run that the host looks at, from where its checkpoints left it."""
+    """The stretches of a run that the host looks at, from where its checkpoints left it.
+
+    ``state`` is a Progress, whose shapes stay; ``advance(state, start, stop, numbers)`` trains.
+    Raises ValueError for a checkpoint of another run.
+    """
     if checkpoint is None:
         return _stretches(run, advance, state, 0, numbers, metrics, None, log, bar_wanted)
     with checkpoints.opened(checkpoint.folder) as folder:
@@ -120,7 +124,7 @@ def _resumed(run, folder, position, about, blank) -> Progress:
 
 
 def fingerprint(run, data, validation, key, early_stopping, tolerance) -> dict[str, Any]:
-    """What must be the same for a run to go on, in JSON's types."""
+    """What must be the same for a run to go on, in JSON's types; data [N, D] by checksum."""
     # Without early stopping a longer run has the same first part, and with it as well.
     return {
         "rows": run.num_train,

@@ -45,6 +45,12 @@ MODELS = {
         models.mlp((D, 8, K), norm="batch", norm_position="post"), NORMED, batch_wise=True
     ),
     "skip": Row(models.mlp((D, D, 5, K), skip=True), (*leaves(3), "skip_1.kernel")),
+    "masked": Row(models.masked_mlp((D, 8, 8, K), width=5.0, depth=2.0), leaves(3)),
+    "masked_dropout": Row(
+        models.masked_mlp((D, 8, K), width=jnp.array([6]), activation="tanh", dropout=0.3),
+        leaves(2),
+        stochastic=True,
+    ),
     "everything": Row(
         models.mlp((D, 8, K), activation="gelu", norm="batch", skip=True, dropout=0.3),
         (*BATCH_NORMED, "skip_0.kernel"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from networks import classifier, three_classes
 
 from jaxdl.training import fit, loop
-from jaxdl.training.rows import Rows, Schedule, epoch_order
+from jaxdl.training.rows import Rows, Schedule, epoch_order, stable_argsort
 
 
 def test_history_and_learning(key):
@@ -115,6 +115,16 @@ def test_an_order_is_a_permutation_of_the_rows_that_count(n, seed):
 def test_padding_does_not_change_an_order(n):
     alone = epoch_order(jax.random.key(3), jnp.ones(n, bool))
     np.testing.assert_array_equal(padded_order(3, n)[:n], alone)
+
+
+@pytest.mark.parametrize("n", [1, 2, 500, 1 << 16, (1 << 16) + 3])
+def test_ties_stay_in_order(n):
+    """Against NumPy, with words of which many are equal in one half or in both."""
+    rng = np.random.default_rng(n)
+    words = rng.choice(np.array([0, 1, 0x10000, 0x10001, 0x7FFFFFFF, 0xFFFFFFFF], np.uint32), n)
+    words[::3] = rng.integers(0, 1 << 32, len(words[::3]), dtype=np.uint32)
+    expected = np.argsort(words, kind="stable")
+    np.testing.assert_array_equal(stable_argsort(jnp.asarray(words)), expected)
 
 
 def test_orders_are_uniform():

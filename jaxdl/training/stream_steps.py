@@ -1,0 +1,62 @@
+"""What is compiled of a run over a stream: a step, an evaluation."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl import parallel
+from jaxdl.base import Array, Batch, Key, Learner
+from jaxdl.training import loop
+from jaxdl.training.rows import Rows, Schedule
+
+
+class Carry(NamedTuple):
+    """state: the learner's. step: [] of all. total, count: [] of the losses since the last look.
+    diverged: [] int32."""
+
+    state: Any
+    step: Array
+    total: Array
+    count: Array
+    diverged: Array
+
+
+def init(learner: Learner, key: Key):
+    """The learner's first state, leaves of any shape; the key is consumed."""
+    return learner.init(key)
+
+
+def step(learner: Learner, carry: Carry, batch: Batch) -> Carry:
+    """One step on a batch [B, D]; it is not taken where it, or one before it, was not finite."""
+    new, info = learner.step(carry.state, batch)
+    finite = jnp.isfinite(info["loss"]) & loop.all_finite(new)
+    taken = finite & (carry.diverged < 0)
+    return Carry(
+        loop.select(taken, new, carry.state),
+        carry.step + 1,
+        carry.total + jnp.where(taken, info["loss"], 0).astype(carry.total.dtype),
+        carry.count + taken,
+        jnp.where(finite | (carry.diverged >= 0), carry.diverged, carry.step),
+    )
+
+
+def evaluate(learner: Learner, state, validation: Batch):
+    """The mean of each metric over validation rows [M, D], {name: []}."""
+    m = jax.tree.leaves(validation)[0].shape[0]
+    every = Rows(jnp.arange(m, dtype=jnp.int32), jnp.ones(m, bool))
+    return loop.evaluate_rows(learner, state, validation, every, Schedule(1, 1, 1))
+
+
+@functools.cache
+def program(fn: Callable, donated: tuple[str, ...]):
+    """``fn`` compiled, static in the learner; one program for each shape of what follows it."""
+    options = parallel.compiler_options()
+    return jax.jit(fn, static_argnums=0, donate_argnames=donated, compiler_options=options)
+
+
+def copy(x):
+    """An array of any shape in memory of its own, which donating x leaves alone; also of keys."""
+    return jax.random.clone(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jnp.copy(x)
