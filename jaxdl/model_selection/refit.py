@@ -21,6 +21,7 @@ from jaxdl.model_selection.runs import Run
 from jaxdl.model_selection.study import Recipe, Study, plain
 from jaxdl.model_selection.validation import check_data, make_schedule
 from jaxdl.training import loop
+from jaxdl.training.inputs import check_key
 from jaxdl.training.rows import pad_rows
 
 
@@ -133,7 +134,7 @@ def refit(
     if study.best_epochs is not None:
         epochs = max(1, round(float(np.mean(study.best_epochs[chosen]))))
     schedule = make_schedule(train, epochs, old.batch_size, old.schedule.remainder)
-    key = jax.random.fold_in(old.key, 2**31 - 1) if key is None else key
+    key = jax.random.fold_in(old.key, 2**31 - 1) if key is None else check_key(key)
     recipe = old._replace(schedule=schedule, key=key, early_stopping=None)
     groups = Group(np.zeros(seeds, np.int32), np.arange(seeds, dtype=np.int32))
     hparams = [study.hparams[s] for s in chosen]

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxdl.base import Key
+from jaxdl.training.inputs import check_key
 
 
 class Split(NamedTuple):
@@ -269,10 +270,7 @@ def _folds_from(fold_of: np.ndarray, k: int) -> list[Fold]:
 
 
 def _generator(key: Key) -> np.random.Generator:
-    if not (hasattr(key, "dtype") and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise ValueError(f"key must be a typed key, jax.random.key(seed), not {key!r}")
-    if key.shape != ():
-        raise ValueError(f"key must be a single key, not of shape {key.shape}")
+    check_key(key)
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
 
 

@@ -17,7 +17,7 @@ from jaxdl.model_selection.members import Group
 from jaxdl.model_selection.progress import Reporter
 from jaxdl.model_selection.runs import COMPACT, Run
 from jaxdl.model_selection.study import Recipe, Study
-from jaxdl.training import checkpoints, runlog
+from jaxdl.training import checkpoints, inputs, runlog
 from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.rows import Rows, Schedule, pad_rows
 from jaxdl.training.stopping import EarlyStopping
@@ -101,6 +101,7 @@ def cross_validate(
     population.check_strategy(strategy)
     if compact not in COMPACT:
         raise ValueError(f"compact is one of {', '.join(COMPACT)}, not {compact!r}")
+    inputs.check_key(key)
     settings = grids.expand(grid)
     data, labels = check_data(data, transform, stratify)
     n = jax.tree.leaves(data)[0].shape[0]
@@ -180,28 +181,17 @@ def check_data(data: Any, transform: Transform | None, stratify: bool | None):
     mend it) a value is not finite.
     """
     task = getattr(data, "task", None)
-    if hasattr(data, "x") and hasattr(data, "y"):
-        data = (data.x, data.y)
-    if isinstance(data, list):
-        data = tuple(data)
-    data = jax.tree.map(np.asarray, data)
-    leaves = jax.tree.leaves(data)
-    if not leaves or any(leaf.ndim == 0 for leaf in leaves):
-        raise ValueError("data must be a pytree of arrays with a leading example axis, as (x, y)")
-    lengths = [leaf.shape[0] for leaf in leaves]
-    if len(set(lengths)) > 1:
-        raise ValueError(f"the parts of the data differ in length: {lengths}")
-    if lengths[0] < 2:
-        raise ValueError(f"the data have {lengths[0]} rows; at least 2 are needed")
-    for position, leaf in enumerate(leaves):
-        if leaf.dtype.kind not in "fiub":
-            raise ValueError(f"part {position} of the data is {leaf.dtype}, not a number")
-        mended = transform is not None and position == 0
-        if leaf.dtype.kind == "f" and not mended and not np.isfinite(leaf).all():
-            raise ValueError(
-                f"part {position} of the data has {np.sum(~np.isfinite(leaf))} values that are "
-                "NaN or infinite; drop those rows, or pass a transform such as impute_mean()"
-            )
+    data = jax.tree.map(
+        np.asarray,
+        inputs.as_arrays(
+            data,
+            mended=transform is not None,
+            advice="drop those rows, or pass a transform such as impute_mean()",
+        ),
+    )
+    rows = len(jax.tree.leaves(data)[0])
+    if rows < 2:
+        raise ValueError(f"the data have {rows} rows; at least 2 are needed")
     y = data[1] if isinstance(data, tuple) and len(data) > 1 else None
     is_label = (
         y is not None and y.ndim == 1 and y.dtype.kind in "iub" and task in (None, "classify")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Array, Batch, Key, Learner
-from jaxdl.training import checkpoints, programs, runlog, stopping, watching
+from jaxdl.training import checkpoints, inputs, programs, runlog, stopping, watching
 from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.loop import Progress
 from jaxdl.training.rows import Schedule, steps_per_epoch
@@ -78,7 +78,7 @@ def fit(
 
     Args:
       learner: from ``gradient_learner`` and its kin. The same learner again costs no compilation.
-      data: a pytree of arrays [N, ...], as ``(x, y)``; it is on the device once.
+      data: a Dataset, or a pytree of arrays [N, ...], as ``(x, y)``; it is on the device once.
       key: a typed key, consumed.
       epochs, steps: passes over the data, or steps instead; one of the two.
       batch_size: rows a step (default: all of them).
@@ -95,7 +95,7 @@ def fit(
       progress: show a bar.
 
     Raises:
-      ValueError: for numbers or data that make no sense, and for a checkpoint that is damaged or
+      ValueError: for numbers or data that make no sense (values that are not finite, say), and for a checkpoint that is damaged or
         of another run.
       OSError: where a checkpoint or a log cannot be written.
 
@@ -109,12 +109,17 @@ def fit(
     >>> round(float(result.state.params["dense_0"]["kernel"][0, 0]), 3)
     3.0
     """
+    inputs.check_learner(learner)
+    inputs.check_key(key)
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     watched = checkpoint is not None or log is not None or progress
-    n = _length(data, "data")
+    data = inputs.as_arrays(data)
+    n = _length(data)
     schedule = _schedule(n, epochs, steps, batch_size, evaluate_every, remainder)
-    num_valid = 0 if validation is None else _length(validation, "validation data")
-    whole = data if validation is None else _join(data, validation)
+    whole, num_valid = data, 0
+    if validation is not None:
+        validation = inputs.as_arrays(validation, "validation data")
+        whole, num_valid = _join(data, validation), _length(validation)
     whole = jax.device_put(whole)
     info, metrics = programs.reports(learner, whole, key)
     if early_stopping is not None:
@@ -171,11 +176,8 @@ def _history(run: programs.Run, progress: Progress, tolerance) -> History:
     )
 
 
-def _length(data: Batch, name: str) -> int:
-    lengths = {leaf.shape[0] for leaf in jax.tree.leaves(data)}
-    if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(f"the parts of the {name} must have one length, not {sorted(lengths)}")
-    return lengths.pop()
+def _length(data: Batch) -> int:
+    return jax.tree.leaves(data)[0].shape[0]
 
 
 def _join(data: Batch, validation: Batch) -> Batch:

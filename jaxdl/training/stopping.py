@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -63,8 +64,10 @@ def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> Early
     for name in ("patience", "min_delta"):
         value = getattr(stopping, name)
         known = isinstance(value, (int, float, np.number))
-        if known and not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} of early stopping must be 0 or more, not {value}")
+        if not (known or isinstance(value, jax.Array)) or (
+            known and not (np.isfinite(value) and value >= 0)
+        ):
+            raise ValueError(f"{name} of early stopping must be 0 or more, not {value!r}")
     return stopping._replace(metric=metric)
 
 

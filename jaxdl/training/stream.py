@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl.base import Batch, Key, Learner
-from jaxdl.training import checkpoints, identity, runlog
+from jaxdl.training import checkpoints, identity, inputs, runlog
 from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.stopping import EarlyStopping
 from jaxdl.training.stream_run import StreamResult, StreamRun
@@ -62,6 +62,10 @@ def fit_stream(
     for name, value in {"steps": steps, "evaluate_every": evaluate_every, "ahead": ahead}.items():
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a positive whole number, not {value!r}")
+    inputs.check_learner(learner)
+    inputs.check_key(key)
+    if validation is not None:
+        validation = inputs.as_arrays(validation, "validation data")
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     same = {} if checkpoint is None else {
         "validation": identity.of_arrays(validation),
