@@ -63,10 +63,10 @@ def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> Early
         raise ValueError(f"early stopping by {metric!r}, but the metrics are {', '.join(metrics)}")
     for name in ("patience", "min_delta"):
         value = getattr(stopping, name)
-        known = isinstance(value, (int, float, np.number))
-        if not (known or isinstance(value, jax.Array)) or (
-            known and not (np.isfinite(value) and value >= 0)
-        ):
+        if isinstance(value, jax.Array):  # traced, maybe
+            continue
+        number = isinstance(value, (int, float, np.number, np.ndarray)) and np.ndim(value) == 0
+        if not (number and np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} of early stopping must be 0 or more, not {value!r}")
     return stopping._replace(metric=metric)
 

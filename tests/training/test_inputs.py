@@ -102,6 +102,13 @@ def test_patience(run, patience):
         run(early_stopping=EarlyStopping(patience), **how)
 
 
+@pytest.mark.parametrize("kind", [float, np.float32, np.asarray, jnp.asarray])
+def test_numbers_of_any_kind_are_a_patience(kind):
+    how = {"validation": PAIR, "epochs": 4}
+    short, long = (run_fit(early_stopping=EarlyStopping(kind(p), 9.0), **how) for p in (1, 9))
+    assert (int(short.history.stopped), int(long.history.stopped)) == (2, -1)
+
+
 def test_only_learners_learn():
     with pytest.raises(ValueError, match=r"only a Learner can be trained, .* not Model"):
         fit(NET, PAIR, key=jax.random.key(0), epochs=1)
