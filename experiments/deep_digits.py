@@ -30,7 +30,7 @@ class Config:
     """Units of each hidden layer, 64 or more."""
     depth: int = 3
     """Hidden layers of the deep rows, 2 or more."""
-    epochs: int = 40
+    epochs: int = 80
     """Passes over the training part."""
     batch_size: int = 64
     """Examples a step."""
