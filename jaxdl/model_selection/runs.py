@@ -130,7 +130,7 @@ class Run:
         return final_scores(curve, every, best)
 
     def advance(self, stop: int) -> None:
-        """Train to the end of epoch ``stop``; of the members [S, G], finished ones stay as they are."""
+        """Train to the end of epoch ``stop``; finished members of the [S, G] stay as they are."""
         if self.program is None:
             self._place()
         if self.epoch and (self.milestones is None or self.epoch in self.milestones):
@@ -176,7 +176,7 @@ class Run:
         return [*self.slots.shape, len(plan.devices), plan.chunk, len(wanted.devices), wanted.chunk]
 
     def restore(self, tree: Any, epoch: int, layout: list[int] | None) -> None:
-        """Go on from a snapshot, leaves of shape [S * G, ...], after ``epoch`` epochs in that layout."""
+        """Go on from a snapshot, of the shapes it had, after ``epoch`` epochs in that layout."""
         self.store, self.dropped = tree["store"], np.array(tree["dropped"])
         self.epoch, self.rows = epoch, None
         if layout and layout[4:] == [len(self.wanted.devices), self.wanted.chunk]:

@@ -95,8 +95,8 @@ def fit(
       progress: show a bar.
 
     Raises:
-      ValueError: for numbers or data that make no sense (values that are not finite, say), and for a checkpoint that is damaged or
-        of another run.
+      ValueError: for numbers or data that make no sense (values that are not finite, say), and
+        for a checkpoint that is damaged or of another run.
       OSError: where a checkpoint or a log cannot be written.
 
     >>> import jax, jax.numpy as jnp, optax

@@ -35,7 +35,7 @@ def as_arrays(
     mended: bool = False,
     advice: str = "drop those rows, or fill them first, with features.impute_mean() say",
 ) -> Batch:
-    """The arrays [N, ...] behind a Dataset, a pair or any pytree; NumPy's and JAX's stay as they are.
+    """The arrays behind a Dataset, a pair (x [N, D], y [N]) or any pytree, as they are.
 
     With ``mended`` the first part may have NaNs. Raises a ValueError, with some ``advice``, where
     lengths differ, nothing is there, or a value is not a finite number; traced values are not read.
@@ -58,11 +58,13 @@ def as_arrays(
     if lengths[0] == 0:
         raise ValueError(f"the {name} have no rows")
     for position, leaf in enumerate(leaves):
-        if not (jnp.issubdtype(leaf.dtype, jnp.number) or leaf.dtype == bool):
-            raise ValueError(f"part {position} of the {name} is {leaf.dtype}, not a number")
-        if (mended and position == 0) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            continue
-        if isinstance(leaf, jax.core.Tracer):
+        is_a = lambda kind, leaf=leaf: jnp.issubdtype(leaf.dtype, kind)
+        if not (is_a(jnp.floating) or is_a(jnp.integer) or is_a(jnp.bool_)):
+            raise ValueError(
+                f"part {position} of the {name} is {leaf.dtype}, not a number to learn from"
+            )
+        mends = mended and position == 0
+        if mends or isinstance(leaf, jax.core.Tracer) or not is_a(jnp.floating):
             continue
         odd = int((~(jnp if isinstance(leaf, jax.Array) else np).isfinite(leaf)).sum())
         if odd:

@@ -12,7 +12,7 @@ _END = object()
 
 
 def position_batches(batches: Iterable | Callable, start: int, saved: str | None) -> Iterator:
-    """An iterator over batches [B, ...] from number ``start`` on.
+    """An iterator over batches [B, D], or of any pytree, from number ``start`` on.
 
     Args:
       batches: ``(start) -> iterable``; or an iterable. One whose iterator has ``set_state``, as

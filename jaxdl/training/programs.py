@@ -84,8 +84,16 @@ def finish(run: Run, key: Key, progress: Progress):
 
 def call(fn: Callable, donated: tuple[str, ...], run: Run, *args):
     """``fn(run, *args)``, compiled once for each run and kind of arguments (leaves of any shape)."""
-    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
-    return _program(fn, donated, traced, jax.default_backend())(run, *args)
+    return compiled(fn, donated, isinstance(jnp.zeros(()), jax.core.Tracer))(run, *args)
+
+
+def compiled(fn: Callable, donated: tuple[str, ...] = (), traced: bool = False) -> Callable:
+    """``fn`` under ``jit``, static in its first argument; the same program for the same shapes.
+
+    ``donated`` arguments are given up. Inside another transformation, ``traced``, it has no
+    options of its own.
+    """
+    return _program(fn, donated, traced, jax.default_backend())
 
 
 @functools.cache

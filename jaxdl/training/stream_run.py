@@ -12,7 +12,8 @@ from jaxdl.training.checkpoints import Checkpoint
 from jaxdl.training.interrupts import Interrupts
 from jaxdl.training.pacing import Bar
 from jaxdl.training.prefetch import position_batches, prefetch
-from jaxdl.training.stream_steps import Carry, copy, program
+from jaxdl.training.programs import compiled
+from jaxdl.training.stream_steps import Carry, copy
 
 
 class StreamHistory(NamedTuple):
@@ -45,15 +46,13 @@ class StreamRun:
         self.learner, self.steps, self.every = learner, steps, evaluate_every
         self.validation, self.stopping, self.log = validation, early_stopping, log
         self.position, self.place = 0, None
-        state = program(stream_steps.init, ())(learner, key)
+        state = compiled(stream_steps.init)(learner, key)
         zero, none = jnp.zeros((), jnp.int32), jnp.full((), -1, jnp.int32)
         self.carry = Carry(state, zero, jnp.zeros(()), jnp.copy(zero), none)
         self.looks: dict[str, list[float]] = {"steps": [], "loss": []}
         self.metric, self.best, self.stopped = None, None, False
         if validation is not None:
-            metrics = list(
-                program(stream_steps.evaluate, ()).eval_shape(learner, state, validation)
-            )
+            metrics = list(compiled(stream_steps.evaluate).eval_shape(learner, state, validation))
             self.looks |= {f"validation {m}": [] for m in metrics}
             self.metric = stopping.default_metric(metrics)
         if early_stopping is not None:
@@ -93,7 +92,7 @@ class StreamRun:
             self.best = (float(tree["best"][0]), int(tree["best"][1]), tree["best"][2])
 
     def train(self, batches, checkpoint, bar_wanted, ahead) -> StreamResult:
-        """Take batches [B, ...] one by one to the end, looking, saving and heeding signals."""
+        """Take batches [B, D] one by one to the end, looking, saving and heeding signals."""
         if self.log is not None:
             self.log.start(row for i in range(len(self.looks["steps"])) for row in self._rows(i))
         bar = Bar(self.steps, self.position, bar_wanted)
@@ -106,7 +105,7 @@ class StreamRun:
                     where = position_batches(batches, self.position, self.place)
                     stream = prefetch(where, ahead)
                 for batch, self.place in stream:
-                    self.carry = program(stream_steps.step, ("carry",))(
+                    self.carry = compiled(stream_steps.step, ("carry",))(
                         self.learner, self.carry, batch
                     )
                     self.position += 1
@@ -144,7 +143,7 @@ class StreamRun:
         zero = jnp.zeros_like
         self.carry = self.carry._replace(total=zero(self.carry.total), count=zero(self.carry.count))
         if self.validation is not None:
-            scores = program(stream_steps.evaluate, ())(
+            scores = compiled(stream_steps.evaluate)(
                 self.learner, self.carry.state, self.validation
             )
             for name, value in scores.items():

@@ -1,13 +1,10 @@
 """What is compiled of a run over a stream: a step, an evaluation."""
 
-import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxdl import parallel
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.training import loop
 from jaxdl.training.rows import Rows, Schedule
@@ -48,13 +45,6 @@ def evaluate(learner: Learner, state, validation: Batch):
     m = jax.tree.leaves(validation)[0].shape[0]
     every = Rows(jnp.arange(m, dtype=jnp.int32), jnp.ones(m, bool))
     return loop.evaluate_rows(learner, state, validation, every, Schedule(1, 1, 1))
-
-
-@functools.cache
-def program(fn: Callable, donated: tuple[str, ...]):
-    """``fn`` compiled, static in the learner; one program for each shape of what follows it."""
-    options = parallel.compiler_options()
-    return jax.jit(fn, static_argnums=0, donate_argnames=donated, compiler_options=options)
 
 
 def copy(x):

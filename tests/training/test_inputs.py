@@ -47,6 +47,11 @@ def test_data(kind, parts, message):
         as_arrays(jax.tree.map(kind, parts))
 
 
+def test_complex_numbers_are_no_data():
+    with pytest.raises(ValueError, match="part 0 of the data is complex64, not a number to learn"):
+        as_arrays((IRIS.x.astype(np.complex64), IRIS.y))
+
+
 def test_words_are_no_numbers():
     with pytest.raises(ValueError, match="part 1 of the data is <U6, not a number"):
         fit(LEARNER, (IRIS.x, np.array(["setosa"] * 150)), key=jax.random.key(0), epochs=1)
