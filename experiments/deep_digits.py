@@ -171,7 +171,7 @@ def compare(
     import numpy as np
     from scipy.stats import binomtest
 
-    from jaxdl import intervals
+    from jaxdl.metrics import intervals
 
     right = [p.argmax(-1) == y for p in held]
     rows = []

@@ -16,8 +16,9 @@ from jax.scipy.special import gammaln
 
 import jaxdl
 from experiments.tabular import Problem
-from jaxdl import intervals, metrics, plotting
+from jaxdl import metrics, plotting
 from jaxdl.data import Dataset
+from jaxdl.metrics import intervals
 from jaxdl.model_selection import Choice, Study, guards
 from jaxdl.model_selection.refit import Fitted
 from jaxdl.model_selection.splits import Split

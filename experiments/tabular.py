@@ -16,7 +16,7 @@ from jaxdl.data import Dataset
 from jaxdl.data.dataset import NAMES, TASKS
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
-from jaxdl.training.rows import Schedule
+from jaxdl.training.batching import Lengths
 
 
 class Problem(NamedTuple):
@@ -179,8 +179,8 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, Problem]:
                 raise ValueError("a setting is missing")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: not a model of experiments.model_selection ({error})") from None
-    schedule = Schedule(1, 1, 1, "keep")
-    recipe = Recipe(make_learner(problem), transform(problem), schedule, None, jax.random.key(0))
+    lengths = Lengths(1, 1, 1, "keep")
+    recipe = Recipe(make_learner(problem), transform(problem), lengths, None, jax.random.key(0))
     rows = np.zeros((2, len(problem.feature_names)), np.float32)
     return load(path, recipe, hparams, (rows, np.zeros(2))), problem
 

@@ -9,15 +9,15 @@ import importlib
 __version__ = "0.1.0"
 
 _SUBMODULES = (
+    "arrays",
     "autodiff",
     "base",
+    "checks",
     "data",
     "divergences",
     "families",
     "features",
-    "intervals",
     "layers",
-    "links",
     "losses",
     "metrics",
     "model_selection",
@@ -25,9 +25,7 @@ _SUBMODULES = (
     "optim",
     "parallel",
     "plotting",
-    "quadrature",
     "training",
-    "uncertainty",
 )
 
 __all__ = ["__version__", *_SUBMODULES]

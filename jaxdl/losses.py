@@ -10,15 +10,16 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxdl import links
 from jaxdl.base import Array, Family, Params
+from jaxdl.checks import one_of, same_shape
+from jaxdl.families import links
 
 _HALF_LOG_2PI = 0.9189385332046727
 
 
 def squared_error(prediction: Array, y: Array) -> Array:
     """``(f - y)^2``, [...] for prediction f and y [...]. Notes: §1.2."""
-    f, y = _same_shape(prediction, y)
+    f, y = same_shape(prediction, y, "the prediction and y")
     return jnp.square(f - y)
 
 
@@ -29,7 +30,7 @@ def half_squared_error(prediction: Array, y: Array) -> Array:
 
 def absolute_error(prediction: Array, y: Array) -> Array:
     """``|f - y|``, [...]: a Laplace likelihood up to constants. Notes: §1.3."""
-    f, y = _same_shape(prediction, y)
+    f, y = same_shape(prediction, y, "the prediction and y")
     return jnp.abs(f - y)
 
 
@@ -38,7 +39,7 @@ def pinball_loss(prediction: Array, y: Array, quantile: float | Array) -> Array:
 
     ``quantile`` q in (0, 1) may be traced. Source: Koenker and Bassett (1978). Notes: §1.2.
     """
-    f, y = _same_shape(prediction, y)
+    f, y = same_shape(prediction, y, "the prediction and y")
     return jnp.maximum(quantile * (y - f), (quantile - 1) * (y - f))
 
 
@@ -48,7 +49,7 @@ def price_is_right_loss(prediction: Array, y: Array, overbid: float | Array = 10
     ``y - f`` where f <= y, else ``overbid (f - y)``: the closest bid wins, but one above the price
     loses. Notes: §1.2, where the loss is named without a formula.
     """
-    f, y = _same_shape(prediction, y)
+    f, y = same_shape(prediction, y, "the prediction and y")
     return jnp.where(f <= y, y - f, overbid * (f - y))
 
 
@@ -57,13 +58,13 @@ def gaussian_nll(prediction: Array, y: Array, scale: float | Array = 1.0) -> Arr
 
     For s = 1 half the squared error plus 0.9189385, with the same minimum. Notes: Eqs. (6), (10).
     """
-    f, y = _same_shape(prediction, y)
+    f, y = same_shape(prediction, y, "the prediction and y")
     return jnp.square((f - y) / scale) / 2 + jnp.log(scale) + _HALF_LOG_2PI
 
 
 def poisson_nll(log_rate: Array, y: Array) -> Array:
     """``exp(eta) - y eta + log y!``, [...], for log-rates eta and counts y. Notes: §1.4."""
-    eta, y = _same_shape(log_rate, y)
+    eta, y = same_shape(log_rate, y, "the prediction and y")
     return links.exponential(eta) - y * eta + jax.scipy.special.gammaln(y + 1.0)
 
 
@@ -73,7 +74,7 @@ def binary_cross_entropy_with_logits(logits: Array, y: Array) -> Array:
     z = ``logits`` [...], y [...] in [0, 1]. Finite for every finite z, where the logarithm of a
     rounded logistic function is not (D-95).
     """
-    z, y = _same_shape(logits, y)
+    z, y = same_shape(logits, y, "the prediction and y")
     return jax.nn.softplus(z) - y * z
 
 
@@ -97,8 +98,7 @@ def mean_squared_error(prediction: Array, y: Array, reduction: str = "mean") -> 
 
     ``reduction="sum"`` leaves out 1/N (D-2). Of K outputs [N, K] the squares of a row are summed.
     """
-    if reduction not in ("mean", "sum"):
-        raise ValueError(f"reduction is mean or sum, not {reduction!r}")
+    one_of("reduction", reduction, ("mean", "sum"))
     each = squared_error(prediction, y)
     if each.ndim == 0:
         raise ValueError("the loss of a data set takes [N] predictions, not a scalar")
@@ -112,7 +112,7 @@ def negative_log_likelihood(family: Family, eta: Array, y: Array) -> Array:
 
 def mse_gradient_univariate(w: Array, x: Array, y: Array) -> Array:
     """``dl/dw = 2/N (w sum_n x_n^2 - sum_n x_n y_n)``, [], for x and y [N]. Notes: Eq. (3), §1.2."""
-    x, y = _same_shape(x, y)
+    x, y = same_shape(x, y, "x and y")
     if x.ndim != 1:
         raise ValueError(f"x and y must be [N], got {x.shape}")
     return 2 / len(x) * (w * jnp.vdot(x, x) - jnp.vdot(x, y))
@@ -126,7 +126,7 @@ def bce_gradient(w: Array, x: Array, y: Array) -> Array:
     x, w = jnp.asarray(x), jnp.asarray(w)
     if x.ndim not in (1, 2) or x.shape[1:] != w.shape:
         raise ValueError(f"w [D] goes with x [N, D], w [] with x [N]; got {w.shape}, {x.shape}")
-    z, y = _same_shape(jnp.dot(x, w), y)
+    z, y = same_shape(jnp.dot(x, w), y, "the prediction and y")
     return jnp.tensordot(links.logistic(z) - y, x, axes=1) / len(y)
 
 
@@ -187,8 +187,7 @@ def penalized(loss: Callable, regulariser: Callable, coefficient: float | Array)
 
 
 def _penalty(fn, params, offset):
-    if offset not in (None, "first", "last"):
-        raise ValueError(f"offset is first, last or None, not {offset!r}")
+    one_of("offset", offset, (None, "first", "last"))
     kept = {None: slice(None), "first": slice(1, None), "last": slice(None, -1)}[offset]
     leaves = jax.tree_util.tree_leaves_with_path(params)
     weights = [w for path, w in leaves if _decays(path)]
@@ -210,10 +209,3 @@ def _classes_or_distributions(y, shape):
             f"{shape}; got {y.shape} of {y.dtype}"
         )
     return y
-
-
-def _same_shape(a, b):
-    a, b = jnp.asarray(a), jnp.asarray(b)
-    if a.shape != b.shape:
-        raise ValueError(f"the prediction and y must have one shape, got {a.shape} and {b.shape}")
-    return a, b

@@ -61,7 +61,7 @@ def bare_scan(task: Task, our_shuffle: bool = False) -> Timing:
     import optax
 
     from jaxdl import models, parallel
-    from jaxdl.training.rows import epoch_order
+    from jaxdl.training.batching import epoch_order
 
     net = models.mlp((task.x.shape[1], *task.hidden, task.classes))
     adam = optax.adam(task.rate)

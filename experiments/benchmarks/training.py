@@ -187,7 +187,7 @@ def _with_checkpoints(task, checkpoint) -> tuple[float, int]:
     import jax
 
     from jaxdl import training
-    from jaxdl.training import checkpoints as store
+    from jaxdl.training.host import checkpoints as store
 
     count, save = 0, store.save
 
@@ -215,7 +215,7 @@ def _save_seconds(task) -> float:
     import jax
 
     from jaxdl import training
-    from jaxdl.training import checkpoints as store
+    from jaxdl.training.host import checkpoints as store
 
     result = training.fit(learner(task.hidden), (task.x, task.y), key=jax.random.key(0), epochs=1)
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.figures.claims import canvas, claim
-from jaxdl import autodiff, layers, models
+from jaxdl import autodiff, layers, models, plotting
 from jaxdl.autodiff import diagnostics
 
 LAYERS, WIDTH, ROWS = 20, 100, 64
@@ -90,7 +90,7 @@ def skips(key):
             params |= {f"skip_{i}": {"kernel": through} for i in range(LAYERS)}
         chain = autodiff.chain_rule_jacobians(params, jnp.ones(width), skip=through is not None)
         spectra[name] = np.asarray(diagnostics.jacobian_spectrum(autodiff.accumulate(chain)))
-    figure = autodiff.pictures.spectrum(spectra)
+    figure = plotting.spectrum(spectra)
     top = {name: s[0] for name, s in spectra.items()}
     return figure, [
         claim("without skips nothing comes through", top["none"] == 0, largest=top["none"]),

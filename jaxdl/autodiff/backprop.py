@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxdl import layers
 from jaxdl.base import Array, Params
+from jaxdl.checks import one_of
 
 LINKS: dict[str, Callable] = {
     "identity": lambda eta: eta,
@@ -69,8 +70,7 @@ def output_delta(eta: Array, y: Array, *, link: str = "identity") -> Array:
     >>> output_delta(jnp.array([[2.0], [0.0]]), jnp.array([[1.0], [1.0]])).tolist()
     [[0.5], [-0.5]]
     """
-    if link not in LINKS:
-        raise ValueError(f"link is one of {', '.join(LINKS)}, not {link!r}")
+    one_of("link", link, LINKS)
     y = jnp.asarray(y)
     if eta.ndim == 2 and y.ndim == 1 and jnp.issubdtype(y.dtype, jnp.integer):
         y = jax.nn.one_hot(y, eta.shape[1], dtype=eta.dtype)

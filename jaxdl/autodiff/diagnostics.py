@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import safe_divide, safe_sqrt
 from jaxdl.autodiff.backprop import Cache
 from jaxdl.base import Array, Params
 
@@ -66,9 +67,7 @@ def verdict(norms: Array | dict[str, Array], threshold: float | Array = 1e3) -> 
         order = sorted((k for k in norms if k.startswith("dense_")), key=lambda k: int(k[6:]))
         values = jnp.stack([norms[k] for k in order])
     first, last = values[0], values[-1]
-    ratio = jnp.where(
-        last > 0, first / jnp.where(last > 0, last, 1), jnp.where(first > 0, jnp.inf, 0)
-    )
+    ratio = safe_divide(first, last, jnp.where(first > 0, jnp.inf, 0))
     finite = jnp.all(jnp.isfinite(values))
     return Verdict(ratio, finite & (ratio < 1 / threshold), ~finite | (ratio > threshold))
 
@@ -107,10 +106,10 @@ def update_ratios(params: Params, updates: Params) -> dict[str, Array]:
 
     def ratio(step, weight):
         moved = jnp.where(step > 0, jnp.inf, 0)
-        return jnp.where(weight > 0, step / jnp.where(weight > 0, weight, 1), moved)
+        return safe_divide(step, weight, moved)
 
     return {name: ratio(norm(updates[name]), norm(params[name])) for name in params}
 
 
 def _root(square):
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), square)
+    return safe_sqrt(square)

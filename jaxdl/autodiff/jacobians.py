@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxdl import layers
 from jaxdl.autodiff.backprop import activations_of, forward
 from jaxdl.base import Array, Params
+from jaxdl.checks import one_of
 
 MODES = ("reverse", "forward")
 
@@ -45,7 +46,7 @@ def accumulate(jacobians: Sequence[Array], mode: str = "reverse") -> Array:
     ``J_L (... (J_1 J_0))``. The same matrix at another cost, see ``flop_count``. Raises ValueError
     for no Jacobians and another mode. Notes: L743, §4.5.
     """
-    _check(mode)
+    one_of("mode", mode, MODES)
     if not len(jacobians):
         raise ValueError("a chain has at least one Jacobian")
     if mode == "reverse":
@@ -63,7 +64,7 @@ def flop_count(widths: Sequence[int], mode: str = "reverse") -> int:
     >>> flop_count(widths, "forward"), flop_count(widths, "reverse")
     (120000, 20100000)
     """
-    _check(mode)
+    one_of("mode", mode, MODES)
     if len(widths) < 2 or min(widths) < 1:
         raise ValueError(f"widths are two positive numbers or more, not {widths}")
     inner = list(widths[1:]) if mode == "forward" else list(widths[-2::-1])
@@ -78,8 +79,7 @@ def jacobian(fn: Callable[[Array], Array], mode: str = "auto") -> Callable[[Arra
     and the memory of all that is in between; ``"auto"`` takes forward where x is the smaller, or
     as small. Raises ValueError for another mode. Notes: §4.5 (E-34).
     """
-    if mode not in ("auto", *MODES):
-        raise ValueError(f"mode is auto, reverse or forward, not {mode!r}")
+    one_of("mode", mode, ("auto", *MODES))
 
     def at(x):
         x = jnp.asarray(x)
@@ -90,8 +90,3 @@ def jacobian(fn: Callable[[Array], Array], mode: str = "auto") -> Callable[[Arra
         return (jax.jacfwd if chosen == "forward" else jax.jacrev)(fn)(x)
 
     return at
-
-
-def _check(mode: str) -> None:
-    if mode not in MODES:
-        raise ValueError(f"mode is reverse or forward, not {mode!r}")

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdl.checks import one_of
+
 TASKS = ("classify", "regress", "count")
 NAMES = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 
@@ -41,8 +43,7 @@ def load(name: str) -> Dataset:
     >>> load("iris").x.shape
     (150, 4)
     """
-    if name not in NAMES:
-        raise ValueError(f"no data set {name!r}; there are {', '.join(NAMES)}")
+    one_of("data set", name, NAMES)
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")()

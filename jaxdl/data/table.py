@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdl.checks import one_of
 from jaxdl.data.dataset import TASKS, Dataset
 from jaxdl.data.readers import MISSING, Table, listed, read, shown
 
@@ -59,10 +60,8 @@ def load_table(
     Raises:
       TableError: a ValueError of one line that names the file, and line and column if known.
     """
-    if task not in (None, *TASKS):
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, not {task!r}")
-    if missing not in (None, "drop", "mean"):
-        raise ValueError(f"missing must be None, 'drop' or 'mean', not {missing!r}")
+    one_of("task", task, (None, *TASKS))
+    one_of("missing", missing, (None, "drop", "mean"))
     table = read(path, target)
     target = _find_target(table, target)
     columns = {name: _parse(table, name) for name in table.columns}

@@ -1,30 +1,58 @@
 """Layers: pure functions on arrays, ``name_init`` for parameters and ``name`` to apply them."""
 
-from jaxdl.layers.activations import ACTIVATIONS as ACTIVATIONS
-from jaxdl.layers.activations import activation as activation
-from jaxdl.layers.activations import derivative as derivative
-from jaxdl.layers.activations import gelu as gelu
-from jaxdl.layers.activations import identity as identity
-from jaxdl.layers.activations import leaky_relu as leaky_relu
-from jaxdl.layers.activations import logistic as logistic
-from jaxdl.layers.activations import relu as relu
-from jaxdl.layers.activations import silu as silu
-from jaxdl.layers.activations import softplus as softplus
-from jaxdl.layers.activations import tanh as tanh
-from jaxdl.layers.dense import dense as dense
-from jaxdl.layers.dense import dense_init as dense_init
-from jaxdl.layers.dropout import dropout as dropout
-from jaxdl.layers.initializers import for_activation as for_activation
-from jaxdl.layers.initializers import he_normal as he_normal
-from jaxdl.layers.initializers import orthogonal as orthogonal
-from jaxdl.layers.initializers import xavier_uniform as xavier_uniform
-from jaxdl.layers.normalization import batch_norm as batch_norm
-from jaxdl.layers.normalization import batch_norm_init as batch_norm_init
-from jaxdl.layers.normalization import layer_norm as layer_norm
-from jaxdl.layers.normalization import layer_norm_init as layer_norm_init
-from jaxdl.layers.normalization import merge_statistics as merge_statistics
-from jaxdl.layers.normalization import population_statistics as population_statistics
-from jaxdl.layers.residual import add_skip as add_skip
-from jaxdl.layers.residual import residual_block as residual_block
-from jaxdl.layers.residual import residual_block_init as residual_block_init
-from jaxdl.layers.residual import skip_init as skip_init
+from jaxdl.layers.activations import (
+    ACTIVATIONS,
+    activation,
+    derivative,
+    gelu,
+    identity,
+    leaky_relu,
+    logistic,
+    relu,
+    silu,
+    softplus,
+    tanh,
+)
+from jaxdl.layers.dense import dense, dense_init
+from jaxdl.layers.dropout import dropout
+from jaxdl.layers.initializers import for_activation, he_normal, orthogonal, xavier_uniform
+from jaxdl.layers.normalization import (
+    batch_norm,
+    batch_norm_init,
+    layer_norm,
+    layer_norm_init,
+    merge_statistics,
+    population_statistics,
+)
+from jaxdl.layers.residual import add_skip, residual_block, residual_block_init, skip_init
+
+__all__ = [
+    "ACTIVATIONS",
+    "activation",
+    "add_skip",
+    "batch_norm",
+    "batch_norm_init",
+    "dense",
+    "dense_init",
+    "derivative",
+    "dropout",
+    "for_activation",
+    "gelu",
+    "he_normal",
+    "identity",
+    "layer_norm",
+    "layer_norm_init",
+    "leaky_relu",
+    "logistic",
+    "merge_statistics",
+    "orthogonal",
+    "population_statistics",
+    "relu",
+    "residual_block",
+    "residual_block_init",
+    "silu",
+    "skip_init",
+    "softplus",
+    "tanh",
+    "xavier_uniform",
+]

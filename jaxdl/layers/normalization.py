@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import spread_mask
 from jaxdl.base import Array, Params, State
+from jaxdl.checks import one_of
 
 
 def batch_norm_init(features: int, *, dtype=None) -> tuple[Params, State]:
@@ -66,8 +68,7 @@ def batch_norm(
     Raises ValueError while training with one row only, for which y is beta whatever x is, and
     for shapes that do not fit.
     """
-    if statistics not in ("running", "last"):
-        raise ValueError(f"statistics is 'running' or 'last', not {statistics!r}")
+    one_of("statistics", statistics, ("running", "last"))
     _check_features(params, x)
     if train and math.prod(x.shape[:-1]) < 2:
         raise ValueError(
@@ -168,22 +169,6 @@ def layer_norm(
         constant = var == 0
         y = centred / (jnp.where(constant, 0, jnp.sqrt(jnp.where(constant, 1, var))) + epsilon)
     return _scale_and_shift(params, y, x)
-
-
-def spread_mask(mask: Array | None, x: Array) -> Array | None:
-    """A mask of x's leading axes as bools with an axis of size 1 for each further one of x.
-
-    Raises ValueError where its shape is not that of leading axes, at least one, without the last.
-    """
-    if mask is None:
-        return None
-    mask = jnp.asarray(mask)
-    if not 1 <= mask.ndim < x.ndim or mask.shape != x.shape[: mask.ndim]:
-        raise ValueError(
-            f"the mask has leading axes of x {list(x.shape)} without the features, "
-            f"not {list(mask.shape)}"
-        )
-    return (mask != 0).reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
 
 
 def with_masks(chunks, masks) -> list[tuple[Array, Array | None]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxdl.arrays import num_rows
 from jaxdl.base import Key
 from jaxdl.model_selection.splits import Fold, as_folds
 from jaxdl.model_selection.study import Choice, Study
@@ -80,7 +81,7 @@ def nested_cross_validate(
                 "and the scores would no longer be honest"
             )
     data, labels = _prepared(data, options)
-    n = jax.tree.leaves(data)[0].shape[0]
+    n = num_rows(data)
     outer_folds = as_folds(outer, n, labels)
     folds = list(outer_folds)
     for fold in outer_folds:
@@ -123,7 +124,7 @@ def learning_curve(
       ValueError: for sizes that are not in (0, 1] or not in the smallest training part.
     """
     data, labels = _prepared(data, options)
-    n = jax.tree.leaves(data)[0].shape[0]
+    n = num_rows(data)
     parts = as_folds(folds, n, labels)
     smallest = min(len(p.train) for p in parts)
     rows = [max(1, round(s * smallest)) if isinstance(s, float) else int(s) for s in sizes]

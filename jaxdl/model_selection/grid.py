@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Array, Key
+from jaxdl.checks import is_whole
 
 
 class Signature(NamedTuple):
@@ -48,9 +49,8 @@ def expand(grid: Mapping[str, Sequence] | Iterable[Mapping[str, Any]]) -> list[d
     if not settings:
         raise ValueError("the grid is empty: it needs at least one setting")
     floats = {name for h in settings for name, value in h.items() if isinstance(value, float)}
-    whole = lambda value: isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     return [
-        {k: float(v) if k in floats and whole(v) else v for k, v in h.items()} for h in settings
+        {k: float(v) if k in floats and is_whole(v) else v for k, v in h.items()} for h in settings
     ]
 
 

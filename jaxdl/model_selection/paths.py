@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import counted
 from jaxdl.base import Array, Family, Params
 from jaxdl.models import glm, linear, polynomial
 from jaxdl.models.linear import weighted_rows
@@ -108,9 +109,8 @@ def degree_path(
     degrees = jnp.asarray(degrees)
     if degrees.ndim != 1 or not jnp.issubdtype(degrees.dtype, jnp.integer):
         raise ValueError(f"degrees must be integers [L]; got {degrees.dtype} {degrees.shape}")
-    x, rows = jnp.asarray(x), jnp.asarray(True if mask is None else mask)
-    # rows that do not count may hold anything, and powers of it would spread
-    x = jnp.where(rows.reshape(-1, *[1] * (x.ndim - 1)), x, 0)
+    # Rows that do not count may hold anything, and powers of it would spread.
+    x = counted(jnp.asarray(x), mask)
 
     def fit_one(degree):
         setting = {"degree": degree, "max_degree": max_degree}

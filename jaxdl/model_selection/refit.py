@@ -12,17 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import parallel
+from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key
+from jaxdl.checks import typed_key
 from jaxdl.model_selection import grid as grids
-from jaxdl.model_selection.campaign import Campaign
-from jaxdl.model_selection.members import Group, features, with_transform
-from jaxdl.model_selection.progress import Reporter
-from jaxdl.model_selection.runs import Run
+from jaxdl.model_selection.population.campaign import Campaign
+from jaxdl.model_selection.population.members import Group, features, with_transform
+from jaxdl.model_selection.population.reporter import Reporter
+from jaxdl.model_selection.population.run import Population
 from jaxdl.model_selection.study import Recipe, Study, plain
-from jaxdl.model_selection.validation import check_data, make_schedule
+from jaxdl.model_selection.validation import check_data, make_lengths
 from jaxdl.training import loop
-from jaxdl.training.inputs import check_key
-from jaxdl.training.rows import pad_rows
+from jaxdl.training.batching import pad_rows
 
 
 class Fitted(NamedTuple):
@@ -102,7 +103,7 @@ def refit(
       settings: an ensemble of this many of the best settings instead of one.
       seeds: members for each setting, from different keys.
       rule, metric: how to choose, see ``Study.best``.
-      strategy: see ``population.plan``.
+      strategy: see ``population.choose_plan``.
       progress: show a bar.
 
     Raises:
@@ -128,36 +129,36 @@ def refit(
     old = study.recipe
     transform_given = old.transform
     data, _ = check_data(data, transform_given, False)
-    n = jax.tree.leaves(data)[0].shape[0]
+    n = num_rows(data)
     train = pad_rows([np.arange(n)])
-    epochs = old.schedule.epochs
+    epochs = old.lengths.epochs
     if study.best_epochs is not None:
         epochs = max(1, round(float(np.mean(study.best_epochs[chosen]))))
-    schedule = make_schedule(train, epochs, old.batch_size, old.schedule.remainder)
-    key = jax.random.fold_in(old.key, 2**31 - 1) if key is None else check_key(key)
-    recipe = old._replace(schedule=schedule, key=key, early_stopping=None)
+    lengths = make_lengths(train, epochs, old.batch_size, old.lengths.remainder)
+    key = jax.random.fold_in(old.key, 2**31 - 1) if key is None else typed_key(key)
+    recipe = old._replace(lengths=lengths, key=key, early_stopping=None)
     groups = Group(np.zeros(seeds, np.int32), np.arange(seeds, dtype=np.int32))
     hparams = [study.hparams[s] for s in chosen]
     signatures = grids.signatures(hparams)
-    runs = [
-        Run(recipe, signature, data, train, None, groups, strategy=strategy)
+    populations = [
+        Population(recipe, signature, data, train, None, groups, strategy=strategy)
         for signature in signatures
     ]
-    with Reporter(schedule.epochs * len(hparams) * seeds, enabled=progress) as reporter:
+    with Reporter(lengths.epochs * len(hparams) * seeds, enabled=progress) as reporter:
         Campaign(
-            runs,
+            populations,
             study.metric,
             [],
             checkpoint=None,
             log=None,
             reporter=reporter,
-            looks=False,
+            host_watches=False,
             about={},
         ).train()
-    results = [run.result(states=True) for run in runs]
+    results = [population.result(states=True) for population in populations]
     members = [
         (hparams[s], jax.tree.map(lambda leaf, i=i, j=j: leaf[i, j], result.states),
-         result.progress.diverged[i, j] >= 0, result.progress.loss[i, j])
+         result.run.diverged[i, j] >= 0, result.run.loss[i, j])
         for signature, result in zip(signatures, results, strict=True)
         for i, s in enumerate(signature.members)
         for j in range(seeds)
@@ -211,7 +212,7 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
         transform = recipe.transform.fit(x, jnp.ones(x.shape[0], bool))
         arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
         states = [
-            loop.strip_clock(recipe.make_learner(arrays(h)).init(jax.random.key(0)))
+            loop.without_clock(recipe.make_learner(arrays(h)).init(jax.random.key(0)))
             for h in hparams
         ]
         return transform, states
@@ -222,8 +223,8 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
     wanted = _named(empty)
     stored = {name: array for name, array in _read(path).items() if name != "__header__"}
     if set(stored) != set(wanted):
-        odd = sorted(set(stored) ^ set(wanted))[:3]
-        raise ValueError(f"{path}: holds another model (arrays that do not match: {odd})")
+        mismatched = sorted(set(stored) ^ set(wanted))[:3]
+        raise ValueError(f"{path}: holds another model (arrays that do not match: {mismatched})")
     for name, leaf in wanted.items():
         if stored[name].shape != leaf.shape or stored[name].dtype != leaf.dtype:
             raise ValueError(

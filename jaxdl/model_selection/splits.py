@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jaxdl.base import Key
-from jaxdl.training.inputs import check_key
+from jaxdl.checks import typed_key
 
 
 class Split(NamedTuple):
@@ -270,7 +270,7 @@ def _folds_from(fold_of: np.ndarray, k: int) -> list[Fold]:
 
 
 def _generator(key: Key) -> np.random.Generator:
-    check_key(key)
+    typed_key(key)
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
 
 

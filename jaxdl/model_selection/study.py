@@ -12,7 +12,8 @@ import jax
 import numpy as np
 
 from jaxdl.base import Key, Transform
-from jaxdl.training.rows import Schedule
+from jaxdl.checks import one_of
+from jaxdl.training.batching import Lengths
 from jaxdl.training.stopping import EarlyStopping, higher_is_better
 
 RULES = ("mean", "one_standard_error")
@@ -23,7 +24,7 @@ class Recipe(NamedTuple):
 
     make_learner: Callable
     transform: Transform
-    schedule: Schedule
+    lengths: Lengths
     batch_size: int | None
     key: Key
     early_stopping: EarlyStopping | Callable | None = None
@@ -133,8 +134,7 @@ class Study:
         ValueError where there are no others, for unknown names, and for the second rule with a
         single fold.
         """
-        if rule not in RULES:
-            raise ValueError(f"rule is one of {', '.join(RULES)}, not {rule!r}")
+        one_of("rule", rule, RULES)
         metric = metric or self.metric
         mean, error = self.summary(metric)
         loss = -mean if self.higher_is_better(metric) else mean

@@ -7,19 +7,22 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdl.arrays import num_rows
 from jaxdl.base import Key, Learner, Transform, identity_transform
+from jaxdl.checks import one_of, positive_int, typed_key
 from jaxdl.model_selection import grid as grids
-from jaxdl.model_selection import population, splits
-from jaxdl.model_selection.campaign import Campaign, fingerprint
-from jaxdl.model_selection.collect import collect, study_metric
-from jaxdl.model_selection.halving import Halving, rungs
-from jaxdl.model_selection.members import Group
-from jaxdl.model_selection.progress import Reporter
-from jaxdl.model_selection.runs import COMPACT, Run
+from jaxdl.model_selection import splits
+from jaxdl.model_selection.population.assemble import assemble, study_metric
+from jaxdl.model_selection.population.campaign import Campaign, study_fingerprint
+from jaxdl.model_selection.population.halving import Halving, rungs
+from jaxdl.model_selection.population.members import Group
+from jaxdl.model_selection.population.plan import check_strategy
+from jaxdl.model_selection.population.reporter import Reporter
+from jaxdl.model_selection.population.run import COMPACT, Population
 from jaxdl.model_selection.study import Recipe, Study
-from jaxdl.training import checkpoints, inputs, runlog
-from jaxdl.training.checkpoints import Checkpoint
-from jaxdl.training.rows import Rows, Schedule, pad_rows
+from jaxdl.training.batching import Lengths, Rows, pad_rows
+from jaxdl.training.host import checkpoints, inputs, runlog
+from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.stopping import EarlyStopping
 
 
@@ -73,7 +76,7 @@ def cross_validate(
       transform: fitted to each fold's training part inside the program, applied to all of it.
       metric: what ``Study.best`` goes by; default accuracy, else squared error, else the first.
       stratify: whether a number of folds is stratified; default: where y are class labels.
-      strategy, chunk, devices: see ``population.plan``. They never change a result.
+      strategy, chunk, devices: see ``population.choose_plan``. They never change a result.
       remainder: ``"keep"`` or ``"drop"`` the last, smaller batch of an epoch.
       evaluate_every: epochs between two points of the learning curves; default, about ten points.
       train_scores: score the training part as well.
@@ -83,7 +86,7 @@ def cross_validate(
         a setting that gives one (its numbers may be the setting's). The same part then decides
         when to stop and how good that is, so scores are a little too good: keep a test part.
       halving: a ``Halving``; settings that it drops keep the scores that they had.
-      compact: whether members that go on are brought together between stretches, see ``Run``.
+      compact: whether members that go on are brought together between stretches, see ``Population``.
       checkpoint: a folder, or a ``Checkpoint``: the same call again goes on from the last whole
         one. SIGTERM and Ctrl-C save first, then exit with 143 or raise.
       log: a ``.csv`` or ``.jsonl`` file, or what has ``start`` and ``add``.
@@ -98,31 +101,30 @@ def cross_validate(
         damaged or of another study.
       OSError: where a checkpoint or a log cannot be written.
     """
-    population.check_strategy(strategy)
-    if compact not in COMPACT:
-        raise ValueError(f"compact is one of {', '.join(COMPACT)}, not {compact!r}")
-    inputs.check_key(key)
+    check_strategy(strategy)
+    one_of("compact", compact, COMPACT)
+    typed_key(key)
     settings = grids.expand(grid)
     data, labels = check_data(data, transform, stratify)
-    n = jax.tree.leaves(data)[0].shape[0]
+    n = num_rows(data)
     parts = splits.as_folds(folds, n, labels)
     seeds = list(range(seeds)) if isinstance(seeds, (int, np.integer)) else list(seeds)
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be a positive number or different numbers, not {seeds}")
     train = pad_rows([part.train for part in parts])
     valid = pad_rows([part.valid for part in parts])
-    schedule = make_schedule(
+    lengths = make_lengths(
         train, epochs, batch_size, remainder, evaluate_every, evaluate_train=train_scores
     )
     levels = rungs(halving, len(settings), epochs) if halving is not None else []
     if levels:
         first = levels[0].epochs
-        if evaluate_every is not None and first % schedule.evaluate_every:
+        if evaluate_every is not None and first % lengths.evaluate_every:
             raise ValueError(f"evaluate_every={evaluate_every} must divide the first rung, {first}")
-        every = schedule.evaluate_every if evaluate_every is not None else first
-        schedule = schedule._replace(evaluate_every=every)
+        every = lengths.evaluate_every if evaluate_every is not None else first
+        lengths = lengths._replace(evaluate_every=every)
     recipe = Recipe(
-        make_learner, transform or identity_transform(), schedule, batch_size, key, early_stopping
+        make_learner, transform or identity_transform(), lengths, batch_size, key, early_stopping
     )
     groups = Group(
         fold=np.repeat(np.arange(len(parts), dtype=np.int32), len(seeds)),
@@ -136,8 +138,8 @@ def cross_validate(
     if checkpoint is not None:
         eighths = range(1, epochs, max(1, epochs // 8))
         milestones = sorted({*eighths, *(rung.epochs for rung in levels)})
-    runs = [
-        Run(
+    populations = [
+        Population(
             recipe,
             signature,
             data,
@@ -153,25 +155,26 @@ def cross_validate(
         )
         for signature in signatures
     ]
-    going_by = study_metric(list(runs[0].store[0].curves), metric)
+    going_by = study_metric(list(populations[0].store[0].curves), metric)
     about = {}
     if checkpoint is not None:
-        about = fingerprint(settings, data, parts, seeds, recipe, going_by, levels)
+        about = study_fingerprint(settings, data, parts, seeds, recipe, going_by, levels)
     campaign = Campaign(
-        runs,
+        populations,
         going_by,
         levels,
         checkpoint=checkpoint,
         log=log,
         reporter=reporter,
-        looks=compact == "always" or any(x is not None for x in (checkpoint, log, early_stopping)),
+        host_watches=compact == "always"
+        or any(x is not None for x in (checkpoint, log, early_stopping)),
         milestones=milestones or (),
         about=about,
     )
     with reporter:
         campaign.train()
-    results = [run.result(states) for run in runs]
-    return collect(settings, signatures, results, parts, seeds, recipe, num_rows=n, metric=metric)
+    results = [population.result(states) for population in populations]
+    return assemble(settings, signatures, results, parts, seeds, recipe, num_rows=n, metric=metric)
 
 
 def check_data(data: Any, transform: Transform | None, stratify: bool | None):
@@ -189,7 +192,7 @@ def check_data(data: Any, transform: Transform | None, stratify: bool | None):
             advice="drop those rows, or pass a transform such as impute_mean()",
         ),
     )
-    rows = len(jax.tree.leaves(data)[0])
+    rows = num_rows(data)
     if rows < 2:
         raise ValueError(f"the data have {rows} rows; at least 2 are needed")
     y = data[1] if isinstance(data, tuple) and len(data) > 1 else None
@@ -201,24 +204,22 @@ def check_data(data: Any, transform: Transform | None, stratify: bool | None):
     return data, y if is_label and stratify is not False else None
 
 
-def make_schedule(
+def make_lengths(
     train: Rows,
     epochs: int,
     batch_size: int | None,
     remainder: str = "keep",
     evaluate_every: int | None = None,
     evaluate_train: bool = False,
-) -> Schedule:
+) -> Lengths:
     """The static lengths of runs over Rows [F, n], checked. Raises a ValueError for bad ones."""
     counts = np.sum(train.mask, axis=1)
     for name, value in {
         "epochs": epochs,
         "batch_size": 1 if batch_size is None else batch_size,
     }.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a positive whole number, not {value!r}")
-    if remainder not in ("keep", "drop"):
-        raise ValueError(f"remainder is 'keep' or 'drop', not {remainder!r}")
+        positive_int(name, value)
+    one_of("remainder", remainder, ("keep", "drop"))
     if batch_size is not None and remainder == "drop" and batch_size > counts.min():
         raise ValueError(
             f"batch_size={batch_size} is more than the {counts.min()} training rows of a fold: "
@@ -226,4 +227,4 @@ def make_schedule(
         )
     size = min(int(batch_size or counts.max()), int(counts.max()))
     every = max(1, int(evaluate_every or round(epochs / 10)))
-    return Schedule(size, int(epochs), min(every, int(epochs)), remainder, True, evaluate_train)
+    return Lengths(size, int(epochs), min(every, int(epochs)), remainder, True, evaluate_train)

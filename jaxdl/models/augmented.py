@@ -10,6 +10,7 @@ from itertools import pairwise
 import jax.numpy as jnp
 
 from jaxdl.base import Array, Params
+from jaxdl.checks import one_of
 from jaxdl.features import append_ones
 from jaxdl.layers import activation as find_activation
 from jaxdl.layers import add_skip
@@ -25,7 +26,7 @@ def to_augmented(params: Params, position: str = "last") -> list[Array]:
     >>> to_augmented(params, "first")[0].tolist()
     [[5.0], [1.0], [1.0]]
     """
-    _check(position)
+    one_of("position", position, ("first", "last"))
     weights = []
     for layer in _dense_layers(params):
         kernel = layer["kernel"]
@@ -40,7 +41,7 @@ def from_augmented(weights: Sequence[Array], position: str = "last") -> Params:
     W_l is [D_l + 1, D_{l+1}]. Raises ValueError for another ``position`` and for matrices that do
     not fit one another. Notes: L691 (D-39).
     """
-    _check(position)
+    one_of("position", position, ("first", "last"))
     weights = [jnp.asarray(w) for w in weights]
     matrices = bool(weights) and all(w.ndim == 2 for w in weights)
     if not matrices or any(a.shape[1] + 1 != len(b) for a, b in pairwise(weights)):
@@ -106,8 +107,3 @@ def _dense_layers(params):
     if not names or set(names) != set(params):
         raise ValueError(f"only dense layers have this form, dense_0 and on; got {list(params)}")
     return [params[name] for name in names]
-
-
-def _check(position):
-    if position not in ("first", "last"):
-        raise ValueError(f"position must be 'first' or 'last', not {position!r}")

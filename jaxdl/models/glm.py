@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.base import Array, Family, Params
+from jaxdl.checks import one_of
 from jaxdl.models.irls import irls
 from jaxdl.models.linear import HIGHEST, predict, weighted_rows
 from jaxdl.optim.gradient_descent import minimize
@@ -115,8 +116,7 @@ def fit(
     >>> bool(result.separable)  # where x = 1 every y is 1: the slope runs off to infinity
     True
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {list(METHODS)}, got {method!r}")
+    one_of("method", method, METHODS)
     x, y, weights = weighted_rows(x, y, mask)
     outputs = y.shape[1:] if num_outputs is None else (num_outputs,)
     features = x.shape[1]

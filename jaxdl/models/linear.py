@@ -10,6 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import counted, rows_of, safe_divide
 from jaxdl.base import Array, Params
 
 # a solver must not run at a GPU's reduced default precision
@@ -49,12 +50,12 @@ def weighted_rows(x: Array, y: Array, mask: Array | None) -> tuple[Array, Array,
     dtype = jnp.result_type(x, float)
     if mask is None:
         return x.astype(dtype), y, jnp.full(x.shape[0], 1 / x.shape[0], dtype)
-    mask = jnp.asarray(mask, bool)
-    if mask.shape != (x.shape[0],):
-        raise ValueError(f"mask must have shape ({x.shape[0]},), one entry a row; got {mask.shape}")
-    x = jnp.where(mask[:, None], x, 0).astype(dtype)
-    y = jnp.where(mask.reshape(-1, *[1] * (y.ndim - 1)), y, 0)
-    return x, y, mask / jnp.maximum(jnp.sum(mask), 1).astype(dtype)
+    mask = rows_of(mask, x.shape[0])
+    return (
+        counted(x, mask).astype(dtype),
+        counted(y, mask),
+        mask / jnp.maximum(jnp.sum(mask), 1).astype(dtype),
+    )
 
 
 def ols_univariate(x: Array, y: Array, mask: Array | None = None) -> Array:
@@ -73,7 +74,7 @@ def ols_univariate(x: Array, y: Array, mask: Array | None = None) -> Array:
     x, y, _ = weighted_rows(x[:, None], y, mask)
     x = x[:, 0]
     square = jnp.vdot(x, x)
-    return jnp.where(square > 0, jnp.vdot(x, y) / jnp.where(square > 0, square, 1), 0)
+    return safe_divide(jnp.vdot(x, y), square)
 
 
 def _solve(x, y, penalty, intercept, mask):

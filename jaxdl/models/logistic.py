@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from jaxdl import families, links
+from jaxdl import families
 from jaxdl.base import Array
+from jaxdl.families import links
 from jaxdl.models import glm
 from jaxdl.models.linear import predict
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import layers
+from jaxdl.arrays import spread_mask
 from jaxdl.base import Array, Model, stateless
+from jaxdl.checks import one_of
 from jaxdl.layers.initializers import RECTIFIERS
-from jaxdl.layers.normalization import spread_mask
 
 
 def mlp(
@@ -73,8 +74,7 @@ def mlp(
             "norm is 'batch', 'layer' or None and norm_position 'pre' or 'post', "
             f"not {norm!r} and {norm_position!r}"
         )
-    if statistics not in ("running", "last"):
-        raise ValueError(f"statistics is 'running' or 'last', not {statistics!r}")
+    one_of("statistics", statistics, ("running", "last"))
     phi = [layers.activation(a) for a in activation]
     lecun = jax.nn.initializers.lecun_normal()
     if kernel_init is None:

@@ -1,29 +1,49 @@
 """Optimisation: optimizers as optax transformations, solvers, schedules, critical points."""
 
-from jaxdl.optim import schedules as schedules
-from jaxdl.optim.adaptive import AdamState as AdamState
-from jaxdl.optim.adaptive import RMSPropState as RMSPropState
-from jaxdl.optim.adaptive import adam as adam
-from jaxdl.optim.adaptive import adamw as adamw
-from jaxdl.optim.adaptive import rmsprop as rmsprop
-from jaxdl.optim.averaging import Average as Average
-from jaxdl.optim.averaging import AveragedState as AveragedState
-from jaxdl.optim.averaging import average_init as average_init
-from jaxdl.optim.averaging import average_params as average_params
-from jaxdl.optim.averaging import average_update as average_update
-from jaxdl.optim.averaging import with_average as with_average
-from jaxdl.optim.clipping import clip_by_global_norm as clip_by_global_norm
-from jaxdl.optim.clipping import clip_by_value as clip_by_value
-from jaxdl.optim.critical import CriticalPoint as CriticalPoint
-from jaxdl.optim.critical import classify_critical_point as classify_critical_point
-from jaxdl.optim.gradient_descent import Descent as Descent
-from jaxdl.optim.gradient_descent import GradientDescentState as GradientDescentState
-from jaxdl.optim.gradient_descent import gradient_descent as gradient_descent
-from jaxdl.optim.gradient_descent import minimize as minimize
-from jaxdl.optim.lbfgs import lbfgs as lbfgs
-from jaxdl.optim.lbfgs import wolfe_search as wolfe_search
-from jaxdl.optim.minibatch import accumulate_gradients as accumulate_gradients
-from jaxdl.optim.minibatch import minibatch_gradient as minibatch_gradient
-from jaxdl.optim.momentum import MomentumState as MomentumState
-from jaxdl.optim.momentum import momentum as momentum
-from jaxdl.optim.newton import newton as newton
+from jaxdl.optim import schedules
+from jaxdl.optim.adaptive import AdamState, RMSPropState, adam, adamw, rmsprop
+from jaxdl.optim.averaging import (
+    Average,
+    AveragedState,
+    average_init,
+    average_params,
+    average_update,
+    with_average,
+)
+from jaxdl.optim.clipping import clip_by_global_norm, clip_by_value
+from jaxdl.optim.critical import CriticalPoint, classify_critical_point
+from jaxdl.optim.gradient_descent import Descent, GradientDescentState, gradient_descent, minimize
+from jaxdl.optim.lbfgs import lbfgs, wolfe_search
+from jaxdl.optim.minibatch import accumulate_gradients, minibatch_gradient
+from jaxdl.optim.momentum import MomentumState, momentum
+from jaxdl.optim.newton import newton
+
+__all__ = [
+    "AdamState",
+    "Average",
+    "AveragedState",
+    "CriticalPoint",
+    "Descent",
+    "GradientDescentState",
+    "MomentumState",
+    "RMSPropState",
+    "accumulate_gradients",
+    "adam",
+    "adamw",
+    "average_init",
+    "average_params",
+    "average_update",
+    "classify_critical_point",
+    "clip_by_global_norm",
+    "clip_by_value",
+    "gradient_descent",
+    "lbfgs",
+    "minibatch_gradient",
+    "minimize",
+    "momentum",
+    "newton",
+    "rmsprop",
+    "schedules",
+    "with_average",
+    "wolfe_search",
+]

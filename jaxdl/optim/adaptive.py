@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxdl.arrays import safe_sqrt
 from jaxdl.base import Array, Params
 from jaxdl.optim.gradient_descent import step_size_at
 
@@ -92,7 +93,7 @@ def adamw(
         of_mean, of_square = (1 - jnp.power(b, t.astype(float)) for b in (b1, b2))
 
         def direction(v, s):
-            return v / of_mean / (_root(s / of_square + eps_root) + eps)
+            return v / of_mean / (safe_sqrt(s / of_square + eps_root) + eps)
 
         updates = jax.tree.map(direction, mean, square)
         if weight_decay is not None:
@@ -129,7 +130,7 @@ def rmsprop(
     def update(grads, state, params=None):
         alpha = step_size_at(learning_rate, state.step)
         square = jax.tree.map(lambda s, g: _average(decay, s, g * g), state.square, grads)
-        step = lambda g, s: (-alpha * g / (_root(s + eps_root) + eps)).astype(g.dtype)
+        step = lambda g, s: (-alpha * g / (safe_sqrt(s + eps_root) + eps)).astype(g.dtype)
         return jax.tree.map(step, grads, square), RMSPropState(state.step + 1, square)
 
     return optax.GradientTransformation(init, update)
@@ -137,8 +138,3 @@ def rmsprop(
 
 def _average(decay, old, new):
     return (decay * old + (1 - decay) * new).astype(old.dtype)
-
-
-def _root(square):
-    """sqrt with the gradient 0 at 0, for those who differentiate through an update."""
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

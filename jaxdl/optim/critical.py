@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from jaxdl.arrays import floating
 from jaxdl.base import Array, Params
 
 KINDS = ("minimum", "maximum", "saddle", "degenerate", "not critical")
@@ -53,9 +54,7 @@ def classify_critical_point(
     >>> classify_critical_point(lambda z: z[0] ** 2 - z[1] ** 2, jnp.zeros(2)).name
     'saddle'
     """
-    flat, unravel = ravel_pytree(
-        jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(a, float)), z)
-    )
+    flat, unravel = ravel_pytree(jax.tree.map(floating, z))
     phi = lambda v: fn(unravel(v))
     norm = jnp.linalg.norm(jax.grad(phi)(flat))
     h = jnp.linalg.eigvalsh(jax.hessian(phi)(flat))

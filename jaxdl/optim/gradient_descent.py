@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxdl.arrays import floating, safe_sqrt
 from jaxdl.base import Array, Params
 
 
@@ -32,7 +33,7 @@ class Descent(NamedTuple):
 def tree_norm(tree: Params) -> Array:
     """The Euclidean norm of all entries of a pytree taken together, []; its gradient at 0 is 0."""
     square = sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree))
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), square)
+    return safe_sqrt(square)
 
 
 def step_size_at(step_size: float | Array | Callable, step: Array) -> Array | float:
@@ -84,7 +85,7 @@ def minimize(
     """
     if max_steps < 0:
         raise ValueError(f"max_steps must be at least 0, got {max_steps}")
-    params = jax.tree.map(lambda z: jnp.asarray(z, jnp.result_type(z, float)), params)
+    params = jax.tree.map(floating, params)
     value_and_grad = jax.value_and_grad(fn)
 
     def measure(z):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Params
 
 
@@ -47,7 +48,7 @@ def accumulate_gradients(
     >>> loss.item(), gradient.item()
     (12.5, -6.0)
     """
-    size = jax.tree.leaves(batch)[0].shape[0]
+    size = num_rows(batch)
     if num_parts < 1 or size % num_parts:
         raise ValueError(f"{size} rows are not {num_parts} equal parts")
     rows = jnp.ones(size, bool) if mask is None else mask

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from jaxdl.arrays import floating
 from jaxdl.base import Array, Params
 from jaxdl.optim.gradient_descent import Descent, hold_last
 
@@ -66,9 +67,7 @@ def newton(
     >>> round(float(descent.params), 4), bool(descent.converged)
     (2.0, True)
     """
-    start, unravel = ravel_pytree(
-        jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(a, float)), params)
-    )
+    start, unravel = ravel_pytree(jax.tree.map(floating, params))
     phi = lambda v: fn(unravel(v))
     value_and_grad = jax.value_and_grad(phi)
     curvature = jax.hessian(phi) if hessian is None else lambda v: hessian(unravel(v))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
+from jaxdl.arrays import safe_divide
 from jaxdl.base import Array
 
 Scalar = float | Array
@@ -22,7 +23,7 @@ def _float(value, like):
 def _progress(step, length, like):
     """step / length clipped to [0, 1] in the dtype of like; 1 where the length is zero."""
     step, length = _float(step, like), _float(length, like)
-    return jnp.where(length > 0, jnp.clip(step / jnp.where(length > 0, length, 1), 0, 1), 1)
+    return jnp.where(length > 0, jnp.clip(safe_divide(step, length), 0, 1), 1)
 
 
 def constant(peak: Scalar) -> Schedule:

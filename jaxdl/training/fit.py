@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, Learner
-from jaxdl.training import checkpoints, inputs, programs, runlog, stopping, watching
-from jaxdl.training.checkpoints import Checkpoint
-from jaxdl.training.loop import Progress
-from jaxdl.training.rows import Schedule, steps_per_epoch
+from jaxdl.checks import one_of, positive_int, typed_key
+from jaxdl.training import stopping
+from jaxdl.training.batching import Lengths, steps_per_epoch
+from jaxdl.training.host import checkpoints, driver, inputs, programs, runlog
+from jaxdl.training.host.checkpoints import Checkpoint
+from jaxdl.training.loop import RunState
 from jaxdl.training.stopping import EarlyStopping
 
 
@@ -110,25 +113,25 @@ def fit(
     3.0
     """
     inputs.check_learner(learner)
-    inputs.check_key(key)
+    typed_key(key)
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     watched = checkpoint is not None or log is not None or progress
     data = inputs.as_arrays(data)
-    n = _length(data)
-    schedule = _schedule(n, epochs, steps, batch_size, evaluate_every, remainder)
+    n = num_rows(data)
+    lengths = _lengths(n, epochs, steps, batch_size, evaluate_every, remainder)
     whole, num_valid = data, 0
     if validation is not None:
         validation = inputs.as_arrays(validation, "validation data")
-        whole, num_valid = _join(data, validation), _length(validation)
+        whole, num_valid = _join(data, validation), num_rows(validation)
     whole = jax.device_put(whole)
     info, metrics = programs.reports(learner, whole, key)
     if early_stopping is not None:
         early_stopping = stopping.check(early_stopping, metrics, validation is not None)
     if tolerance is not None and "grad_norm" not in info:
         raise ValueError("a tolerance needs a learner whose steps report grad_norm")
-    run = programs.Run(
+    spec = programs.FitSpec(
         learner,
-        schedule._replace(anchored=watched or steps is not None),
+        lengths._replace(within_epochs=watched or steps is not None),
         n,
         num_valid,
         early_stopping.metric if early_stopping else None,
@@ -140,44 +143,37 @@ def fit(
         (early_stopping.patience, early_stopping.min_delta) if early_stopping else (0, 0.0),
         0.0 if tolerance is None else tolerance,
     )
-    state = programs.empty(run, whole, key)
+    run = programs.empty(spec, whole, key)
     # Only the host's own loop gives its buffers up: fit may itself be under vmap otherwise.
-    donated = ("progress",) if watched else ()
+    donated = ("run",) if watched else ()
     again = lambda: jax.random.clone(key)  # every stretch derives its draws from the same key
-    more = (donated, run, whole)
+    more = (donated, spec, whole)
     advance = lambda *stretch: programs.call(programs.advance, *more, again(), *stretch)
     if not watched:
-        state = advance(state, 0, run.total, numbers)
+        run = advance(run, 0, spec.total, numbers)
     else:
         about = {"kind": "fit"}
         if checkpoint is not None:
-            same = watching.fingerprint(run, data, validation, key, early_stopping, tolerance)
-            about["run"] = same
-        state = watching.train(
-            run, advance, state, numbers, metrics, about, checkpoint, log, progress
-        )
-    state, progress_made, taken = programs.call(programs.finish, (), run, again(), state)
-    return FitResult(state, _history(run, progress_made, tolerance), taken)
+            about["run"] = driver.fit_fingerprint(
+                spec, data, validation, key, early_stopping, tolerance
+            )
+        run = driver.train(spec, advance, run, numbers, metrics, about, checkpoint, log, progress)
+    state, run, taken = programs.call(programs.finish, (), spec, again(), run)
+    return FitResult(state, _history(spec, run, tolerance), taken)
 
 
-def _history(run: programs.Run, progress: Progress, tolerance) -> History:
+def _history(spec: programs.FitSpec, run: RunState, tolerance) -> History:
     return History(
-        loss=progress.loss,
-        validation=progress.curves if run.num_valid else {},
-        epochs=run.schedule.evaluation_epochs,
-        diverged=progress.diverged,
-        stopped=progress.stopped,
-        best_epoch=jnp.zeros((), jnp.int32) if run.metric is None else progress.best.epoch,
-        converged=jnp.zeros((), bool)
-        if tolerance is None
-        else jnp.any(progress.grad_norm < tolerance),
-        grad_norm=progress.grad_norm,
-        record=progress.record,
+        loss=run.loss,
+        validation=run.curves if spec.num_valid else {},
+        epochs=spec.lengths.evaluation_epochs,
+        diverged=run.diverged,
+        stopped=run.stopped,
+        best_epoch=jnp.zeros((), jnp.int32) if spec.metric is None else run.best.epoch,
+        converged=jnp.zeros((), bool) if tolerance is None else jnp.any(run.grad_norm < tolerance),
+        grad_norm=run.grad_norm,
+        record=run.record,
     )
-
-
-def _length(data: Batch) -> int:
-    return jax.tree.leaves(data)[0].shape[0]
 
 
 def _join(data: Batch, validation: Batch) -> Batch:
@@ -190,7 +186,7 @@ def _join(data: Batch, validation: Batch) -> Batch:
         ) from error
 
 
-def _schedule(n, epochs, steps, batch_size, evaluate_every, remainder) -> Schedule:
+def _lengths(n, epochs, steps, batch_size, evaluate_every, remainder) -> Lengths:
     if (epochs is None) == (steps is None):
         raise ValueError("fit takes epochs or steps, one of the two")
     for name, value in {
@@ -199,15 +195,13 @@ def _schedule(n, epochs, steps, batch_size, evaluate_every, remainder) -> Schedu
         "batch_size": 1 if batch_size is None else batch_size,
         "evaluate_every": evaluate_every,
     }.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a positive whole number, not {value!r}")
-    if remainder not in ("keep", "drop"):
-        raise ValueError(f"remainder is 'keep' or 'drop', not {remainder!r}")
+        positive_int(name, value)
+    one_of("remainder", remainder, ("keep", "drop"))
     if remainder == "drop" and (batch_size or n) > n:
         raise ValueError(
             f"batch_size={batch_size} with remainder='drop' leaves no step of {n} rows"
         )
-    schedule = Schedule(min(batch_size or n, n), 1, 1, remainder)
+    lengths = Lengths(min(batch_size or n, n), 1, 1, remainder)
     if epochs is None:
-        epochs = -(-int(steps) // int(steps_per_epoch(n, schedule)))
-    return schedule._replace(epochs=int(epochs), evaluate_every=int(evaluate_every), steps=steps)
+        epochs = -(-int(steps) // int(steps_per_epoch(n, lengths)))
+    return lengths._replace(epochs=int(epochs), evaluate_every=int(evaluate_every), steps=steps)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxdl.arrays import masked_mean
 from jaxdl.base import Array, Learner, Model, Objective, TrainState
 from jaxdl.models import linear, perceptron
 from jaxdl.optim.gradient_descent import tree_norm
-from jaxdl.training.objectives import masked_mean
 
 
 def gradient_learner(

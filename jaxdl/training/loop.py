@@ -13,18 +13,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdl.arrays import masked_mean, unconsumed
 from jaxdl.base import Array, Batch, Key, Learner, TrainState
 from jaxdl.training import stopping
-from jaxdl.training.objectives import masked_mean
-from jaxdl.training.rows import Padding, Rows, Schedule, epoch_order, steps_per_epoch, take
+from jaxdl.training.batching import Lengths, Padding, Rows, epoch_order, steps_per_epoch, take
 from jaxdl.training.stopping import Best, EarlyStopping
 
 
-class Progress(NamedTuple):
+class RunState(NamedTuple):
     """What a run carries from one stretch to the next; arrays only.
 
     state: the learner's state, without the clock (step and key) of a plain TrainState.
-    anchor: that state at the start of the running epoch; () where stretches are whole epochs.
+    epoch_start: that state at the start of the running epoch; () where stretches are whole epochs.
     totals: sums over the running epoch, {name: []}: of the loss, of the gradient's norm.
     diverged: [] int32, the first epoch with a non-finite loss or state, -1 if none.
     stopped: [] int32, the number of epochs after which the run was stopped early, -1 if not.
@@ -37,7 +37,7 @@ class Progress(NamedTuple):
     """
 
     state: Any
-    anchor: Any
+    epoch_start: Any
     totals: dict[str, Array]
     diverged: Array
     stopped: Array
@@ -54,7 +54,7 @@ class Progress(NamedTuple):
         return (self.diverged < 0) & (self.stopped < 0)
 
 
-class Plan(NamedTuple):
+class StopAndRecord(NamedTuple):
     """What a run does besides stepping.
 
     early_stopping: an EarlyStopping that was checked, or None.
@@ -70,7 +70,7 @@ class Plan(NamedTuple):
     axis: str | None = None
 
 
-NOTHING = Plan()
+NOTHING = StopAndRecord()
 
 
 def all_finite(tree) -> Array:
@@ -83,12 +83,10 @@ def all_finite(tree) -> Array:
 
 def select(keep: Array, new, old):
     """``new`` where ``keep`` [] holds, else ``old``, leaf by leaf."""
-    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-    plain = lambda x: jax.random.clone(x) if is_key(x) else x
-    return jax.tree.map(lambda n, o: jnp.where(keep, plain(n), plain(o)), new, old)
+    return jax.tree.map(lambda n, o: jnp.where(keep, unconsumed(n), unconsumed(o)), new, old)
 
 
-def strip_clock(state: Any) -> Any:
+def without_clock(state: Any) -> Any:
     """Leave the clock, [] each, of a TrainState out of what is carried: it follows from the epoch.
 
     Under ``vmap`` over settings the clock then stays unbatched, and with it every random draw.
@@ -96,77 +94,77 @@ def strip_clock(state: Any) -> Any:
     return state._replace(step=None, key=None) if isinstance(state, TrainState) else state
 
 
-def _wind(state, fresh, steps):
+def with_clock(state, fresh, steps):
     if isinstance(state, TrainState):
         return state._replace(step=fresh.step + steps, key=fresh.key)
     return state
 
 
-def init_progress(
-    learner: Learner, data: Batch, key: Key, schedule: Schedule, plan: Plan = NOTHING
-) -> Progress:
-    """The Progress before the first epoch, each leaf of the shape that the run will carry."""
+def init_run(
+    learner: Learner, data: Batch, key: Key, lengths: Lengths, besides: StopAndRecord = NOTHING
+) -> RunState:
+    """The RunState before the first epoch, each leaf of the shape that the run will carry."""
     state = learner.init(jax.random.clone(key))
     one = take(data, jnp.zeros((2,), jnp.int32))  # batch normalisation refuses a single row
     metrics = jax.eval_shape(learner.evaluate, state, one)
-    count = len(schedule.evaluation_epochs)
+    count = len(lengths.evaluation_epochs)
     curves = {name: jnp.full((count,), jnp.nan, v.dtype) for name, v in metrics.items()}
     info = jax.eval_shape(learner.step, state, one)[1]
-    names = ("loss",) if plan.tolerance is None else ("loss", "grad_norm")
-    history = lambda name: jnp.full((schedule.epochs,), jnp.nan, info[name].dtype)
-    carried = strip_clock(state)
+    names = ("loss",) if besides.tolerance is None else ("loss", "grad_norm")
+    history = lambda name: jnp.full((lengths.epochs,), jnp.nan, info[name].dtype)
+    carried = without_clock(state)
     best = ()
-    if plan.early_stopping is not None:
-        dtype = metrics[plan.early_stopping.metric].dtype
-        best = stopping.before(dtype, carried if plan.early_stopping.restore_best else ())
+    if besides.early_stopping is not None:
+        dtype = metrics[besides.early_stopping.metric].dtype
+        best = stopping.before(dtype, carried if besides.early_stopping.restore_best else ())
     record = ()
-    if plan.record is not None:
-        kept = jax.eval_shape(plan.record, state)
+    if besides.record is not None:
+        kept = jax.eval_shape(besides.record, state)
         record = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), kept)
-    return Progress(
+    return RunState(
         state=carried,
-        anchor=carried if schedule.anchored else (),
+        epoch_start=carried if lengths.within_epochs else (),
         totals={name: jnp.zeros((), info[name].dtype) for name in names},
         diverged=jnp.full((), -1, jnp.int32),
         stopped=jnp.full((), -1, jnp.int32),
         loss=history("loss"),
-        grad_norm=() if plan.tolerance is None else history("grad_norm"),
+        grad_norm=() if besides.tolerance is None else history("grad_norm"),
         curves=curves,
-        train_curves=dict(curves) if schedule.evaluate_train else {},
+        train_curves=dict(curves) if lengths.evaluate_train else {},
         best=best,
         record=record,
     )
 
 
-def run_batches(learner, state, totals, data, rows, key, lo, hi, schedule, pads: Padding):
+def run_batches(learner, state, totals, data, rows, key, lo, hi, lengths, padding: Padding):
     """Steps ``lo`` to ``hi`` of an epoch, each on a batch of the shuffled rows.
 
     Returns the state, the totals, and the number [] of the epoch's rows up to ``hi``.
     """
-    size = schedule.batch_size
+    size = lengths.batch_size
     n = rows.index.shape[0]
-    num_steps = int(steps_per_epoch(n, schedule))
-    if schedule.shuffle and num_steps * size > size:
+    num_steps = int(steps_per_epoch(n, lengths))
+    if lengths.shuffle and num_steps * size > size:
         order = epoch_order(key, rows.mask)
         rows = Rows(rows.index[order], rows.mask[order])
     length = num_steps * size
     fill = max(length - n, 0)
     index = jnp.pad(rows.index, (0, fill))[:length].reshape(num_steps, size)
     mask = jnp.pad(rows.mask, (0, fill))[:length].reshape(num_steps, size)
-    if schedule.remainder == "drop":
+    if lengths.remainder == "drop":
         mask &= jnp.all(mask, axis=1, keepdims=True)
 
     def step(i, carry):
         state, totals = carry
         batch = take(data, index[i])
-        if not pads.masked:
+        if not padding.masked:
             new, info = learner.step(state, batch)
             return new, {k: t + size * info[k] for k, t in totals.items()}
         new, info = learner.step(state, batch, mask=mask[i])
         count = jnp.sum(mask[i])
-        if pads.uneven:
+        if padding.uneven:
             # Where a shorter part of the data has run out of batches, nothing but the clock moves.
-            new = _wind(select(count > 0, strip_clock(new), strip_clock(state)), new, 0)
+            new = with_clock(select(count > 0, without_clock(new), without_clock(state)), new, 0)
         add = lambda t, v: t + jnp.where(count > 0, count * v, 0).astype(t.dtype)
         return new, {k: add(t, info[k]) for k, t in totals.items()}
 
@@ -175,10 +173,10 @@ def run_batches(learner, state, totals, data, rows, key, lo, hi, schedule, pads:
     return state, totals, seen
 
 
-def evaluate_rows(learner, state, data, rows: Rows, schedule: Schedule) -> dict[str, Array]:
+def evaluate_rows(learner, state, data, rows: Rows, lengths: Lengths) -> dict[str, Array]:
     """Mean of every metric over the rows that count, {name: []}, in slices that fit in memory."""
     n = rows.index.shape[0]
-    size = min(n, schedule.eval_batch)
+    size = min(n, lengths.eval_batch)
     slices = -(-n // size)
     fill = slices * size - n
     index = jnp.pad(rows.index, (0, fill)).reshape(slices, size)
@@ -202,13 +200,13 @@ def run_stretch(
     train: Rows,
     valid: Rows | None,
     key: Key,
-    progress: Progress,
+    run: RunState,
     start: Array,
     stop: Array,
-    schedule: Schedule,
-    pads: Padding,
-    plan: Plan = NOTHING,
-) -> Progress:
+    lengths: Lengths,
+    padding: Padding,
+    besides: StopAndRecord = NOTHING,
+) -> RunState:
     """Batches ``start`` to ``stop`` (traced, []) of a run. Pure; the key is consumed.
 
     Where a run's loss or state stops being finite it stays at the end of its last finite epoch
@@ -219,83 +217,79 @@ def run_stretch(
       data: pytree of arrays [N, ...].
       train, valid: the rows to learn from and to evaluate on (None: on none).
       key: the run's own key; its initial state, order of rows and steps derive from it.
-      progress: from ``init_progress`` or an earlier stretch; ignored where ``start`` is 0, but for
+      run: from ``init_run`` or an earlier stretch; ignored where ``start`` is 0, but for
         ``stopped``: a run that is stopped from the first does nothing.
       start, stop: batches, counted from 0 over all epochs, S of them each; whole epochs unless
-        ``schedule.anchored``. S is that of the longest run of a population.
-      schedule: static lengths.
-      pads: static, from ``padding``, one for all runs of a population.
-      plan: what else to do.
+        ``lengths.within_epochs``. S is that of the longest run of a population.
+      lengths: static.
+      padding: static, from ``padding_of``, one for all runs of a population.
+      besides: what else to do.
     """
     init_key, shuffle_key = jax.random.split(key)
     fresh = learner.init(init_key)  # of which only the clock is used
-    progress = lax.cond(
+    run = lax.cond(
         jnp.asarray(start) > 0,
-        lambda: progress,
-        lambda: init_progress(learner, data, init_key, schedule, plan)._replace(
-            stopped=progress.stopped
-        ),
+        lambda: run,
+        lambda: init_run(learner, data, init_key, lengths, besides)._replace(stopped=run.stopped),
     )
-    per_epoch = int(steps_per_epoch(train.mask.shape[0], schedule))
-    own = steps_per_epoch(jnp.sum(train.mask), schedule) if pads.uneven else per_epoch
-    last_slot = len(schedule.evaluation_epochs) - 1
+    per_epoch = int(steps_per_epoch(train.mask.shape[0], lengths))
+    own = steps_per_epoch(jnp.sum(train.mask), lengths) if padding.uneven else per_epoch
+    last_slot = len(lengths.evaluation_epochs) - 1
     some = lambda flag: (
-        flag if plan.axis is None else lax.pmax(flag.astype(jnp.int8), plan.axis) > 0
+        flag if besides.axis is None else lax.pmax(flag.astype(jnp.int8), besides.axis) > 0
     )
 
     def epoch(carry):
-        e, progress = carry
+        e, run = carry
         lo, hi = 0, per_epoch
-        if schedule.anchored:
+        if lengths.within_epochs:
             lo = jnp.maximum(start - e * per_epoch, 0)
             hi = jnp.minimum(stop - e * per_epoch, per_epoch)
-        old = (
-            select(lo > 0, progress.anchor, progress.state) if schedule.anchored else progress.state
-        )
-        totals = {k: jnp.where(lo > 0, t, 0).astype(t.dtype) for k, t in progress.totals.items()}
-        state = _wind(progress.state, fresh, e * own + lo)
+        old = select(lo > 0, run.epoch_start, run.state) if lengths.within_epochs else run.state
+        totals = {k: jnp.where(lo > 0, t, 0).astype(t.dtype) for k, t in run.totals.items()}
+        state = with_clock(run.state, fresh, e * own + lo)
         shuffle = jax.random.fold_in(shuffle_key, e)
         state, totals, seen = run_batches(
-            learner, state, totals, data, train, shuffle, lo, hi, schedule, pads
+            learner, state, totals, data, train, shuffle, lo, hi, lengths, padding
         )
-        state = strip_clock(state)
-        if not schedule.anchored:
-            return e + 1, close(e, progress, old, state, totals, seen)
-        full = (hi == per_epoch) | (e * per_epoch + hi == schedule.total_steps(per_epoch))
-        midway = progress._replace(state=state, anchor=old, totals=totals)
-        done = lambda: close(e, progress, old, state, totals, seen)._replace(anchor=old)
+        state = without_clock(state)
+        if not lengths.within_epochs:
+            return e + 1, close(e, run, old, state, totals, seen)
+        full = (hi == per_epoch) | (e * per_epoch + hi == lengths.total_steps(per_epoch))
+        midway = run._replace(state=state, epoch_start=old, totals=totals)
+        done = lambda: close(e, run, old, state, totals, seen)._replace(epoch_start=old)
         return e + 1, lax.cond(full, done, lambda: midway)
 
-    def close(e, progress, old, state, totals, seen):
+    def close(e, run, old, state, totals, seen):
         """The end of an epoch: divergence, evaluation, early stopping."""
         mean = {k: t / jnp.maximum(seen, 1) for k, t in totals.items()}
-        active = progress.active
+        active = run.active
         finite = jnp.isfinite(mean["loss"]) & all_finite(state)
         put = lambda history, value: history.at[e].set(
             jnp.where(active, value, history[e]).astype(history.dtype)
         )
-        progress = progress._replace(
+        run = run._replace(
             state=select(active & finite, state, old),
             totals=totals,
-            diverged=jnp.where(active & ~finite, e, progress.diverged).astype(jnp.int32),
-            loss=put(progress.loss, mean["loss"]),
+            diverged=jnp.where(active & ~finite, e, run.diverged).astype(jnp.int32),
+            loss=put(run.loss, mean["loss"]),
         )
-        if plan.tolerance is not None:
-            flat = active & finite & (mean["grad_norm"] < plan.tolerance)
-            progress = progress._replace(
-                grad_norm=put(progress.grad_norm, mean["grad_norm"]),
-                stopped=jnp.where(flat, e + 1, progress.stopped).astype(jnp.int32),
+        if besides.tolerance is not None:
+            flat = active & finite & (mean["grad_norm"] < besides.tolerance)
+            run = run._replace(
+                grad_norm=put(run.grad_norm, mean["grad_norm"]),
+                stopped=jnp.where(flat, e + 1, run.stopped).astype(jnp.int32),
             )
-        if valid is None and plan.record is None:
-            return progress
-        due = ((e + 1) % schedule.evaluate_every == 0) | (e + 1 == schedule.epochs)
+        if valid is None and besides.record is None:
+            return run
+        due = ((e + 1) % lengths.evaluate_every == 0) | (e + 1 == lengths.epochs)
         # One that ends between two evaluations is measured then, its row-mates are not.
-        due = active & (due | ~progress.active)
-        return lax.cond(some(due), lambda p: evaluated(e, due, p), lambda p: p, progress)
+        due = active & (due | ~run.active)
+        return lax.cond(some(due), lambda p: evaluated(e, due, p), lambda p: p, run)
 
-    def evaluated(e, due, progress):
-        slot = jnp.minimum(e // schedule.evaluate_every, last_slot)
-        now = _wind(progress.state, fresh, (e + 1) * own)
+    def evaluated(e, due, run):
+        slot = jnp.minimum(e // lengths.evaluate_every, last_slot)
+        now = with_clock(run.state, fresh, (e + 1) * own)
 
         def write(curves, values):
             later = due & (jnp.arange(last_slot + 1) >= slot)
@@ -305,55 +299,57 @@ def run_stretch(
             )
 
         def measure(curves, rows):
-            return write(curves, evaluate_rows(learner, now, data, rows, schedule))
+            return write(curves, evaluate_rows(learner, now, data, rows, lengths))
 
-        if plan.record is not None:
-            progress = progress._replace(record=write(progress.record, plan.record(now)))
+        if besides.record is not None:
+            run = run._replace(record=write(run.record, besides.record(now)))
         if valid is None:
-            return progress
-        progress = progress._replace(curves=measure(progress.curves, valid))
-        if schedule.evaluate_train:
-            progress = progress._replace(train_curves=measure(progress.train_curves, train))
-        if plan.early_stopping is None:
-            return progress
-        best = progress.best
-        score = stopping.oriented(
-            plan.early_stopping, progress.curves[plan.early_stopping.metric][slot]
+            return run
+        run = run._replace(curves=measure(run.curves, valid))
+        if lengths.evaluate_train:
+            run = run._replace(train_curves=measure(run.train_curves, train))
+        if besides.early_stopping is None:
+            return run
+        best = run.best
+        score = stopping.as_loss(
+            besides.early_stopping, run.curves[besides.early_stopping.metric][slot]
         )
-        running = due & (progress.diverged < 0)
-        better, worn = stopping.judge(plan.early_stopping, best, score, e + 1)
+        running = due & (run.diverged < 0)
+        better, out_of_patience = stopping.check_patience(
+            besides.early_stopping, best, score, e + 1
+        )
         better &= running
-        new = Best(score, e + 1, progress.state if plan.early_stopping.restore_best else ())
-        return progress._replace(
+        new = Best(score, e + 1, run.state if besides.early_stopping.restore_best else ())
+        return run._replace(
             best=jax.tree.map(lambda n, o: jnp.where(better, n, o).astype(o.dtype), new, best),
             stopped=jnp.where(
-                running & worn & (progress.stopped < 0), e + 1, progress.stopped
+                running & out_of_patience & (run.stopped < 0), e + 1, run.stopped
             ).astype(jnp.int32),
         )
 
     goes_on = lambda carry: (carry[0] * per_epoch < stop) & some(carry[1].active)
     first = jnp.asarray(start, jnp.int32) // per_epoch
-    return lax.while_loop(goes_on, epoch, (first, progress))[1]
+    return lax.while_loop(goes_on, epoch, (first, run))[1]
 
 
-def final_state(learner: Learner, progress: Progress, key: Key, steps: int | Array):
+def final_state(learner: Learner, run: RunState, key: Key, steps: int | Array):
     """The learner's whole state after a run of ``steps`` [] steps, its clock wound up again.
 
     With early stopping it is the best state where that was kept and there was one.
     """
     init_key, _ = jax.random.split(jax.random.clone(key))
-    return _wind(kept_state(progress), learner.init(init_key), steps)
+    return with_clock(kept_state(run), learner.init(init_key), steps)
 
 
-def kept_state(progress: Progress) -> Any:
+def kept_state(run: RunState) -> Any:
     """The state that a run ends with, in its shape, no clock: the best one, where it was kept."""
-    if not keeps_best(progress):
-        return progress.state
-    best = progress.best
-    return select(best.epoch > 0, best.state, progress.state)
+    if not keeps_best(run):
+        return run.state
+    best = run.best
+    return select(best.epoch > 0, best.state, run.state)
 
 
-def keeps_best(progress: Progress) -> bool:
-    """Whether a run keeps its best state; static, of a Progress of any shape."""
-    best = progress.best
+def keeps_best(run: RunState) -> bool:
+    """Whether a run keeps its best state; static, of a RunState."""
+    best = run.best
     return isinstance(best, Best) and not (isinstance(best.state, tuple) and best.state == ())

@@ -3,21 +3,9 @@
 import inspect
 from collections.abc import Callable
 
-import jax.numpy as jnp
-
 from jaxdl import losses
+from jaxdl.arrays import masked_mean
 from jaxdl.base import Array, Family, Model, Objective
-
-
-def masked_mean(values: Array, mask: Array | None = None) -> Array:
-    """Mean of values [B] over the rows that count: sum_n m_n v_n / sum_n m_n; 0 if none does.
-
-    A row that does not count may hold anything, NaN included.
-    """
-    if mask is None:
-        return jnp.mean(values)
-    total = jnp.sum(jnp.where(mask, values, 0), dtype=values.dtype)
-    return total / jnp.maximum(jnp.sum(mask, dtype=values.dtype), 1)
 
 
 def match_response(eta: Array, y: Array) -> Array:

@@ -71,7 +71,9 @@ def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> Early
     return stopping._replace(metric=metric)
 
 
-def judge(stopping: EarlyStopping, best: Best, score: Array, epoch: Array) -> tuple[Array, Array]:
+def check_patience(
+    stopping: EarlyStopping, best: Best, score: Array, epoch: Array
+) -> tuple[Array, Array]:
     """Whether an ``oriented`` score [] after ``epoch`` [] beats the best, and whether patience ends.
 
     Returns two [] bools. A NaN never beats anything. Source: Prechelt (1998).
@@ -80,7 +82,7 @@ def judge(stopping: EarlyStopping, best: Best, score: Array, epoch: Array) -> tu
     return better, ~better & (epoch - best.epoch >= stopping.patience)
 
 
-def oriented(stopping: EarlyStopping, score: Array) -> Array:
+def as_loss(stopping: EarlyStopping, score: Array) -> Array:
     """The score [] so that less is better."""
     return -score if higher_is_better(stopping.metric) else score
 

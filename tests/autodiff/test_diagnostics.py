@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import autodiff, layers
-from jaxdl.autodiff import diagnostics, pictures
+from jaxdl import autodiff, layers, plotting
+from jaxdl.autodiff import diagnostics
 from jaxdl.models import mlp
 
 DEPTH, WIDTH = 20, 32
@@ -113,12 +113,12 @@ def test_pictures(networks):
         k: [float(v) for v in diagnostics.layer_gradient_norms(b.gradients).values()]
         for k, (_, b) in networks.items()
     }
-    (axes,) = pictures.norms_by_layer(norms).axes
+    (axes,) = plotting.norms_by_layer(norms).axes
     assert axes.get_yscale() == "log" and len(axes.lines) == 3
     np.testing.assert_allclose(axes.lines[1].get_ydata(), norms["tanh"])
-    (axes,) = pictures.spectrum({"a": [2.0, 1.0, 0.1]}).axes
+    (axes,) = plotting.spectrum({"a": [2.0, 1.0, 0.1]}).axes
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [2, 1, 0.1])
-    (axes,) = pictures.fractions_by_layer({"a": [0.1, 0.9], "b": [0.0, 0.2]}, "dead").axes
+    (axes,) = plotting.fractions_by_layer({"a": [0.1, 0.9], "b": [0.0, 0.2]}, "dead").axes
     assert sorted(round(p.get_height(), 3) for p in axes.patches) == [0.0, 0.1, 0.2, 0.9]
-    (axes,) = pictures.update_ratios_by_step({"dense_0": [1e-2, 1e-3], "dense_1": [0, 1e-4]}).axes
+    (axes,) = plotting.update_ratios_by_step({"dense_0": [1e-2, 1e-3], "dense_1": [0, 1e-4]}).axes
     assert axes.lines[1].get_ydata()[0] > 0

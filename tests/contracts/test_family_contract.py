@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from jaxdl import compound, families
+from jaxdl import families
 from jaxdl.base import Family
+from jaxdl.families import compound
 
 
 class Row(NamedTuple):

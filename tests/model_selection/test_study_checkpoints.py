@@ -9,8 +9,10 @@ import pytest
 from networks import three_classes
 from tiny_study import assert_same, softmax_learner, study
 
-from jaxdl.model_selection import Halving, campaign
-from jaxdl.training import Checkpoint, EarlyStopping, checkpoints, read_log
+from jaxdl.model_selection import Halving
+from jaxdl.model_selection.population import campaign
+from jaxdl.training import Checkpoint, EarlyStopping, read_log
+from jaxdl.training.host import checkpoints
 
 GRID = [{"rate": r, "bad": 9.0 if r == 1.0 else 1e9} for r in (0.01, 0.1, 0.5, 1.0)]
 WITH = {
@@ -107,8 +109,8 @@ def test_the_folder_keeps_the_last_ones(tmp_path):
         ({"key": 1}, "key"),
         ({"seeds": [0, 5]}, "seeds"),
         ({"folds": 3}, "folds"),
-        ({"epochs": 9}, "schedule"),
-        ({"batch_size": 5}, "schedule"),
+        ({"epochs": 9}, "lengths"),
+        ({"batch_size": 5}, "lengths"),
         ({"halving": Halving(2)}, "halving"),
         ({"early_stopping": EarlyStopping(3)}, "early stopping"),
         ({"data": three_classes(seed=1)}, "data"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from networks import classifier, three_classes
 
 from jaxdl.training import fit, loop
-from jaxdl.training.rows import Rows, Schedule, epoch_order, stable_argsort
+from jaxdl.training.batching import Lengths, Rows, epoch_order, stable_argsort
 
 
 def test_history_and_learning(key):
@@ -138,7 +138,7 @@ def test_orders_are_uniform():
 @settings(deadline=None, max_examples=25, derandomize=True)
 @given(epochs=st.integers(1, 30), every=st.integers(1, 30))
 def test_the_last_epoch_is_always_evaluated(epochs, every):
-    taken = Schedule(1, epochs, min(every, epochs)).evaluation_epochs
+    taken = Lengths(1, epochs, min(every, epochs)).evaluation_epochs
     assert taken[-1] == epochs and np.all(np.diff(taken) > 0)
 
 
@@ -149,7 +149,7 @@ def test_evaluation_in_slices_equals_the_whole(x64):
     rows = Rows(jnp.arange(23), jnp.arange(23) < 19)
     data = (jnp.asarray(x), jnp.asarray(y))
     whole, sliced = (
-        loop.evaluate_rows(learner, state, data, rows, Schedule(1, 1, 1, eval_batch=size))
+        loop.evaluate_rows(learner, state, data, rows, Lengths(1, 1, 1, eval_batch=size))
         for size in (100, 5)
     )
     by_hand = np.mean(learner.evaluate(state, (data[0][:19], data[1][:19]))["nll"])

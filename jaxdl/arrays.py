@@ -1,0 +1,91 @@
+"""Small functions on arrays that many modules need: masks, means, and division that is safe."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.base import Array
+from jaxdl.checks import is_key
+
+
+def floating(x: Any) -> Array:
+    """x as an array of floating-point numbers; whole numbers become the default float."""
+    return jnp.asarray(x, jnp.result_type(x, float))
+
+
+def num_rows(data: Any) -> int:
+    """N, the length of the leading axis of a pytree of arrays [N, ...]."""
+    return jax.tree.leaves(data)[0].shape[0]
+
+
+def unconsumed(x: Array) -> Array:
+    """The same array; of keys, one that nothing has consumed."""
+    return jax.random.clone(x) if is_key(x) else x
+
+
+def safe_divide(above: Array, below: Array, otherwise: float | Array = 0.0) -> Array:
+    """``above / below`` where ``below`` is positive, ``otherwise`` elsewhere; so are gradients."""
+    positive = below > 0
+    return jnp.where(positive, above / jnp.where(positive, below, 1), otherwise)
+
+
+def safe_sqrt(square: Array) -> Array:
+    """The square root, with the gradient 0 at 0 instead of infinity."""
+    zero = square == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
+
+
+def rows_of(mask: Array | None, n: int) -> Array:
+    """The mask [N] as booleans, all True for None. Raises a ValueError for another shape."""
+    mask = jnp.ones(n, bool) if mask is None else jnp.asarray(mask, bool)
+    if mask.shape != (n,):
+        raise ValueError(f"mask must be [{n}], one entry a row; got {mask.shape}")
+    return mask
+
+
+def row_weights(n: int, mask: Array | None) -> Array:
+    """The weights [N] of a mean over the rows that count: ``m_n / sum_n m_n``, 0 if none does."""
+    if mask is None:
+        return jnp.full(n, 1 / n)
+    mask = rows_of(mask, n)
+    return mask / jnp.maximum(jnp.sum(mask), 1)
+
+
+def counted(values: Array, mask: Array | None) -> Array:
+    """values [N, ...] with zeros in the rows that do not count, whatever these held."""
+    if mask is None:
+        return values
+    return jnp.where(spread(mask, values), values, 0)
+
+
+def spread(mask: Array, values: Array) -> Array:
+    """The mask [N] with an axis of length 1 for each further axis of values [N, ...]."""
+    return jnp.asarray(mask, bool).reshape(-1, *(1,) * (values.ndim - 1))
+
+
+def spread_mask(mask: Array | None, x: Array) -> Array | None:
+    """A mask of x's leading axes as bools with an axis of size 1 for each further one of x.
+
+    Raises ValueError where its shape is not that of leading axes, at least one, without the last.
+    """
+    if mask is None:
+        return None
+    mask = jnp.asarray(mask)
+    if not 1 <= mask.ndim < x.ndim or mask.shape != x.shape[: mask.ndim]:
+        raise ValueError(
+            f"the mask has leading axes of x {list(x.shape)} without the features, "
+            f"not {list(mask.shape)}"
+        )
+    return (mask != 0).reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
+
+
+def masked_mean(values: Array, mask: Array | None = None) -> Array:
+    """Mean of values [B] over the rows that count: sum_n m_n v_n / sum_n m_n; 0 if none does.
+
+    A row that does not count may hold anything, NaN included.
+    """
+    if mask is None:
+        return jnp.mean(values)
+    total = jnp.sum(counted(values, mask), dtype=values.dtype)
+    return total / jnp.maximum(jnp.sum(mask, dtype=values.dtype), 1)

@@ -1,0 +1,63 @@
+"""What is refused, and how it is said: one home for the checks that many modules make."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.base import Array, Key
+
+
+def positive_int(name: str, value: Any) -> int:
+    """The value as an int. Raises a ValueError unless it is a whole number from 1 on."""
+    if not is_whole(value) or value < 1:
+        raise ValueError(f"{name} must be a positive whole number, not {value!r}")
+    return int(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of Python's or NumPy's; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
+    """The value. Raises a ValueError that lists the choices, and the nearest, unless it is one."""
+    choices = list(choices)
+    if value in choices:
+        return value
+    near = difflib.get_close_matches(str(value), [c for c in choices if isinstance(c, str)], n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} is one of {', '.join(map(str, choices))}, not {value!r}{meant}")
+
+
+def typed_key(key: Any) -> Key:
+    """The key. Raises a ValueError unless it is one typed key, of shape []; it may be traced."""
+    if not is_key(key):
+        raise ValueError(f"key must be a typed key, jax.random.key(seed), not {key!r}")
+    if key.shape != ():
+        raise ValueError(f"key must be a single key, not of shape {key.shape}")
+    return key
+
+
+def is_key(x: Any) -> bool:
+    """Whether x is an array of typed keys."""
+    return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def same_shape(a: Any, b: Any, names: str) -> tuple[Array, Array]:
+    """Both as arrays. Raises a ValueError where their shapes differ: nothing is broadcast."""
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    if a.shape != b.shape:
+        raise ValueError(f"{names} must have one shape, not {a.shape} and {b.shape}")
+    return a, b
+
+
+def same_rows(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    """Both as arrays [N, ...] of one shape, as ``same_shape``; scalars are refused too."""
+    y_true, y_pred = same_shape(y_true, y_pred, "y_true and y_pred")
+    if y_true.ndim == 0:
+        raise ValueError("y_true and y_pred must be [N, ...], not scalars")
+    return y_true, y_pred

@@ -1,0 +1,25 @@
+"""Response distributions p(y; eta) of generalised linear models and networks. Notes: §1.3, §1.4.
+
+Each builder closes over its settings (floats may be traced) and returns a `Family`. Elementwise
+families want ``eta.shape == y.shape`` and raise ValueError otherwise; `independent` sums a family
+over the outputs of a multi-output network. Scales are standard deviations (or their like), never
+variances. Results have the dtype of eta.
+"""
+
+from jaxdl.families import links
+from jaxdl.families.compound import independent, marginalize
+from jaxdl.families.continuous import heteroskedastic_normal, laplace, normal, student_t
+from jaxdl.families.discrete import bernoulli, categorical, poisson
+
+__all__ = [
+    "bernoulli",
+    "categorical",
+    "heteroskedastic_normal",
+    "independent",
+    "laplace",
+    "links",
+    "marginalize",
+    "normal",
+    "poisson",
+    "student_t",
+]

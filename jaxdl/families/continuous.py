@@ -1,0 +1,139 @@
+"""Distributions of real responses: normal, Laplace, Student's t. Notes: §1.3."""
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import digamma, gammaln
+
+from jaxdl.arrays import floating
+from jaxdl.base import Array, Family
+from jaxdl.families import links
+from jaxdl.families.elementwise import matched, setting_like, squared_error_scores
+
+_LOG_2PI = 1.8378770664093453
+
+
+def normal(scale: float | Array = 1.0) -> Family:
+    """Normal with mean f(x) and standard deviation ``scale``.
+
+    ``log p(y; eta) = -(y - eta)^2 / (2 scale^2) - log scale - log(2 pi) / 2``, eta [...], y [...].
+    Notes: Eq. (6), §1.3; its second argument is the standard deviation, not the variance (D-5).
+
+    Args:
+      scale: positive; a scalar, or an array that broadcasts to eta's shape (one for each output).
+
+    >>> normal(scale=2.0).log_prob(jnp.array([0.0]), jnp.array([2.0])).item()  # doctest: +ELLIPSIS
+    -2.112...
+    """
+
+    def log_prob(eta, y):
+        eta, y = matched(eta, y)
+        sigma = setting_like("scale", scale, eta)
+        return -jnp.square((y - eta) / sigma) / 2 - jnp.log(sigma) - _LOG_2PI / 2
+
+    def sample(key, eta):
+        eta = floating(eta)
+        return eta + setting_like("scale", scale, eta) * jax.random.normal(
+            key, eta.shape, eta.dtype
+        )
+
+    def entropy(eta):
+        eta = floating(eta)
+        sigma = setting_like("scale", scale, eta)
+        return jnp.broadcast_to((1 + _LOG_2PI) / 2 + jnp.log(sigma), eta.shape)
+
+    return Family(log_prob, links.identity, sample, entropy, squared_error_scores(links.identity))
+
+
+def heteroskedastic_normal(tied: bool = False) -> Family:
+    """Normal whose standard deviation depends on x. Notes: §1.3, after Eq. (6).
+
+    ``-log p(y; eta) = s + (y - mu)^2 exp(-2s) / 2 + log(2 pi) / 2`` with ``s = log sigma``; the
+    term s stays (E-14). Untied, ``eta [..., 2] = (mu, s)`` for y [...]; tied, ``mu = s = eta``
+    with eta [...], so the spread grows with the mean. exp(-2s) goes on along its tangent where it
+    would overflow (`links.exponential`).
+    """
+
+    def split(eta):
+        eta = floating(eta)
+        if tied:
+            return eta, eta
+        if eta.ndim == 0 or eta.shape[-1] != 2:
+            raise ValueError(f"eta must be [..., 2] = (mean, log scale), not {eta.shape}")
+        return eta[..., 0], eta[..., 1]
+
+    def log_prob(eta, y):
+        mu, log_sigma = split(eta)
+        mu, y = matched(mu, y)
+        precision = links.exponential(-2 * log_sigma)
+        return -jnp.square(y - mu) * precision / 2 - log_sigma - _LOG_2PI / 2
+
+    def mean(eta):
+        return split(eta)[0]
+
+    def sample(key, eta):
+        mu, log_sigma = split(eta)
+        return mu + links.exponential(log_sigma) * jax.random.normal(key, mu.shape, mu.dtype)
+
+    def entropy(eta):
+        return (1 + _LOG_2PI) / 2 + split(eta)[1]
+
+    return Family(log_prob, mean, sample, entropy, squared_error_scores(mean))
+
+
+def laplace(scale: float | Array = 1.0) -> Family:
+    """Laplace with location f(x): ``log p(y; eta) = -|y - eta| / scale - log(2 scale)``.
+
+    eta [...], y [...]; ``scale`` as in `normal` (the standard deviation is sqrt(2) scale).
+    Maximum likelihood is least absolute deviations. Notes: §1.3.
+    """
+
+    def log_prob(eta, y):
+        eta, y = matched(eta, y)
+        b = setting_like("scale", scale, eta)
+        return -jnp.abs(y - eta) / b - jnp.log(2 * b)
+
+    def sample(key, eta):
+        eta = floating(eta)
+        return eta + setting_like("scale", scale, eta) * jax.random.laplace(
+            key, eta.shape, eta.dtype
+        )
+
+    def entropy(eta):
+        eta = floating(eta)
+        return jnp.broadcast_to(1 + jnp.log(2 * setting_like("scale", scale, eta)), eta.shape)
+
+    return Family(log_prob, links.identity, sample, entropy, squared_error_scores(links.identity))
+
+
+def student_t(df: float | Array, scale: float | Array = 1.0) -> Family:
+    """Student's t with location f(x), ``df`` degrees of freedom and ``scale``. Notes: §1.3.
+
+    ``log p(y; eta) = -(df+1)/2 log(1 + z^2/df) - log scale + const``, ``z = (y - eta) / scale``,
+    for eta [...], y [...]. Its heavy tails make outliers cheap. ``mean`` is the location, which
+    is the expectation where df > 1.
+    """
+
+    def settings(eta):
+        return setting_like("df", df, eta), setting_like("scale", scale, eta)
+
+    def log_prob(eta, y):
+        eta, y = matched(eta, y)
+        nu, sigma = settings(eta)
+        z = (y - eta) / sigma
+        constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - jnp.log(nu * jnp.pi) / 2
+        return constant - jnp.log(sigma) - (nu + 1) / 2 * jnp.log1p(jnp.square(z) / nu)
+
+    def sample(key, eta):
+        eta = floating(eta)
+        nu, sigma = settings(eta)
+        return eta + sigma * jax.random.t(key, nu, eta.shape, eta.dtype)
+
+    def entropy(eta):
+        eta = floating(eta)
+        nu, sigma = settings(eta)
+        log_beta = gammaln(nu / 2) + gammaln(jnp.asarray(0.5, nu.dtype)) - gammaln((nu + 1) / 2)
+        spread = (nu + 1) / 2 * (digamma((nu + 1) / 2) - digamma(nu / 2))
+        entropy = spread + jnp.log(nu) / 2 + log_beta + jnp.log(sigma)
+        return jnp.broadcast_to(entropy, eta.shape)
+
+    return Family(log_prob, links.identity, sample, entropy, squared_error_scores(links.identity))

@@ -1,0 +1,14 @@
+"""How the members of a study are run: planned, laid out in rows, compiled, trained and put together."""
+
+from jaxdl.model_selection.population.execute import run_members
+from jaxdl.model_selection.population.halving import Halving
+from jaxdl.model_selection.population.members import member_key
+from jaxdl.model_selection.population.plan import ExecutionPlan, choose_plan
+
+__all__ = [
+    "ExecutionPlan",
+    "Halving",
+    "choose_plan",
+    "member_key",
+    "run_members",
+]

@@ -1,0 +1,108 @@
+"""The results of a study's programs, put together as a Study."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl.model_selection.study import Recipe, Study, final_scores
+
+
+def assemble(
+    settings: list[dict[str, Any]],
+    signatures: Sequence[Any],
+    results: Sequence[Any],
+    folds: list[Any],
+    seeds: list[int],
+    recipe: Recipe,
+    *,
+    num_rows: int,
+    metric: str | None,
+) -> Study:
+    """Put the results of all signatures, [s, F*K] each, in the order of the settings [S]."""
+    shape = (len(folds), len(seeds))
+    order = np.argsort(np.concatenate([s.members for s in signatures]))
+
+    def join(pick):
+        parts = [pick(r) for r in results]
+        return np.concatenate([p.reshape(len(p), *shape, *p.shape[2:]) for p in parts])[order]
+
+    names = [list(r.run.curves) for r in results]
+    if any(n != names[0] for n in names):
+        raise ValueError(f"settings report different metrics: {names}")
+    curves = {m: join(lambda r, m=m: r.run.curves[m]) for m in names[0]}
+    train_curves = {
+        m: join(lambda r, m=m: r.run.train_curves[m]) for m in results[0].run.train_curves
+    }
+    params = np.concatenate([[r.num_params] * len(s.members)
+                             for s, r in zip(signatures, results, strict=True)])  # fmt: skip
+    metric = study_metric(list(curves), metric)
+    every = recipe.lengths.evaluation_epochs
+    best = None
+    if recipe.early_stopping is not None:
+        best = join(lambda r: r.run.best.epoch)
+    kept = np.concatenate([np.full(len(s.members), r.keeps_best)
+                           for s, r in zip(signatures, results, strict=True)])[order]  # fmt: skip
+    at_end = lambda curve: final_scores(
+        curve, every, np.where(kept[:, None, None], 0 if best is None else best, 0)
+    )
+    dropped = np.concatenate([r.dropped for r in results])[order]
+    stopped, diverged = (join(lambda r, n=n: getattr(r.run, n)) for n in ("stopped", "diverged"))
+    ran = np.where(diverged >= 0, diverged + 1, np.where(stopped >= 0, stopped, every[-1]))
+    return Study(
+        hparams=settings,
+        scores={m: at_end(c) for m, c in curves.items()},
+        train_scores={m: at_end(c) for m, c in train_curves.items()},
+        curves=curves,
+        train_curves=train_curves,
+        curve_epochs=recipe.lengths.evaluation_epochs,
+        train_loss=join(lambda r: r.run.loss),
+        diverged=diverged >= 0,
+        epochs=ran,
+        best_epochs=best,
+        dropped=dropped,
+        folds=folds,
+        seeds=seeds,
+        predictions=_out_of_fold(join, results, folds, num_rows),
+        states=_states(results, shape),
+        metric=metric,
+        num_params=params[order],
+        strategy="; ".join(dict.fromkeys(str(r.plan) for r in results)),
+        num_programs=sum(r.num_programs for r in results),
+        num_traces=sum(r.num_traces for r in results),
+        compile_seconds=sum(r.compile_seconds for r in results),
+        run_seconds=sum(r.run_seconds for r in results),
+        recipe=recipe,
+    )
+
+
+def study_metric(metrics: Sequence[str], metric: str | None) -> str:
+    """What a study goes by, of its metrics by name: accuracy, else squared error, else the first.
+
+    Raises a ValueError for one that it has not; no shape is involved.
+    """
+    preferred = (m for m in ("accuracy", "squared_error") if m in metrics)
+    metric = metric or next(preferred, next(iter(metrics)))
+    if metric not in metrics:
+        raise ValueError(f"metric {metric!r} is none of {', '.join(metrics)}")
+    return metric
+
+
+def _out_of_fold(join, results, folds, num_rows):
+    """Predictions by row of the data, [S, K, N, ...]: the last fold that held a row out wins."""
+    if isinstance(results[0].predictions, tuple):
+        return None
+    held = join(lambda r: r.predictions)  # [S, F, K, n, ...]
+    shape = (held.shape[0], held.shape[2], num_rows, *held.shape[4:])
+    rows = np.full(shape, np.nan, np.result_type(held.dtype, np.float32))
+    for f, fold in enumerate(folds):
+        rows[:, :, fold.valid] = held[:, f, :, : len(fold.valid)]
+    return rows
+
+
+def _states(results, shape):
+    if any(isinstance(r.states, tuple) and r.states == () for r in results):
+        return None
+    split = lambda leaf: leaf.reshape(leaf.shape[0], *shape, *leaf.shape[2:])
+    return [jax.tree.map(split, r.states) for r in results]

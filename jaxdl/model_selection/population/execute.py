@@ -1,0 +1,188 @@
+"""A population's program: members spread over chunks and devices as the plan says, compiled and called."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
+
+from jaxdl import parallel
+from jaxdl.arrays import num_rows, unconsumed
+from jaxdl.model_selection.population.plan import ExecutionPlan, balance, choose_plan, work_of
+
+
+class Compiled(NamedTuple):
+    """A population's program: ``call(shared, members) -> results``, and what it cost to build."""
+
+    call: Callable
+    plan: ExecutionPlan
+    compile_seconds: float
+    num_programs: int
+    bytes: int
+
+
+def pad(members: Any, total: int) -> Any:
+    """Repeat the last of the members, leading axis [M], until there are ``total``."""
+    size = num_rows(members)
+    index = np.minimum(np.arange(total), size - 1)
+    return members if total == size else jax.tree.map(lambda x: x[index], members)
+
+
+def spread(
+    fn: Callable, plan: ExecutionPlan, prepare: Callable = lambda shared: shared
+) -> Callable:
+    """``(shared, *members [M, ...]) -> results [M, ...]``: apply ``fn(shared, *member)`` by plan.
+
+    ``prepare(shared) -> shared`` runs once, before all members, inside the same program.
+
+    The result, of shape [M, ...] leaf by leaf, is a pure function to be jitted, for every strategy but ``sequential``; M is as
+    ``balance`` says.
+    """
+
+    def local(shared, *members):
+        shared = prepare(shared)
+        one = lambda member: fn(shared, *member)
+        size = num_rows(members)
+        if plan.strategy == "vmap" or 1 < size <= plan.chunk:
+            return jax.vmap(one)(members)
+        return lax.map(one, members, batch_size=plan.chunk if plan.chunk > 1 else None)
+
+    if len(plan.devices) == 1:
+        return local
+    each = PartitionSpec("members")
+    mesh = parallel.mesh(plan.devices)
+
+    def over_devices(shared, *members):
+        specs = (PartitionSpec(), *(each for _ in members))
+        # Nothing inside communicates, so there is no replication to check.
+        mapped = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
+        return mapped(shared, *members)
+
+    return over_devices
+
+
+def compile(
+    fn: Callable,
+    plan: ExecutionPlan,
+    shared: Any,
+    *members: Any,
+    prepare: Callable = lambda shared: shared,
+    auto: bool = False,
+    donate: bool = False,
+) -> Compiled:
+    """Compile a population's program for inputs of these shapes (``members`` as ``balance`` says).
+
+    Args:
+      fn: ``(shared, *member) -> result``, pure.
+      plan: from ``choose_plan``.
+      shared, members: the arguments, or their ``jax.ShapeDtypeStruct``s.
+      prepare: see ``spread``.
+      auto: where the program would take more memory than the device has, halve the number of
+        members that run at once until it fits; each attempt counts as a program.
+      donate: give up the buffers of the last of ``members``.
+    """
+    began = time.perf_counter()
+    shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
+    shared, *members = jax.tree.map(shape, (shared, *members))
+    donated = (len(members),) if donate else ()
+    options = parallel.compiler_options(plan.devices[0].platform)
+    if plan.strategy == "sequential":
+        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
+        whole = lambda shared, *member: fn(prepare(shared), *member)
+        program = jax.jit(whole, compiler_options=options).lower(shared, *one).compile()
+        seconds = time.perf_counter() - began
+        return Compiled(_one_by_one(program), plan, seconds, 1, _bytes(program))
+    if len(plan.devices) > 1:
+        mesh = parallel.mesh(plan.devices)
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        each = NamedSharding(mesh, PartitionSpec("members"))
+    else:
+        everywhere = each = SingleDeviceSharding(plan.devices[0])
+    attempts = 0
+    while True:
+        attempts += 1
+        jitted = jax.jit(
+            spread(fn, plan, prepare),
+            in_shardings=(everywhere, *(each for _ in members)),
+            out_shardings=each,
+            donate_argnums=donated,
+            compiler_options=options,
+        )
+        program = jitted.lower(shared, *members).compile()
+        needs = _bytes(program)
+        limit = parallel.memory_limit(plan.devices[0])
+        if not auto or needs <= limit or plan.chunk <= 1:
+            break
+        size = num_rows(members) // len(plan.devices)
+        half = max(c for c in range(1, plan.chunk // 2 + 1) if size % c == 0)
+        plan = ExecutionPlan(
+            "chunked", half, plan.devices, f"{half} at once fit in {limit / 2**30:.1f} GiB"
+        )
+
+    def call(shared, *members):
+        return program(
+            jax.device_put(shared, everywhere), *(jax.device_put(m, each) for m in members)
+        )
+
+    return Compiled(call, plan, time.perf_counter() - began, attempts, needs)
+
+
+def _one_by_one(program) -> Callable:
+    def call(shared, *members):
+        size = num_rows(members)
+        pick = lambda i: jax.tree.map(lambda x: unconsumed(x)[i], members)
+        results = [program(shared, *pick(i)) for i in range(size)]
+        return jax.tree.map(lambda *parts: jnp.stack(parts), *results)
+
+    return call
+
+
+def run_members(
+    fn: Callable, members: Any, strategy: str = "auto", *, chunk: int | None = None, devices=None
+) -> tuple[Any, ExecutionPlan]:
+    """Apply a pure function to every member of a population, as one program.
+
+    Args:
+      fn: ``(member) -> result``, pytrees of arrays.
+      members: pytree with a leading axis [M, ...].
+      strategy, chunk, devices: see ``choose_plan``.
+
+    Returns:
+      The results, stacked along an axis [M], and the plan that was chosen.
+
+    >>> import jax.numpy as jnp
+    >>> squares, plan = run_members(lambda x: x**2, jnp.arange(5.0), "chunked", chunk=2)
+    >>> squares.tolist(), plan.strategy
+    ([0.0, 1.0, 4.0, 9.0, 16.0], 'chunked')
+    """
+    size = num_rows(members)
+    first = jax.tree.map(lambda x: x[0], members)
+    carried = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(fn, first)))
+    chosen = choose_plan(
+        size,
+        strategy,
+        chunk=chunk,
+        devices=devices,
+        member_bytes=carried,
+        work=work_of(fn, first),
+    )
+    total, chosen = balance(size, chosen)
+    members = pad(members, total)
+    compiled = compile(lambda _, x: fn(x), chosen, (), members, auto=strategy == "auto")
+    results = compiled.call((), members)
+    return jax.tree.map(lambda x: x[:size], results), compiled.plan
+
+
+def _bytes(program) -> int:
+    analysis = program.memory_analysis()
+    if analysis is None:
+        return 0
+    return (
+        analysis.temp_size_in_bytes
+        + analysis.argument_size_in_bytes
+        + analysis.output_size_in_bytes
+    )

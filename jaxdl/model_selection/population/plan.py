@@ -1,0 +1,161 @@
+"""How the members of a population are run: at once, in chunks, one by one, over devices.
+
+A strategy never changes a result, only its rounding and its speed.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from jaxdl.checks import one_of
+
+# Members whose training states together are larger than this fall out of a core's caches. Measured
+# with small multi-layer perceptrons on two cores.
+CACHE_BYTES = 2**20
+
+# What a chunk costs on top of its members, in members.
+CHUNK_OVERHEAD = 0.1
+
+STRATEGIES = ("auto", "vmap", "chunked", "map", "sequential")
+
+
+class ExecutionPlan(NamedTuple):
+    """The way that was chosen.
+
+    strategy: ``vmap`` (all at once), ``chunked`` (``chunk`` at once, chunk after chunk), ``map``
+        (one after the other inside the program), ``sequential`` (a call for each).
+    chunk: how many run at once on one device.
+    devices: those that share the population.
+    reason: why, in words.
+    """
+
+    strategy: str
+    chunk: int
+    devices: tuple
+    reason: str
+
+    def __str__(self) -> str:
+        spread = f" over {len(self.devices)} devices" if len(self.devices) > 1 else ""
+        size = f"({self.chunk})" if self.strategy == "chunked" else ""
+        return f"{self.strategy}{size}{spread}: {self.reason}"
+
+
+class Work(NamedTuple):
+    """What members do that decides how they are run.
+
+    in_lockstep: False where they have loops whose length depends on data, or convolutions: under
+        ``vmap`` all would wait for the slowest, or be lowered badly.
+    lapack: whether they factorise or solve. On CPUs, before JAX 0.11, batches of LAPACK calls on
+        several devices wait for one another's threads for ever (seen with 0.10.2).
+    """
+
+    in_lockstep: bool = True
+    lapack: bool = False
+
+
+UNKNOWN = Work()
+
+
+def check_strategy(strategy: str) -> None:
+    """Raise a ValueError for a name that is not in ``STRATEGIES``; no shape is involved."""
+    one_of("strategy", strategy, STRATEGIES)
+
+
+def choose_plan(
+    size: int,
+    strategy: str = "auto",
+    *,
+    chunk: int | None = None,
+    devices=None,
+    member_bytes: int = 0,
+    work: Work = UNKNOWN,
+) -> ExecutionPlan:
+    """Choose how to run ``size`` members.
+
+    Args:
+      size: number of members.
+      strategy: one of ``STRATEGIES``; ``auto`` decides by the kind of device and of work.
+      chunk: members at once on a device, for ``chunked``; given, it turns ``auto`` to that.
+      devices: what to spread over; default all local devices of the default backend.
+      member_bytes: what one member carries, for the choice of a chunk on CPUs.
+      work: what members do, from ``work_of``.
+
+    Raises a ValueError on unknown names and sizes under 1; no shapes are involved.
+    """
+    check_strategy(strategy)
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk must be at least 1, not {chunk}")
+    if size < 1:
+        raise ValueError(f"a population has at least one member, not {size}")
+    devices = tuple(jax.local_devices() if devices is None else devices)[:size]
+    on_cpu = devices[0].platform == "cpu"
+    asked = "asked for"
+    if work.lapack and on_cpu and len(devices) > 1 and (strategy in ("vmap", "chunked") or chunk):
+        devices, asked = (
+            devices[:1],
+            "asked for; batches of LAPACK calls share one device's threads",
+        )
+    share = math.ceil(size / len(devices))
+    if strategy == "sequential":
+        return ExecutionPlan("sequential", 1, devices[:1], asked)
+    if strategy == "map":
+        return ExecutionPlan("map", 1, devices, asked)
+    if strategy == "vmap":
+        return ExecutionPlan("vmap", share, devices, asked)
+    if strategy == "chunked" or chunk is not None:
+        return ExecutionPlan("chunked", min(chunk or 8, share), devices, asked)
+    if not work.in_lockstep:
+        return ExecutionPlan(
+            "map", 1, devices, "members loop over data or convolve: not in lockstep"
+        )
+    if work.lapack and on_cpu:
+        return ExecutionPlan(
+            "map", 1, devices, "members call LAPACK, which gains nothing from batches"
+        )
+    if not on_cpu:
+        return ExecutionPlan(
+            "vmap", share, devices, "an accelerator is fastest on all members at once"
+        )
+    fitting = max(1, min(share, CACHE_BYTES // max(member_bytes, 1)))
+    return ExecutionPlan("chunked", fitting, devices, "as many at once as stay in the CPU's caches")
+
+
+def balance(size: int, plan: ExecutionPlan) -> tuple[int, ExecutionPlan]:
+    """How many members [M] to fill ``size`` up to, so that all chunks of all devices are equal.
+
+    Unequal chunks would be two programs in one. Returns M and the plan with its even chunk: of
+    those up to ``plan.chunk`` the one that costs least, with what is filled up.
+    """
+    cores = len(plan.devices)
+    local = math.ceil(size / cores)
+    turns = lambda chunk: math.ceil(local / chunk)
+    cost = lambda chunk: turns(chunk) * (chunk + CHUNK_OVERHEAD)
+    chunk = min(range(1, min(plan.chunk, local) + 1), key=cost)
+    return cores * turns(chunk) * chunk, plan._replace(chunk=chunk)
+
+
+_NOT_IN_LOCKSTEP = {"while", "conv_general_dilated"}
+
+_LAPACK = {
+    "cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "qr",
+    "schur", "svd", "symmetric_product", "triangular_solve", "tridiagonal", "tridiagonal_solve",
+}  # fmt: skip
+
+
+def work_of(fn: Callable, *args) -> Work:
+    """What a function does, traced on arguments of any shapes. Source: JAX issues 2947, 13800."""
+    names = set()
+
+    def search(jaxpr) -> None:
+        for equation in jaxpr.eqns:
+            names.add(equation.primitive.name)
+            for value in equation.params.values():
+                for inner in value if isinstance(value, (tuple, list)) else (value,):
+                    inner = getattr(inner, "jaxpr", inner)
+                    if hasattr(inner, "eqns"):
+                        search(inner)
+
+    search(jax.make_jaxpr(fn)(*args).jaxpr)
+    return Work(in_lockstep=not names & _NOT_IN_LOCKSTEP, lapack=bool(names & _LAPACK))

@@ -1,0 +1,35 @@
+"""Pictures of studies, predictions, runs and networks. Each function returns a matplotlib Figure and leaves pyplot alone.
+
+Save one with ``figure.savefig(path)``; a notebook shows it after ``%matplotlib inline``.
+"""
+
+from jaxdl.plotting.networks import (
+    fractions_by_layer,
+    norms_by_layer,
+    spectrum,
+    update_ratios_by_step,
+)
+from jaxdl.plotting.predictions import confusion_matrix, ensemble_size, reliability_diagram
+from jaxdl.plotting.studies import (
+    MAX_LINES,
+    learning_curve_sizes,
+    learning_curves,
+    validation_curve,
+)
+from jaxdl.plotting.training import log_curves, training_curves
+
+__all__ = [
+    "MAX_LINES",
+    "confusion_matrix",
+    "ensemble_size",
+    "fractions_by_layer",
+    "learning_curve_sizes",
+    "learning_curves",
+    "log_curves",
+    "norms_by_layer",
+    "reliability_diagram",
+    "spectrum",
+    "training_curves",
+    "update_ratios_by_step",
+    "validation_curve",
+]

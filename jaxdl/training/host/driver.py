@@ -1,0 +1,170 @@
+"""A run that the host looks at now and then: checkpoints and going on from them, logs, a bar."""
+
+import functools
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl.training import stopping
+from jaxdl.training.host import checkpoints, fingerprint
+from jaxdl.training.host.interrupts import Interrupts
+from jaxdl.training.host.programs import FitSpec
+from jaxdl.training.host.stretches import Bar, stretches
+from jaxdl.training.loop import RunState
+
+# Between two looks of the host: with a bar, and with nothing but checkpoints and logs.
+SECONDS_WITH_BAR, SECONDS = 0.5, 2.0
+
+
+def train(spec, advance, run, numbers, metrics, about, checkpoint, log, bar_wanted) -> RunState:
+    """The stretches of a run that the host looks at, from where its checkpoints left it.
+
+    ``run`` is a RunState, whose shapes stay; ``advance(run, start, stop, numbers)`` trains.
+    Raises ValueError for a checkpoint of another run.
+    """
+    if checkpoint is None:
+        return _stretches(spec, advance, run, 0, numbers, metrics, None, log, bar_wanted)
+    with checkpoints.opened(checkpoint.folder) as folder:
+        begin = 0
+        if known := checkpoints.positions(folder):
+            begin = known[-1]
+            run = _resumed(spec, folder, begin, about, run)
+        save = functools.partial(_save, spec, checkpoint, about, metrics)
+        return _stretches(spec, advance, run, begin, numbers, metrics, save, log, bar_wanted)
+
+
+def _stretches(spec, advance, run, begin, numbers, metrics, save, log, bar_wanted) -> RunState:
+    metric = spec.metric or stopping.default_metric(metrics)
+    bar = Bar(spec.total, min(begin, spec.total), bar_wanted)
+    logged = _epochs_done(spec, run, begin)
+    if log is not None:
+        log.start(_rows(spec, run, 0, logged))
+    saved, saved_at, position = time.perf_counter(), begin, begin
+    try:
+        with Interrupts(save is not None) as interrupts:
+            seconds = SECONDS_WITH_BAR if bar_wanted else SECONDS
+            for start, position in stretches(begin, spec.total, seconds):
+                if start > 0 and not bool(run.active):
+                    position = start
+                    break
+                run = jax.block_until_ready(advance(run, start, position, numbers))
+                done = _epochs_done(spec, run, position)
+                if log is not None:
+                    log.add(_rows(spec, run, logged, done))
+                logged = done
+                bar.update(position - start, _numbers(spec, run, done, metric))
+                due = save is not None and time.perf_counter() - saved >= save.args[1].seconds
+                if save is not None and (due or interrupts.caught):
+                    save(run, position)
+                    saved, saved_at = time.perf_counter(), position
+                if interrupts.caught:
+                    interrupts.obey()
+            if save is not None and saved_at != position:
+                save(run, position)
+            interrupts.obey()
+    finally:
+        bar.close()
+    return run
+
+
+def _save(spec, checkpoint, about, metrics, run, position) -> None:
+    score = None
+    done = _epochs_done(spec, run, position)
+    slot = int(np.searchsorted(spec.lengths.evaluation_epochs, done, side="right")) - 1
+    metric = spec.metric or stopping.default_metric(metrics)
+    if spec.num_valid and slot >= 0:
+        value = float(np.asarray(run.curves[metric])[slot])
+        value = -value if stopping.higher_is_better(metric) else value
+        score = value if np.isfinite(value) else None
+    about = {**about, "epochs": spec.lengths.epochs, "steps": spec.total}
+    checkpoints.save(checkpoint, position, jax.device_get(run), about, score)
+
+
+def _resumed(spec, folder, position, about, blank) -> RunState:
+    """The RunState of a checkpoint, its histories as long as this run's."""
+    path = folder / f"{position:010d}"
+    there = checkpoints.read_about(folder, position)["about"]
+    if there.get("kind") != about["kind"]:
+        raise ValueError(f"{path}: of a {there.get('kind', 'run of another kind')}, not of a fit")
+    fingerprint.refuse_another(path, there["run"], about["run"])
+    if position > spec.total:
+        raise ValueError(
+            f"{path}: already has {position} steps, more than the {spec.total} asked for"
+        )
+    shorter = min(there["steps"], spec.total)
+    unscheduled = shorter % (spec.per_epoch * spec.lengths.evaluate_every) != 0
+    judged = spec.metric is not None or spec.has_tolerance or spec.total == shorter
+    if there["steps"] != spec.total and position == shorter and unscheduled and judged:
+        raise ValueError(
+            f"{path}: ended, or would end, between two evaluations, other than a run of "
+            f"{max(there['steps'], spec.total)} steps; take another folder"
+        )
+    stored, _ = checkpoints.restore(folder, position, blank)
+
+    def fill(old, new):
+        if old.shape == new.shape:
+            return old
+        more = [(0, len(new) - len(old)), *[(0, 0)] * (old.ndim - 1)]
+        if more[0][1] < 0:
+            return old[: len(new)]
+        return np.pad(old, more, mode="edge")
+
+    def history(old, new):
+        filled = fill(old, new)
+        filled[len(old) :] = np.nan
+        return filled
+
+    return stored._replace(
+        loss=history(stored.loss, blank.loss),
+        grad_norm=jax.tree.map(history, stored.grad_norm, blank.grad_norm),
+        curves=jax.tree.map(fill, stored.curves, blank.curves),
+        record=jax.tree.map(fill, stored.record, blank.record),
+    )
+
+
+def fit_fingerprint(spec, data, validation, key, early_stopping, tolerance) -> dict[str, Any]:
+    """What must be the same for a run to go on, in JSON's types; data [N, D] by checksum."""
+    # Without early stopping a longer run has the same first part, and with it as well.
+    return {
+        "rows": spec.num_train,
+        "data": fingerprint.of_arrays(data),
+        "validation": fingerprint.of_arrays(validation),
+        "key": fingerprint.of_key(key),
+        "batch_size": spec.lengths.batch_size,
+        "remainder": spec.lengths.remainder,
+        "evaluate_every": spec.lengths.evaluate_every,
+        "early_stopping": fingerprint.of_stopping(early_stopping),
+        "tolerance": None if tolerance is None else float(tolerance),
+    }
+
+
+def _epochs_done(spec: FitSpec, run: RunState, position: int) -> int:
+    ended = [int(run.stopped), int(run.diverged) + 1]
+    run_out = spec.lengths.epochs if position >= spec.total else position // spec.per_epoch
+    return min([run_out, *(e for e in ended if e > 0)])
+
+
+def _numbers(spec, run, done, metric) -> dict[str, float]:
+    if not done:
+        return {}
+    numbers = {"loss": np.asarray(run.loss)[done - 1]}
+    slot = int(np.searchsorted(spec.lengths.evaluation_epochs, done, side="right")) - 1
+    if spec.num_valid and slot >= 0:
+        numbers[f"validation {metric}"] = np.asarray(run.curves[metric])[slot]
+    return numbers
+
+
+def _rows(spec, run, start, stop):
+    """Rows of a log for the epochs from ``start`` to ``stop``."""
+    loss, rows = np.asarray(run.loss), []
+    at = {int(e): slot for slot, e in enumerate(spec.lengths.evaluation_epochs)}
+    curves = {m: np.asarray(c) for m, c in run.curves.items()} if spec.num_valid else {}
+    for epoch in range(start + 1, stop + 1):
+        place = {"epoch": epoch, "step": min(epoch * spec.per_epoch, spec.total)}
+        rows.append({**place, "part": "train", "metric": "loss", "value": float(loss[epoch - 1])})
+        if epoch in at:
+            rows += [{**place, "part": "validation", "metric": m, "value": float(c[at[epoch]])}
+                     for m, c in curves.items()]  # fmt: skip
+    return rows

@@ -1,0 +1,126 @@
+"""The programs of one run: what is static of it, and what is compiled."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import parallel
+from jaxdl.base import Batch, Key, Learner
+from jaxdl.checks import is_key
+from jaxdl.training import loop
+from jaxdl.training.batching import Lengths, Rows, padding_of, steps_per_epoch, take
+from jaxdl.training.loop import RunState, StopAndRecord
+from jaxdl.training.stopping import EarlyStopping
+
+
+class FitSpec(NamedTuple):
+    """What is static of a run, a key of the compiled programs."""
+
+    learner: Learner
+    lengths: Lengths
+    num_train: int
+    num_valid: int
+    metric: str | None
+    restore_best: bool
+    has_tolerance: bool
+    record: Callable | None
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in an epoch, ceil(N / B), or floor(N / B) where the remainder is dropped (Eq. (30))."""
+        return int(steps_per_epoch(self.num_train, self.lengths))
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run, whose batches are [B, D] each."""
+        return self.lengths.total_steps(self.per_epoch)
+
+
+def reports(learner: Learner, data: Batch, key: Key) -> tuple[list[str], list[str]]:
+    """The names of what a step reports and of the metrics, looked up by shape only."""
+    info, metrics = _shapes(_peek, learner, data, key)
+    return list(info), list(metrics)
+
+
+def empty(spec: FitSpec, data: Batch, key: Key) -> RunState:
+    """The RunState before the first step; its arrays, of any shape, are zeros that get filled."""
+
+    def zeros(x):
+        if is_key(x):
+            return jnp.broadcast_to(jax.random.key(0), x.shape)
+        return np.zeros(x.shape, x.dtype)
+
+    run = jax.tree.map(zeros, _shapes(_init, spec, data, key))
+    return run._replace(stopped=np.int32(-1), diverged=np.int32(-1))
+
+
+def advance(spec: FitSpec, data: Batch, key: Key, run: RunState, start, stop, numbers):
+    """The RunState after steps ``start`` [] to ``stop`` [] of a run."""
+    every = lambda count, first: Rows(
+        jnp.arange(first, first + count, dtype=jnp.int32), jnp.ones(count, bool)
+    )
+    n, m = spec.num_train, spec.num_valid
+    padding = padding_of(np.array([n]), spec.lengths)
+    return loop.run_stretch(
+        spec.learner, data, every(n, 0), every(m, n) if m else None, key, run, start, stop,
+        spec.lengths, padding, _besides(spec, numbers),
+    )  # fmt: skip
+
+
+def finish(spec: FitSpec, key: Key, run: RunState):
+    """The state that a run ends with, what else is left of its RunState, and the steps [] taken."""
+    ended = jnp.where(run.diverged >= 0, run.diverged, run.stopped)
+    ended = jnp.where(ended >= 0, ended, spec.lengths.epochs)
+    if spec.restore_best:
+        ended = jnp.where(run.best.epoch > 0, run.best.epoch, ended)
+    ended = jnp.minimum(ended * spec.per_epoch, spec.total)  # the last epoch may be cut short
+    state = loop.final_state(spec.learner, run, key, ended)
+    best = run.best._replace(state=()) if spec.metric else ()
+    return state, run._replace(state=(), epoch_start=(), best=best), ended.astype(jnp.int32)
+
+
+def call(fn: Callable, donated: tuple[str, ...], spec: FitSpec, *args):
+    """``fn(run, *args)``, compiled once for each run and kind of arguments (leaves of any shape)."""
+    return compiled(fn, donated, isinstance(jnp.zeros(()), jax.core.Tracer))(spec, *args)
+
+
+def compiled(fn: Callable, donated: tuple[str, ...] = (), traced: bool = False) -> Callable:
+    """``fn`` under ``jit``, static in its first argument; the same program for the same shapes.
+
+    ``donated`` arguments are given up. Inside another transformation, ``traced``, it has no
+    options of its own.
+    """
+    return _program(fn, donated, traced, jax.default_backend())
+
+
+@functools.cache
+def _program(fn: Callable, donated: tuple[str, ...], traced: bool, platform: str):
+    options = None if traced else parallel.compiler_options(platform)
+    return jax.jit(fn, static_argnums=0, donate_argnames=donated, compiler_options=options)
+
+
+def _besides(spec: FitSpec, numbers=((0, 0.0), 0.0)) -> StopAndRecord:
+    (patience, min_delta), tolerance = numbers
+    return StopAndRecord(
+        EarlyStopping(patience, min_delta, spec.metric, spec.restore_best) if spec.metric else None,
+        tolerance if spec.has_tolerance else None,
+        spec.record,
+    )
+
+
+def _shapes(fn: Callable, static, *args):
+    return _program(fn, (), True, "").eval_shape(static, *args)  # jit remembers what it traced
+
+
+def _peek(learner: Learner, data: Batch, key: Key):
+    state = learner.init(key)
+    two = take(data, jnp.zeros((2,), jnp.int32))  # batch normalisation refuses a single row
+    return learner.step(state, two)[1], learner.evaluate(state, two)
+
+
+def _init(spec: FitSpec, data: Batch, key: Key) -> RunState:
+    return loop.init_run(spec.learner, data, key, spec.lengths, _besides(spec))

@@ -1,0 +1,54 @@
+"""What is compiled of a run over a stream: a step, an evaluation."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.arrays import num_rows
+from jaxdl.base import Array, Batch, Key, Learner
+from jaxdl.checks import is_key
+from jaxdl.training import loop
+from jaxdl.training.batching import Lengths, Rows
+
+
+class Carry(NamedTuple):
+    """state: the learner's. step: [] of all. total, count: [] of the losses since the last look.
+    diverged: [] int32."""
+
+    state: Any
+    step: Array
+    total: Array
+    count: Array
+    diverged: Array
+
+
+def init(learner: Learner, key: Key):
+    """The learner's first state, leaves of any shape; the key is consumed."""
+    return learner.init(key)
+
+
+def step(learner: Learner, carry: Carry, batch: Batch) -> Carry:
+    """One step on a batch [B, D]; it is not taken where it, or one before it, was not finite."""
+    new, info = learner.step(carry.state, batch)
+    finite = jnp.isfinite(info["loss"]) & loop.all_finite(new)
+    taken = finite & (carry.diverged < 0)
+    return Carry(
+        loop.select(taken, new, carry.state),
+        carry.step + 1,
+        carry.total + jnp.where(taken, info["loss"], 0).astype(carry.total.dtype),
+        carry.count + taken,
+        jnp.where(finite | (carry.diverged >= 0), carry.diverged, carry.step),
+    )
+
+
+def evaluate(learner: Learner, state, validation: Batch):
+    """The mean of each metric over validation rows [M, D], {name: []}."""
+    m = num_rows(validation)
+    every = Rows(jnp.arange(m, dtype=jnp.int32), jnp.ones(m, bool))
+    return loop.evaluate_rows(learner, state, validation, every, Lengths(1, 1, 1))
+
+
+def copy(x):
+    """An array in memory of its own, which donating x leaves alone; also of keys."""
+    return jax.random.clone(x) if is_key(x) else jnp.copy(x)
