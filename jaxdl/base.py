@@ -1,34 +1,93 @@
 """The contracts: named tuples of pure functions, closed over their static settings.
 
 Whatever is trained, sampled or fitted in jaxdl is one of these. They hold no arrays; parameters,
-statistics and training states are pytrees that go in and come out.
+statistics and training states are pytrees that go in and come out. What each function takes and
+gives is written beside its contract as a Protocol.
 
 Argument order everywhere: ``params, state, inputs, *, key, train``. Keys are typed
 (``jax.random.key``) and never split in place: a step uses ``fold_in(key, step)``.
+
+A batch is a pytree of arrays with a leading example axis. A plain tuple is its parts, ``(x, y)``
+for supervised work; anything else (an array, a ``Sequences``, a dict) is one part.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 
 Array = jax.Array
 Key = jax.Array
 Params = Any
 State = Any
-Batch = Any  # a pytree of arrays with a leading example axis, (x, y) for supervised work
+Batch = Any
+Metrics = dict[str, Array]
+
+
+class Init(Protocol):
+    """Draw what a learner, a cell or a bijector starts from; the key is consumed."""
+
+    def __call__(self, key: Key) -> Any:
+        """Return the parameters; of a learner a TrainState, or a state of its own."""
+
+
+class ModelInit(Protocol):
+    """Draw the parameters, and the state before the first step; the key is consumed."""
+
+    def __call__(self, key: Key) -> tuple[Params, State]:
+        """Return ``(params, state)``; a model without statistics has the state ``{}``."""
+
+
+class ModelApply(Protocol):
+    """Map x [N, ...] to eta [N, ...], which a family's inverse link maps to the mean."""
+
+    def __call__(
+        self, params: Params, state: State, x: Any, *, key: Key | None = None, train: bool = False
+    ) -> tuple[Any, State]:
+        """Return ``(eta, state)``. A model with ``sees_mask`` takes ``mask=None`` [N] as well."""
 
 
 class Model(NamedTuple):
     """A network f.
 
-    init: ``(key) -> (params, state)``.
-    apply: ``(params, state, x, *, key=None, train=False) -> (eta, state)`` for ``x [..., D]``.
-        Statistics (of batch normalisation, say) are ``state``; a model without any has ``{}``.
+    init: a ``ModelInit``, ``(key) -> (params, state)``.
+    apply: a ``ModelApply``, ``(params, state, x, *, key=None, train=False) -> (eta, state)``.
+        Statistics (of batch normalisation, say) are ``state``.
+    sees_mask: whether ``apply`` takes the keyword ``mask`` [N], True for the rows that count. Only
+        what lets rows meet needs it: batch normalisation does, so its padded rows would count.
     """
 
-    init: Callable
-    apply: Callable
+    init: ModelInit
+    apply: ModelApply
+    sees_mask: bool = False
+
+
+class OfPredictor(Protocol):
+    """A function of the linear predictor: the mean, or the entropy."""
+
+    def __call__(self, eta: Array) -> Array:
+        """Return [...] for eta [...], or [..., K] for a family of K of them."""
+
+
+class LogProb(Protocol):
+    """The log-density, stable in eta (logits, log-rates, ...)."""
+
+    def __call__(self, eta: Array, y: Array) -> Array:
+        """Return ``log p(y; eta)``, one value for each response."""
+
+
+class Sample(Protocol):
+    """Draw responses; the key is consumed."""
+
+    def __call__(self, key: Key, eta: Array) -> Array:
+        """Return one response for each predictor."""
+
+
+class Scores(Protocol):
+    """What else is reported of a prediction: accuracies, squared errors."""
+
+    def __call__(self, eta: Array, y: Array) -> Metrics:
+        """Return a dict of values, one for each response."""
 
 
 class Family(NamedTuple):
@@ -42,11 +101,25 @@ class Family(NamedTuple):
         ``accuracy`` of labels, ``squared_error`` of real responses and counts.
     """
 
-    log_prob: Callable
-    mean: Callable
-    sample: Callable
-    entropy: Callable | None = None
-    scores: Callable = lambda eta, y: {}
+    log_prob: LogProb
+    mean: OfPredictor
+    sample: Sample
+    entropy: OfPredictor | None = None
+    scores: Scores = lambda eta, y: {}
+
+
+class TransformFit(Protocol):
+    """Take from a training part what ``apply`` needs; only ever sees training rows."""
+
+    def __call__(self, x: Any, mask: Array | None = None) -> Params:
+        """Return the fitted parameters; ``mask`` [N] marks the rows of x that count."""
+
+
+class TransformApply(Protocol):
+    """Change features by what was fitted."""
+
+    def __call__(self, params: Params, x: Any) -> Any:
+        """Return x, changed row by row."""
 
 
 class Transform(NamedTuple):
@@ -56,8 +129,40 @@ class Transform(NamedTuple):
     apply: ``(params, x) -> x``.
     """
 
-    fit: Callable
-    apply: Callable
+    fit: TransformFit
+    apply: TransformApply
+
+
+class ObjectiveLoss(Protocol):
+    """What is minimised: the mean over the examples that count, and what is added to it."""
+
+    def __call__(
+        self,
+        params: Params,
+        state: State,
+        batch: Batch,
+        *,
+        key: Key | None = None,
+        train: bool = False,
+        mask: Array | None = None,
+    ) -> tuple[Array, tuple[State, Metrics]]:
+        """Return ``(scalar, (state, metrics))``; ``mask`` [B] marks what counts, None is all."""
+
+
+class ObjectivePredict(Protocol):
+    """What a trained model is asked."""
+
+    def __call__(self, params: Params, state: State, x: Any) -> Any:
+        """Return predictions, such as ``family.mean(eta)`` or log-densities, one a row."""
+
+
+class ObjectiveEvaluate(Protocol):
+    """How good a trained model is, example by example."""
+
+    def __call__(
+        self, params: Params, state: State, batch: Batch, *, key: Key | None = None
+    ) -> Metrics:
+        """Return values [B] by name. The key is for bounds and scores by Monte Carlo."""
 
 
 class Objective(NamedTuple):
@@ -66,22 +171,50 @@ class Objective(NamedTuple):
     loss: ``(params, state, batch, *, key=None, train=False, mask=None)
         -> (scalar, (state, metrics))``; ``mask [B]`` marks the rows that count, None is all.
     predict: ``(params, state, x) -> predictions``, e.g. ``family.mean(eta)``.
-    evaluate: ``(params, state, batch) -> {metric: per-example values [B]}``.
+    evaluate: ``(params, state, batch, *, key=None) -> {metric: per-example values [B]}``. The key
+        is one for each slice of examples, the same for all settings of a study's fold and seed.
     """
 
-    loss: Callable
-    predict: Callable
-    evaluate: Callable
+    loss: ObjectiveLoss
+    predict: ObjectivePredict
+    evaluate: ObjectiveEvaluate
 
 
 class TrainState(NamedTuple):
-    """Everything that a training run carries; the key is folded with the step, never split."""
+    """Everything that a training run carries; the key is folded with the step, never split.
+
+    A learner with several players (a GAN's two networks) has dicts by player in ``params``,
+    ``state`` and ``opt_state``.
+    """
 
     step: Array  # [] int32
     params: Params
     state: State
     opt_state: Any
     key: Key
+
+
+class LearnerStep(Protocol):
+    """Learn from one batch."""
+
+    def __call__(
+        self, train_state: Any, batch: Batch, *, mask: Array | None = None
+    ) -> tuple[Any, Metrics]:
+        """Return ``(train_state, info)``; info has the scalar ``"loss"`` and is not carried."""
+
+
+class LearnerPredict(Protocol):
+    """Predict with what was learned."""
+
+    def __call__(self, train_state: Any, x: Any) -> Any:
+        """Return predictions, one a row of x."""
+
+
+class LearnerEvaluate(Protocol):
+    """Score what was learned, example by example."""
+
+    def __call__(self, train_state: Any, batch: Batch) -> Metrics:
+        """Return values [B] by name; what is drawn derives from the state's key."""
 
 
 class Learner(NamedTuple):
@@ -94,16 +227,110 @@ class Learner(NamedTuple):
     evaluate: ``(train_state, batch) -> {metric: per-example values [B]}``.
     """
 
-    init: Callable
-    step: Callable
-    predict: Callable
-    evaluate: Callable
+    init: Init
+    step: LearnerStep
+    predict: LearnerPredict
+    evaluate: LearnerEvaluate
 
 
-def stateless(init: Callable, apply: Callable) -> Model:
+class CellCarry(Protocol):
+    """The carry before the first step."""
+
+    def __call__(self, batch_shape: tuple[int, ...]) -> Any:
+        """Return arrays [*batch_shape, ...], zeros or ones."""
+
+
+class CellStep(Protocol):
+    """One step through time: ``lax.scan``'s own signature behind the parameters."""
+
+    def __call__(self, params: Params, carry: Any, x: Array) -> tuple[Any, Array]:
+        """Return ``(carry, y)`` for x [..., D] and y [..., H]."""
+
+
+class Cell(NamedTuple):
+    """One recurrent step: simple, LSTM, GRU. Notes: §7.
+
+    init: ``(key) -> params``.
+    carry: ``(batch_shape) -> carry``, zeros or ones.
+    step: ``(params, carry, x) -> (carry, y)``.
+    """
+
+    init: Init
+    carry: CellCarry
+    step: CellStep
+
+
+class BijectorMap(Protocol):
+    """One direction of an invertible map."""
+
+    def __call__(self, params: Params, value: Array) -> tuple[Array, Array]:
+        """Return the image and ``log |det|`` of this direction's Jacobian, one an example."""
+
+
+class Bijector(NamedTuple):
+    """An invertible map with a tractable Jacobian; ``forward`` samples, ``inverse`` evaluates.
+
+    init: ``(key) -> params``.
+    forward: ``(params, z) -> (x, log |det dx/dz|)``.
+    inverse: ``(params, x) -> (z, log |det dz/dx|)``.
+    """
+
+    init: Init
+    forward: BijectorMap
+    inverse: BijectorMap
+
+
+class Sequences(NamedTuple):
+    """Padded sequences, a part of a batch like any array.
+
+    values: [N, T] token ids, or [N, T, D].
+    lengths: [N] int32, from 0 to T. What lies behind a length may hold anything, NaN included, and
+        changes no output, loss, gradient or score.
+
+    >>> Sequences(jnp.array([[7, 8, 9]]), jnp.array([2])).mask.tolist()
+    [[True, True, False]]
+    """
+
+    values: Array
+    lengths: Array
+
+    @property
+    def mask(self) -> Array:
+        """[N, T] bool, True at the positions before each sequence's end."""
+        return jnp.arange(self.values.shape[1]) < jnp.asarray(self.lengths)[:, None]
+
+    def filled(self, value: float = 0) -> Array:
+        """The values [N, T, ...] with ``value`` at every padded position.
+
+        Fill before anything is computed of the values: a NaN that is masked later has gradients.
+        """
+        mask = self.mask.reshape(*self.mask.shape, *(1,) * (self.values.ndim - 2))
+        return jnp.where(mask, self.values, value)
+
+
+def evaluation_key(key: Key) -> Key:
+    """The key of a run's evaluations; no step has its number, so no step shares its draws.
+
+    A learner whose evaluation draws folds its state's key so, and the engine that of each slice
+    of examples before: all settings of a fold and seed are scored by the same draws.
+    """
+    return jax.random.fold_in(key, 2**32 - 1)
+
+
+def features(batch: Batch) -> Any:
+    """A batch's first part, x of ``(x, y)``; all of it where it is one part."""
+    return batch[0] if type(batch) is tuple else batch
+
+
+def with_features(batch: Batch, x: Any) -> Batch:
+    """The batch with another first part."""
+    return (x, *batch[1:]) if type(batch) is tuple else x
+
+
+def stateless(init, apply) -> Model:
     """Lift ``init(key) -> params`` and ``apply(params, x, *, key, train) -> y`` to a Model.
 
-    Shapes are those of ``apply``. The state that the model carries is empty.
+    The state that the model carries is empty.
 
     >>> import jax, jax.numpy as jnp
     >>> line = stateless(lambda key: jnp.ones(2), lambda w, x, *, key, train: x @ w)
@@ -119,5 +346,5 @@ def stateless(init: Callable, apply: Callable) -> Model:
 
 
 def identity_transform() -> Transform:
-    """The Transform that leaves x, of any shape, as it is."""
+    """The Transform that leaves x as it is."""
     return Transform(lambda x, mask=None: {}, lambda params, x: x)

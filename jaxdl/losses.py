@@ -97,6 +97,7 @@ def mean_squared_error(prediction: Array, y: Array, reduction: str = "mean") -> 
     """``1/N sum_n (f(x_n) - y_n)^2 = |f - y|^2 / N``, [], for f and y [N]. Notes: Eqs. (1), (5), (23).
 
     ``reduction="sum"`` leaves out 1/N (D-2). Of K outputs [N, K] the squares of a row are summed.
+    Notes: L775.
     """
     one_of("reduction", reduction, ("mean", "sum"))
     each = squared_error(prediction, y)
@@ -119,7 +120,7 @@ def mse_gradient_univariate(w: Array, x: Array, y: Array) -> Array:
 
 
 def bce_gradient(w: Array, x: Array, y: Array) -> Array:
-    """``dl/dw = 1/N sum_n (s(w'x_n) - y_n) x_n``, of w's shape. Notes: L268, L381, §1.6.
+    """``dl/dw = 1/N sum_n (s(w'x_n) - y_n) x_n``, of w's shape. Notes: L268, L381, L394, §1.6.
 
     w [D] with x [N, D], or w [] with x [N]; y [N] in {0, 1}.
     """
@@ -135,7 +136,7 @@ def softmax_regression_gradient(w: Array, x: Array, y: Array) -> Array:
 
     w [D, K], x [N, D], y [N] classes or [N, K] distributions; a class outside 0..K-1 gives NaN.
     The columns sum to 0 over j (D-23). The notes' case by case forms before (19) sum over all n
-    with y_nk = 1 and hold for one example only (D-20).
+    with y_nk = 1 and hold for one example only (D-20). Notes: L447, L464.
     """
     x, w = jnp.asarray(x), jnp.asarray(w)
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != len(w):

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 F, Y = RNG.normal(size=9), RNG.normal(size=9)
 
 
-@pytest.mark.equation(1, 5)
+@pytest.mark.equation(1, 5, "L775")
 def test_mean_squared_error_is_scikit_learns_and_the_loops(x64):
     value = losses.mean_squared_error(F, Y)
     np.testing.assert_allclose(value, sklearn.metrics.mean_squared_error(Y, F), rtol=1e-14)
@@ -28,7 +28,7 @@ def test_mean_squared_error_is_scikit_learns_and_the_loops(x64):
     np.testing.assert_allclose(with_sum, 9 * value, rtol=1e-14)
     two = losses.mean_squared_error(np.stack([F, F], 1), np.stack([Y, Y], 1))
     np.testing.assert_allclose(two, 2 * value, rtol=1e-14)
-    with pytest.raises(ValueError, match="mean or sum"):
+    with pytest.raises(ValueError, match="reduction is one of mean, sum, not 'none'"):
         losses.mean_squared_error(F, Y, reduction="none")
 
 
@@ -106,6 +106,7 @@ def test_price_is_right():
     assert losses.price_is_right_loss(bids[2], jnp.array(100.0), overbid=50.0) == 50
 
 
+@pytest.mark.equation("L244", "L377")
 def test_binary_cross_entropy_is_scikit_learns_optaxs_and_torchs(x64):
     y = np.array([0, 1, 1, 0, 1, 0, 0, 1, 1])
     value = losses.binary_cross_entropy_with_logits(F, y)
@@ -137,6 +138,7 @@ def test_log_of_a_rounded_logistic_is_wrong_and_ours_is_not():
     np.testing.assert_allclose([value, *slope], [np.log(2), 0, 0, 0], rtol=1e-6)
 
 
+@pytest.mark.equation("L434", "L769")
 def test_softmax_cross_entropy_is_scikit_learns_and_optaxs(x64):
     rng = np.random.default_rng(1)
     eta, y = rng.normal(size=(8, 3)), np.array([0, 1, 2, 2, 1, 0, 0, 2])
@@ -155,7 +157,7 @@ def test_softmax_cross_entropy_is_scikit_learns_and_optaxs(x64):
     assert np.isnan(outside).all()
 
 
-@pytest.mark.equation(14)
+@pytest.mark.equation(14, "L268", "L381", "L394")
 def test_logistic_gradients_in_closed_form(x64):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(8, 3)), np.array([0, 1, 1, 0, 1, 0, 0, 1])
@@ -168,7 +170,7 @@ def test_logistic_gradients_in_closed_form(x64):
     np.testing.assert_allclose(losses.bce_gradient(w, x, y), difference, atol=1e-9)
 
 
-@pytest.mark.equation(19)
+@pytest.mark.equation(19, "L447", "L464")
 def test_softmax_regression_gradient(x64):
     rng = np.random.default_rng(1)
     x, y, w = rng.normal(size=(7, 3)), np.array([0, 1, 2, 2, 1, 0, 0]), rng.normal(size=(3, 3))
@@ -195,6 +197,7 @@ def test_softmax_regression_gradient(x64):
     assert np.isnan(outside).all()  # as the loss, never a class of zeros
 
 
+@pytest.mark.equation("L579", "L590")
 def test_penalties_exempt_offsets(x64):
     params = {"dense_0": {"kernel": jnp.array([[3.0, -4.0]]), "bias": jnp.array([9.0])}}
     assert losses.l2(params) == 25 and losses.l1(params) == 7
@@ -204,7 +207,7 @@ def test_penalties_exempt_offsets(x64):
     with_offset = losses.elastic_net(w, 0.25, offset="first")
     np.testing.assert_allclose(with_offset, 0.25 * 7 + 0.75 * 25)
     assert losses.l2(w, offset="first") == 25 and losses.l2(w, offset="last") == 109
-    with pytest.raises(ValueError, match="first, last or None"):
+    with pytest.raises(ValueError, match="offset is one of None, first, last, not 'middle'"):
         losses.l2(w, offset="middle")
     total = losses.penalized(lambda w: jnp.sum(w), losses.l2, 0.1)
     np.testing.assert_allclose(total(w), 17 + 12.5)
@@ -376,6 +379,7 @@ NET = {
 }
 
 
+@pytest.mark.equation("L883")
 def test_weight_decay_is_of_all_matrices_and_frobeniuss():
     """D-54: the literal sum starts at W_1, and a matrix's 2-norm is its spectral norm."""
     w_0, w_1 = NET["dense_0"]["kernel"], NET["dense_1"]["kernel"]
@@ -392,6 +396,7 @@ def test_weight_decay_is_of_all_matrices_and_frobeniuss():
     np.testing.assert_allclose(losses.l1(NET), np.sqrt([6.55, 5.52]).sum() + 7, rtol=1e-6)
 
 
+@pytest.mark.equation("L883")
 def test_a_step_with_weight_decay_shrinks_the_weights():
     rate, decay = 0.1, 0.3  # Notes: L883
     penalty = lambda net: decay * losses.l2(net)

@@ -149,7 +149,7 @@ def quintic_bands(key: Key, *, n: int = 300, noise: float = 0.35, width: float =
     """Three bands with borders of degree five in the plane, x [n, 2] in [-1, 1]^2.
 
     ``y`` counts how many of the borders -width and +width lie below
-    ``2 x_2 - T_5(x_1) + noise e``. Notes: Figures 9 to 11.
+    ``2 x_2 - T_5(x_1) + noise e``. Notes: Figures 9 to 11, §3.2, §3.3.
     """
     x_key, e_key = jax.random.split(key)
     x = jax.random.uniform(x_key, (n, 2), minval=-1.0, maxval=1.0)

@@ -24,11 +24,11 @@ Rule = tuple[Array, Array]
 def kl_divergence(
     p: Distribution, q: Distribution, *, rule: Rule | None = None, base: float | None = None
 ) -> Array:
-    """``KLD[p || q] = E_p[log p/q] = sum_k p_k log(p_k / q_k)``, or the integral. Notes: §1.3.
+    """``KLD[p || q] = E_p[log p/q] = sum_k p_k log(p_k / q_k)``, or the integral.
 
     p, q: probabilities [..., K], or log-densities under a ``rule`` -> [...]. Terms with p = 0
     count nothing; mass of p where q has none makes it infinite. Not symmetric. ValueError where
-    the shapes of p and q differ.
+    the shapes of p and q differ. Notes: L140, L144, §1.3.
 
     >>> half, skew = jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75])
     >>> kl_divergence(half, skew, base=2).round(4) == 0.2075
@@ -61,7 +61,7 @@ def entropy(p: Distribution, *, rule: Rule | None = None, base: float | None = N
 
 
 def squared_hellinger(p: Distribution, q: Distribution, *, rule: Rule | None = None) -> Array:
-    """``H^2[p, q] = 1 - int sqrt(p q) = int (sqrt p - sqrt q)^2 / 2``. Notes: §1.3.
+    """``H^2[p, q] = 1 - int sqrt(p q) = int (sqrt p - sqrt q)^2 / 2``. Notes: L148, §1.3.
 
     The second form (both integrate to one) is not spoilt by cancellation. Symmetric, in [0, 1];
     arguments as `kl_divergence`.
@@ -137,7 +137,7 @@ def expected_kl(
     """``E_x KLD[p(y|x) || q(y|x)] = sum_m p_x(m) KLD[p_m || q_m]`` over M values of x.
 
     p_x: probabilities [M]; p, q: probabilities [M, K], or log-densities of the nodes [M, S] under
-    a ``rule``. What maximum likelihood minimises. Notes: Eq. (8), §1.3.
+    a ``rule``. What maximum likelihood minimises. Notes: L170, Eq. (8), §1.3.
     """
     p_x, divergence = jnp.asarray(p_x), kl_divergence(p, q, rule=rule, base=base)
     if p_x.shape != divergence.shape:

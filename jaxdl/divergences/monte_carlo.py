@@ -25,7 +25,7 @@ class MonteCarlo(NamedTuple):
 def monte_carlo_expectation(
     key: Key, sampler: Callable, phi: Callable, num_samples: int
 ) -> MonteCarlo:
-    """``E[phi(x)] ~ 1/S sum_s phi(x_s)`` with x_s drawn by ``sampler``. Notes: §1.3.
+    """``E[phi(x)] ~ 1/S sum_s phi(x_s)`` with x_s drawn by ``sampler``. Notes: L180, §1.3.
 
     Args:
       key: consumed.

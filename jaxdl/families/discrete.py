@@ -50,7 +50,7 @@ def categorical(num_classes: int) -> Family:
     """Categorical over K classes: ``log p(y; eta) = sum_k y_k log pi_k``, ``pi = softmax(eta)``.
 
     eta [..., K]; y integer classes [...] in 0..K-1, or one-hot (or soft) rows [..., K]. A class
-    outside 0..K-1 has log-probability NaN. Notes: Eq. (18), §2.3.
+    outside 0..K-1 has log-probability NaN. Notes: L418, Eq. (18), §2.3.
 
     >>> categorical(2).mean(jnp.array([[0.0, 0.0]])).tolist()
     [[0.5, 0.5]]

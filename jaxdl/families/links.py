@@ -23,7 +23,7 @@ def identity(z: Array) -> Array:
 
 
 def logistic(z: Array) -> Array:
-    """``s(z) = 1 / (1 + exp(-z))`` for z [...], in (0, 1). Notes: §1.5.
+    """``s(z) = 1 / (1 + exp(-z))`` for z [...], in (0, 1). Notes: L229, §1.5.
 
     >>> logistic(0.0).item()
     0.5
@@ -32,7 +32,7 @@ def logistic(z: Array) -> Array:
 
 
 def logistic_derivative(z: Array) -> Array:
-    """``s'(z) = s(z) (1 - s(z)) = s(z) s(-z)`` for z [...]; at most 1/4, at 0. Notes: §1.6."""
+    """``s'(z) = s(z) (1 - s(z)) = s(z) s(-z)`` for z [...]; at most 1/4, at 0. Notes: §1.6, L385."""
     z = floating(z)
     return jax.nn.sigmoid(z) * jax.nn.sigmoid(-z)
 

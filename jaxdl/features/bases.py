@@ -9,7 +9,7 @@ from jaxdl.checks import one_of
 def append_ones(x: Array, position: str = "first") -> Array:
     """``[1, x]`` or ``[x, 1]``: x [..., D] -> [..., D+1], so that the offset is a weight.
 
-    Notes: §2.1 ("first" is the notes' order). ValueError for any other ``position``.
+    Notes: L333, §2.1 ("first" is the notes' order). ValueError for any other ``position``.
 
     >>> append_ones(jnp.array([[2.0, 3.0]])).tolist()
     [[1.0, 2.0, 3.0]]

@@ -18,7 +18,7 @@ from jaxdl.base import Array, Transform
 def polynomial(x: Array, degree: int | Array, max_degree: int | None = None) -> Array:
     """``[1, x, x^2, ..., x^K]`` of a scalar feature: x [...] -> [..., max_degree + 1].
 
-    Notes: §2.1.
+    Notes: L339, §2.1.
 
     Args:
       degree: K; columns above it are zero. It may be traced if ``max_degree`` is given.

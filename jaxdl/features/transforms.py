@@ -1,9 +1,13 @@
 """Transforms fitted to a training part: standardising, imputing, chains of them. Notes: §2.1."""
 
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import floating, rows_of, spread
-from jaxdl.base import Transform, identity_transform
+from jaxdl.base import Array, Sequences, Transform, identity_transform
 
 
 def standardize() -> Transform:
@@ -11,7 +15,9 @@ def standardize() -> Transform:
 
     The standard deviation is the population's (divided by N), as in scikit-learn's
     StandardScaler; a constant feature is only centred, NaN counts for nothing and stays NaN.
-    ``fit`` returns ``{"mean", "scale"}``. ValueError where the mask is not [N].
+    ``fit`` returns ``{"mean", "scale"}``. Of Sequences [N, T, D] every position before an end is a
+    row; of a dict each array is taken by itself. ValueError where the mask is not [N], and for
+    token ids.
 
     >>> scaler = standardize()
     >>> x = jnp.array([[1.0, 5.0], [3.0, 5.0]])
@@ -19,11 +25,8 @@ def standardize() -> Transform:
     [[-1.0, 0.0], [1.0, 0.0]]
     """
 
-    def fit(x, mask=None):
-        x = floating(x)
-        known = _rows(x, mask) & ~jnp.isnan(x)
-        n = jnp.maximum(jnp.sum(known, axis=0, dtype=x.dtype), 1)
-        mean = jnp.sum(jnp.where(known, x, 0), axis=0) / n
+    def fit(x, known):
+        mean, n = _mean(x, known)
         deviation = jnp.where(known, x, mean) - mean
         variance = jnp.sum(jnp.square(deviation), axis=0) / n
         # What rounding alone makes of a constant, as scikit-learn counts it.
@@ -34,7 +37,7 @@ def standardize() -> Transform:
     def apply(params, x):
         return (x - params["mean"]) / params["scale"]
 
-    return Transform(fit, apply)
+    return _of_each_part(fit, apply)
 
 
 def impute_mean() -> Transform:
@@ -42,8 +45,8 @@ def impute_mean() -> Transform:
 
     ``x_nd -> sum_m k_md x_md / sum_m k_md`` where x_nd is NaN, k_md being 1 where x_md is known.
     x [N, ...]; a feature without a known entry becomes 0. ``fit`` returns ``{"mean"}``. As
-    scikit-learn's SimpleImputer (with ``keep_empty_features=True``). ValueError where the mask
-    is not [N].
+    scikit-learn's SimpleImputer (with ``keep_empty_features=True``). Sequences and dicts as in
+    ``standardize``. ValueError where the mask is not [N], and for token ids.
 
     >>> imputer = impute_mean()
     >>> x = jnp.array([[1.0], [3.0], [jnp.nan]])
@@ -51,17 +54,14 @@ def impute_mean() -> Transform:
     [[1.0], [3.0], [2.0]]
     """
 
-    def fit(x, mask=None):
-        x = floating(x)
-        known = _rows(x, mask) & ~jnp.isnan(x)
-        n = jnp.maximum(jnp.sum(known, axis=0, dtype=x.dtype), 1)
-        return {"mean": jnp.sum(jnp.where(known, x, 0), axis=0) / n}
+    def fit(x, known):
+        return {"mean": _mean(x, known)[0]}
 
     def apply(params, x):
         x = floating(x)
         return jnp.where(jnp.isnan(x), params["mean"], x)
 
-    return Transform(fit, apply)
+    return _of_each_part(fit, apply)
 
 
 def chain(*transforms: Transform) -> Transform:
@@ -89,6 +89,45 @@ def chain(*transforms: Transform) -> Transform:
     return Transform(fit, apply)
 
 
-def _rows(x, mask):
-    """Which entries of x [N, ...] count: mask [N] spread over the features."""
-    return jnp.broadcast_to(spread(rows_of(mask, len(x)), x), x.shape)
+def _of_each_part(fit: Callable, apply: Callable) -> Transform:
+    """A Transform of arrays from ``fit(x [M, ...], known)`` and ``apply(params, x)``.
+
+    ``known`` says of each entry of x whether it counts. Each array of a pytree has its own params.
+    """
+
+    def fit_part(part, mask):
+        if not isinstance(part, Sequences):
+            x = floating(part)
+            known = jnp.broadcast_to(spread(rows_of(mask, len(x)), x), x.shape)
+            return fit(x, known & ~jnp.isnan(x))
+        values = _real(part)
+        positions = part.mask & rows_of(mask, len(values))[:, None]
+        x = values.reshape(-1, *values.shape[2:])
+        known = jnp.broadcast_to(spread(positions.ravel(), x), x.shape)
+        return fit(x, known & ~jnp.isnan(x))
+
+    def apply_part(part, params):
+        if not isinstance(part, Sequences):
+            return apply(params, part)
+        return part._replace(values=apply(params, _real(part)))
+
+    is_part = lambda node: isinstance(node, Sequences)
+    return Transform(
+        lambda x, mask=None: jax.tree.map(lambda p: fit_part(p, mask), x, is_leaf=is_part),
+        lambda params, x: jax.tree.map(apply_part, x, params, is_leaf=is_part),
+    )
+
+
+def _real(sequences: Sequences) -> Array:
+    values = jnp.asarray(sequences.values)
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        raise ValueError(
+            f"Sequences of {values.dtype} are token ids, which have no mean; leave the transform out"
+        )
+    return values
+
+
+def _mean(x: Array, known: Any) -> tuple[Array, Array]:
+    """The mean [...] of the entries of x [M, ...] that are known, and how many they are."""
+    n = jnp.maximum(jnp.sum(known, axis=0, dtype=x.dtype), 1)
+    return jnp.sum(jnp.where(known, x, 0), axis=0) / n, n

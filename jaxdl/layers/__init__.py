@@ -17,21 +17,29 @@ from jaxdl.layers.dense import dense, dense_init
 from jaxdl.layers.dropout import dropout
 from jaxdl.layers.initializers import for_activation, he_normal, orthogonal, xavier_uniform
 from jaxdl.layers.normalization import (
+    Normalization,
     batch_norm,
     batch_norm_init,
+    batch_normalization,
     layer_norm,
     layer_norm_init,
+    layer_normalization,
     merge_statistics,
+    moments,
+    move_statistics,
+    normalize,
     population_statistics,
 )
 from jaxdl.layers.residual import add_skip, residual_block, residual_block_init, skip_init
 
 __all__ = [
     "ACTIVATIONS",
+    "Normalization",
     "activation",
     "add_skip",
     "batch_norm",
     "batch_norm_init",
+    "batch_normalization",
     "dense",
     "dense_init",
     "derivative",
@@ -42,9 +50,13 @@ __all__ = [
     "identity",
     "layer_norm",
     "layer_norm_init",
+    "layer_normalization",
     "leaky_relu",
     "logistic",
     "merge_statistics",
+    "moments",
+    "move_statistics",
+    "normalize",
     "orthogonal",
     "population_statistics",
     "relu",

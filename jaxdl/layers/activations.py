@@ -15,7 +15,7 @@ def identity(x: Array) -> Array:
 
 
 def logistic(x: Array) -> Array:
-    """``phi(x) = 1 / (1 + exp(-x))``, x [...], without overflow. Notes: §1.5."""
+    """``phi(x) = 1 / (1 + exp(-x))``, x [...], without overflow. Notes: L229, §1.5."""
     return jax.nn.sigmoid(x)
 
 
@@ -96,7 +96,7 @@ _DERIVATIVES: dict[str, Callable] = {
 def activation(name: str | Callable) -> Callable[[Array], Array]:
     """The activation of that name, ``(x [...]) -> [...]``; a function is returned as it is.
 
-    Raises ValueError with the names there are. Notes: §4.2.
+    Raises ValueError with the names there are. Notes: L641, §4.2.
     """
     return name if callable(name) else _look_up(ACTIVATIONS, name)
 

@@ -36,7 +36,8 @@ def dense(params: dict[str, Array], x: Array) -> Array:
     """An affine map, ``h = W'x + b`` for x [..., d_in]; returns [..., d_out].
 
     W is ``kernel`` [d_in, d_out] and b is ``bias`` [d_out], if there is one. Raises ValueError
-    where the width of x is not the kernel's. Notes: Eqs. (17), (21), §2.3, §4.3.
+    where the width of x is not the kernel's. Notes: Eqs. (17), (21), §2.3, §4.3;
+    rows of examples: L761, L765, §4.5.1.
 
     >>> params = {"kernel": jnp.array([[1.0], [2.0]]), "bias": jnp.array([0.5])}
     >>> dense(params, jnp.array([[1.0, 1.0]])).tolist()

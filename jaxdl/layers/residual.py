@@ -41,7 +41,7 @@ def residual_block(params: Params, h: Array, *, activation: str | Callable = "re
 
     h [..., d_in] gives [..., d_out]. Where phi' = 0 the Jacobian is the skip's, I or U' (D-90).
     The skip comes first: a 1 appended to h would grow with every block (D-46). Raises ValueError
-    for an identity skip between two widths. Source: He et al. (2016). Notes: Eq. (27), L835.
+    for an identity skip between two widths. Source: He et al. (2016). Notes: Eq. (27), L813, L835.
 
     >>> import jax.numpy as jnp
     >>> dead = {"dense": {"kernel": jnp.eye(2), "bias": jnp.full(2, -9.0)}}

@@ -12,7 +12,7 @@ import numpy as np
 from jaxdl.arrays import num_rows
 from jaxdl.base import Key
 from jaxdl.model_selection.splits import Fold, as_folds
-from jaxdl.model_selection.study import Choice, Study
+from jaxdl.model_selection.study import Choice, Study, mean_and_error
 from jaxdl.model_selection.validation import check_data, cross_validate
 
 
@@ -95,10 +95,9 @@ def nested_cross_validate(
         choices.append(chosen)
         scores.append(study.scores[study.metric][chosen.index, o])
     scores = np.array(scores)
-    by_fold = scores.mean(1)
-    error = by_fold.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
+    mean, error = mean_and_error(scores)
     non_nested = study.only(range(count)).best().mean
-    return Nested(scores, choices, float(by_fold.mean()), float(error), non_nested, study)
+    return Nested(scores, choices, float(mean), float(error), non_nested, study)
 
 
 def learning_curve(

@@ -13,11 +13,11 @@ import numpy as np
 
 from jaxdl import parallel
 from jaxdl.arrays import num_rows
-from jaxdl.base import Array, Batch, Key
+from jaxdl.base import Array, Batch, Key, features
 from jaxdl.checks import typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.population.campaign import Campaign
-from jaxdl.model_selection.population.members import Group, features, with_transform
+from jaxdl.model_selection.population.members import Group, with_transform
 from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import Population
 from jaxdl.model_selection.study import Recipe, Study, plain
@@ -43,12 +43,12 @@ class Fitted(NamedTuple):
     train_loss: np.ndarray
     recipe: Recipe
 
-    def members(self, x: Array) -> Array:
+    def members(self, x: Any) -> Array:
         """Each member's predictions, stacked along an axis [J], for raw features x [B, ...].
 
         Members that share a static signature share a program.
         """
-        recipe, x = self.recipe, jnp.asarray(x)
+        recipe, x = self.recipe, jax.tree.map(jnp.asarray, x)
         outputs = [None] * len(self.states)
         for signature in grids.signatures(self.hparams):
             stacked = jax.tree.map(
@@ -68,7 +68,7 @@ class Fitted(NamedTuple):
                 outputs[m] = output
         return jnp.stack(outputs)
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: Any) -> Array:
         """The members' mean prediction E[y|x], [B, ...], for raw features x [B, ...].
 
         Probabilities are averaged, not parameters. Notes: §3.3.
@@ -86,6 +86,7 @@ def refit(
     seeds: int = 1,
     rule: str = "mean",
     metric: str | None = None,
+    maximize: bool | None = None,
     strategy: str = "auto",
     progress: bool = False,
 ) -> Fitted:
@@ -102,7 +103,7 @@ def refit(
         ``study.best(rule=rule)``.
       settings: an ensemble of this many of the best settings instead of one.
       seeds: members for each setting, from different keys.
-      rule, metric: how to choose, see ``Study.best``.
+      rule, metric, maximize: how to choose, see ``Study.best``.
       strategy: see ``population.choose_plan``.
       progress: show a bar.
 
@@ -118,14 +119,14 @@ def refit(
         chosen = [range(len(study.hparams))[i] for i in several]
     elif settings > 1:
         whole = ~study.diverged.any((1, 2)) & (study.dropped < 0)
-        usable = [int(s) for s in study.ranking(metric) if whole[s]]
+        usable = [int(s) for s in study.ranking(metric, maximize=maximize) if whole[s]]
         if settings > len(usable):
             raise ValueError(
                 f"{settings} settings asked for, {len(usable)} did not diverge and were not dropped"
             )
         chosen = usable[:settings]
     else:
-        chosen = [study.best(metric, rule).index]
+        chosen = [study.best(metric, rule, maximize=maximize).index]
     old = study.recipe
     transform_given = old.transform
     data, _ = check_data(data, transform_given, False)
@@ -148,6 +149,7 @@ def refit(
         Campaign(
             populations,
             study.metric,
+            study.maximize,
             [],
             checkpoint=None,
             log=None,
@@ -209,7 +211,7 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
     """
 
     def template(x):
-        transform = recipe.transform.fit(x, jnp.ones(x.shape[0], bool))
+        transform = recipe.transform.fit(x, jnp.ones(num_rows(x), bool))
         arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
         states = [
             loop.without_clock(recipe.make_learner(arrays(h)).init(jax.random.key(0)))

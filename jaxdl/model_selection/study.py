@@ -13,8 +13,9 @@ import numpy as np
 
 from jaxdl.base import Key, Transform
 from jaxdl.checks import one_of
+from jaxdl.metrics import directions
 from jaxdl.training.batching import Lengths
-from jaxdl.training.stopping import EarlyStopping, higher_is_better
+from jaxdl.training.stopping import EarlyStopping
 
 RULES = ("mean", "one_standard_error")
 
@@ -63,7 +64,7 @@ class Study:
       folds: [F] pairs of index arrays; seeds: [K].
       predictions: [K, S] lists of arrays by row of the data (rows in no fold are NaN), or None.
       states: one pytree [s, F, K, ...] for each signature, or None.
-      metric: what ``best`` goes by.
+      metric: what ``best`` goes by. maximize: whether more of it is better.
       num_params: [S].
       strategy: how the members ran, for each program.
       num_programs, num_traces: programs compiled and functions traced, over the whole study.
@@ -87,6 +88,7 @@ class Study:
     predictions: np.ndarray | None
     states: list[Any] | None
     metric: str
+    maximize: bool
     num_params: np.ndarray
     strategy: str
     num_programs: int
@@ -101,16 +103,14 @@ class Study:
         A fold's score is the mean of its seeds; the error is ``sd(fold scores) / sqrt(F)``, NaN
         for a single fold.
         """
-        scores = self._metric(metric)
-        by_fold = scores.mean(-1)
-        count = by_fold.shape[1]
-        spread = by_fold.std(1, ddof=1) if count > 1 else np.full(len(by_fold), np.nan)
-        return by_fold.mean(1), spread / np.sqrt(count)
+        return mean_and_error(self._metric(metric))
 
-    def ranking(self, metric: str | None = None) -> np.ndarray:
-        """Settings [S] from best to worst: dropped ones by how far they came, diverged ones last."""
-        mean, _ = self.summary(metric)
-        loss = -mean if self.higher_is_better(metric) else mean
+    def ranking(self, metric: str | None = None, *, maximize: bool | None = None) -> np.ndarray:
+        """Settings [S] from best to worst: dropped ones by how far they came, diverged ones last.
+
+        ``metric`` and ``maximize`` as for ``best``.
+        """
+        loss = self._loss(metric, maximize)
         failed = self.diverged.any((1, 2)) | ~np.isfinite(loss)
         came = np.where(self.dropped >= 0, self.dropped, np.iinfo(np.int32).max)
         return np.lexsort((loss, -came, failed))
@@ -120,28 +120,32 @@ class Study:
         metric: str | None = None,
         rule: str = "mean",
         complexity: Callable[[dict[str, Any]], float] | None = None,
+        *,
+        maximize: bool | None = None,
     ) -> Choice:
         """The chosen setting.
 
         Args:
-          metric: default ``self.metric``; the lowest loss or the highest accuracy wins.
+          metric: default ``self.metric``.
+          maximize: whether more of it is better; default, what the study was told of its own
+            metric, or what the name is known for.
           rule: ``"mean"``; or ``"one_standard_error"``, the simplest setting whose mean is within
             one standard error of the best one's. Source: Breiman et al. (1984), §3.4.3.
           complexity: ``(setting) -> number`` to rank by under the second rule; default the number
             of parameters. The better mean decides between equals.
 
         Settings with a diverged member, or that halving dropped, are never chosen. Raises a
-        ValueError where there are no others, for unknown names, and for the second rule with a
-        single fold.
+        ValueError where there are no others, for unknown names, for a metric whose direction is
+        not known, and for the second rule with a single fold.
         """
         one_of("rule", rule, RULES)
         metric = metric or self.metric
         mean, error = self.summary(metric)
-        loss = -mean if self.higher_is_better(metric) else mean
+        loss = self._loss(metric, maximize)
         usable = ~self.diverged.any((1, 2)) & np.isfinite(loss) & (self.dropped < 0)
         if not usable.any():
             raise ValueError("every setting has a diverged member; try smaller learning rates")
-        index = int(self.ranking(metric)[0])
+        index = int(self.ranking(metric, maximize=maximize)[0])
         if rule == "one_standard_error":
             if not np.isfinite(error[index]):
                 raise ValueError("the one-standard-error rule needs at least two folds")
@@ -169,10 +173,6 @@ class Study:
             predictions=None,
             states=None,
         )
-
-    def higher_is_better(self, metric: str | None = None) -> bool:
-        """Whether more of a metric (scores [S, F, K]) is better: for accuracies, not for losses."""
-        return higher_is_better(metric or self.metric)
 
     def rows(self) -> list[dict[str, Any]]:
         """Long format: a dict for each setting x fold x seed x part x metric; shapes are unrolled."""
@@ -234,6 +234,7 @@ class Study:
         return {
             "hparams": [{k: plain(v) for k, v in h.items()} for h in self.hparams],
             "metric": self.metric,
+            "maximize": self.maximize,
             "mean": plain(mean),
             "standard_error": plain(error),
             "scores": {k: plain(v) for k, v in self.scores.items()},
@@ -284,6 +285,13 @@ class Study:
             body.append([str(rank), *cells, str(self.num_params[s]), *scores, *extra])
         return header, body
 
+    def _loss(self, metric: str | None, maximize: bool | None) -> np.ndarray:
+        """The means [S] of a metric so that less is better."""
+        mean, _ = self.summary(metric)
+        if maximize is None and metric in (None, self.metric):
+            maximize = self.maximize
+        return directions.as_loss(mean, directions.resolve(metric or self.metric, maximize))
+
     def _metric(self, metric: str | None) -> np.ndarray:
         name = metric or self.metric
         if name not in self.scores:
@@ -317,6 +325,17 @@ class Study:
             f"<table><caption>{html.escape(self.caption())}</caption>"
             f"<thead><tr>{cells(header, 'th')}</tr></thead><tbody>{rows}</tbody></table>"
         )
+
+
+def mean_and_error(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [...] over folds of scores [..., F, K], and its standard error, NaN for a single fold.
+
+    A fold's score is the mean of its seeds; the error is ``sd(fold scores) / sqrt(F)``.
+    """
+    by_fold = scores.mean(-1)
+    count = by_fold.shape[-1]
+    spread = by_fold.std(-1, ddof=1) if count > 1 else np.full(by_fold.shape[:-1], np.nan)
+    return by_fold.mean(-1), spread / np.sqrt(count)
 
 
 def plain(value: Any) -> Any:

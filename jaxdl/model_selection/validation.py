@@ -10,6 +10,7 @@ import numpy as np
 from jaxdl.arrays import num_rows
 from jaxdl.base import Key, Learner, Transform, identity_transform
 from jaxdl.checks import one_of, positive_int, typed_key
+from jaxdl.metrics import directions
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection import splits
 from jaxdl.model_selection.population.assemble import assemble, study_metric
@@ -38,6 +39,7 @@ def cross_validate(
     batch_size: int | None = None,
     transform: Transform | None = None,
     metric: str | None = None,
+    maximize: bool | None = None,
     stratify: bool | None = None,
     strategy: str = "auto",
     chunk: int | None = None,
@@ -74,7 +76,10 @@ def cross_validate(
       epochs: passes over a fold's training part.
       batch_size: rows a step; default all of them.
       transform: fitted to each fold's training part inside the program, applied to all of it.
-      metric: what ``Study.best`` goes by; default accuracy, else squared error, else the first.
+      metric: what ``Study.best`` and ``halving`` go by; default accuracy, else squared error, else
+        the first whose direction is known.
+      maximize: whether more of the metric is better. None where its name says so (``accuracy``,
+        ``nll``, see ``metrics.directions``); for any other it must be said.
       stratify: whether a number of folds is stratified; default: where y are class labels.
       strategy, chunk, devices: see ``population.choose_plan``. They never change a result.
       remainder: ``"keep"`` or ``"drop"`` the last, smaller batch of an epoch.
@@ -155,13 +160,15 @@ def cross_validate(
         )
         for signature in signatures
     ]
-    going_by = study_metric(list(populations[0].store[0].curves), metric)
+    metric = study_metric(list(populations[0].store[0].curves), metric)
+    maximize = directions.resolve(metric, maximize)
     about = {}
     if checkpoint is not None:
-        about = study_fingerprint(settings, data, parts, seeds, recipe, going_by, levels)
+        about = study_fingerprint(settings, data, parts, seeds, recipe, metric, maximize, levels)
     campaign = Campaign(
         populations,
-        going_by,
+        metric,
+        maximize,
         levels,
         checkpoint=checkpoint,
         log=log,
@@ -174,7 +181,17 @@ def cross_validate(
     with reporter:
         campaign.train()
     results = [population.result(states) for population in populations]
-    return assemble(settings, signatures, results, parts, seeds, recipe, num_rows=n, metric=metric)
+    return assemble(
+        settings,
+        signatures,
+        results,
+        parts,
+        seeds,
+        recipe,
+        num_rows=n,
+        metric=metric,
+        maximize=maximize,
+    )
 
 
 def check_data(data: Any, transform: Transform | None, stratify: bool | None):
@@ -195,9 +212,9 @@ def check_data(data: Any, transform: Transform | None, stratify: bool | None):
     rows = num_rows(data)
     if rows < 2:
         raise ValueError(f"the data have {rows} rows; at least 2 are needed")
-    y = data[1] if isinstance(data, tuple) and len(data) > 1 else None
+    y = data[1] if type(data) is tuple and len(data) > 1 else None
     is_label = (
-        y is not None and y.ndim == 1 and y.dtype.kind in "iub" and task in (None, "classify")
+        isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub" and task in (None, "classify")
     )
     if stratify and not is_label:
         raise ValueError("stratify=True needs data (x, y) with whole numbers y [N] as classes")

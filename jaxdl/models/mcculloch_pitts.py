@@ -9,7 +9,7 @@ def unit(x: Array, *, excitatory: Array, inhibitory: Array, threshold: int | Arr
     """Fires if enough excitatory inputs do and no inhibitory one does.
 
     ``y = [sum_{d excitatory} x_d >= threshold] and not any_{d inhibitory} x_d``: a tie fires
-    (D-14), and one active inhibitory input keeps the unit quiet whatever else happens.
+    (D-14), and one active inhibitory input keeps the unit quiet whatever else happens. Notes: §1.7.
 
     Args:
       x: inputs [..., D], 1 or True where the input fires.

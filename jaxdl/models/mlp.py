@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxdl import layers
 from jaxdl.arrays import spread_mask
 from jaxdl.base import Array, Model, stateless
-from jaxdl.checks import one_of
 from jaxdl.layers.initializers import RECTIFIERS
 
 
@@ -20,7 +19,7 @@ def mlp(
     dropout: float | Array = 0.0,
     kernel_init: Callable | Sequence[Callable] | None = None,
     use_bias: bool = True,
-    norm: str | None = None,
+    norm: layers.Normalization | str | None = None,
     norm_position: str = "pre",
     skip: bool = False,
     momentum: float | Array = 0.9,
@@ -31,7 +30,7 @@ def mlp(
     Its output is eta, which a family's inverse link maps to the mean: ``sizes = (D, K)`` is the
     linear model (softmax regression, say). A hidden layer with everything is
     ``h_l = dropout(phi_l(norm(W_l' h_{l-1}))) + U_l' h_{l-1}``.
-    Notes: Eqs. (20)-(22), §4.2-4.3; Eq. (27), §4.5.2.
+    Notes: Eqs. (20)-(22), L645, §4.2-4.3; Eq. (27), §4.5.2.
 
     Args:
       sizes: widths ``(D, hidden..., K)``.
@@ -39,22 +38,25 @@ def mlp(
       dropout: rate behind each hidden activation; may be traced.
       kernel_init: ``(key, shape, dtype) -> kernel``, one or one for each layer, the last included;
         default He's for rectifiers, LeCun's else. ``layers.for_activation`` has the notes' choice.
-      use_bias: whether layers have offsets; none has where batch normalisation follows (D-53).
-      norm: "batch" or "layer" normalisation of each hidden layer, or None.
+      use_bias: whether layers have offsets; none has where a normalisation over the batch follows,
+        which takes it off (D-53).
+      norm: the ``layers.Normalization`` of each hidden layer, or None. "layer" is short for
+        ``layer_normalization()``, "batch" for ``batch_normalization(momentum=, statistics=)``.
       norm_position: "pre", before the activation, or "post", behind it.
       skip: whether each hidden layer has a skip connection: the identity where its widths agree,
         else projected by a kernel that starts orthogonal. There is none around the last layer.
-      momentum: of the running statistics of batch normalisation; may be traced.
-      statistics: "running" or "last", see ``layers.batch_norm``.
+      momentum: of the running statistics of "batch", and of no other ``norm``; may be traced.
+      statistics: "running" or "last", of "batch" likewise, see ``layers.batch_norm``.
 
     Params are ``{"dense_0": {"kernel" [D, H], "bias" [H]}, ...}``, with ``"norm_0": {"scale",
-    "bias"}`` and ``"skip_0": {"kernel"}`` where there are any. With batch normalisation the state
-    is ``{"norm_0": {"mean", "var"}, ...}``, and ``apply`` takes two more keywords: ``mask``, x's
-    leading axes or the first of them, True for the rows that count (others may hold NaN, and
-    their eta means nothing), and ``observe``, see ``population_statistics``.
+    "bias"}`` and ``"skip_0": {"kernel"}`` where there are any. With a normalisation over the batch
+    the state is ``{"norm_0": {"mean", "var"}, ...}``, and ``apply`` takes two more keywords:
+    ``mask``, x's leading axes or the first of them, True for the rows that count (others may hold
+    NaN, and their eta means nothing), and ``observe``, see ``population_statistics``.
 
     Raises ValueError for fewer than two widths, a number of activations or initializers that does
-    not fit, unknown names, and x of another width.
+    not fit, unknown names, a state of a normalisation that is not over the batch, and x of another
+    width.
 
     >>> net = mlp((4, 8, 3), activation="tanh")
     >>> params, state = net.init(jax.random.key(0))
@@ -69,12 +71,13 @@ def mlp(
         activation = (activation,) * hidden
     if len(activation) != hidden:
         raise ValueError(f"{len(activation)} activations for {hidden} hidden layers")
-    if norm not in (None, "batch", "layer") or norm_position not in ("pre", "post"):
+    known = isinstance(norm, layers.Normalization) or norm in (None, "batch", "layer")
+    if not known or norm_position not in ("pre", "post"):
         raise ValueError(
-            "norm is 'batch', 'layer' or None and norm_position 'pre' or 'post', "
+            "norm is 'batch', 'layer', a Normalization or None and norm_position 'pre' or 'post', "
             f"not {norm!r} and {norm_position!r}"
         )
-    one_of("statistics", statistics, ("running", "last"))
+    norm = _normalization(norm, momentum, statistics)
     phi = [layers.activation(a) for a in activation]
     lecun = jax.nn.initializers.lecun_normal()
     if kernel_init is None:
@@ -83,7 +86,7 @@ def mlp(
         kernel_init = (kernel_init,) * (hidden + 1)
     if len(kernel_init) != hidden + 1:
         raise ValueError(f"{len(kernel_init)} initializers for {hidden + 1} layers")
-    hidden_bias = use_bias and (norm, norm_position) != ("batch", "pre")
+    hidden_bias = use_bias and not (norm.over_batch and norm_position == "pre")
 
     def init(key):
         keys = jax.random.split(key, hidden + 1)
@@ -98,10 +101,11 @@ def mlp(
                 kernel_init=kernel_init[i],
                 use_bias=hidden_bias if i < hidden else use_bias,
             )
-            if norm == "batch" and i < hidden:
-                params[f"norm_{i}"], state[f"norm_{i}"] = layers.batch_norm_init(n)
-            elif norm == "layer" and i < hidden:
-                params[f"norm_{i}"] = layers.layer_norm_init(n)
+            if i < hidden:
+                params[f"norm_{i}"], state[f"norm_{i}"] = norm.init(n)
+        params, state = _without_empty(params), _without_empty(state)
+        if state and not norm.over_batch:
+            raise ValueError("a normalisation with a state is over the batch: over_batch=True")
         return params, state
 
     def apply(params, state, x, *, key=None, train=False, mask=None, observe=False):
@@ -110,15 +114,9 @@ def mlp(
         new = dict(state)
 
         def normalize(i, a):
-            if norm is None:
-                return a
             name = f"norm_{i}"
-            if norm == "layer":
-                return layers.layer_norm(params[name], a)
-            y, new[name] = layers.batch_norm(
-                params[name], state[name], a, train=train, mask=mask, momentum=momentum,
-                statistics=statistics, observe=observe,
-            )  # fmt: skip
+            old = params.get(name, {}), state.get(name, {})
+            y, new[name] = norm.apply(*old, a, train=train, mask=mask, observe=observe)
             return y
 
         for i in range(hidden):
@@ -127,11 +125,29 @@ def mlp(
             layer_key = None if key is None else jax.random.fold_in(key, i)
             h = layers.dropout(h, dropout, key=layer_key, train=train)
             x = layers.add_skip(params.get(f"skip_{i}"), x, h) if skip else h
-        return layers.dense(params[f"dense_{hidden}"], x), new
+        return layers.dense(params[f"dense_{hidden}"], x), _without_empty(new)
 
     def apply_without_state(params, x, *, key, train):
         return apply(params, {}, x, key=key, train=train)[0]
 
-    if norm == "batch":
-        return Model(init, apply)
+    if norm.over_batch:
+        return Model(init, apply, sees_mask=True)
     return stateless(lambda key: init(key)[0], apply_without_state)
+
+
+def _normalization(norm, momentum, statistics):
+    """The Normalization that a name stands for; None's has neither parameters nor a state."""
+    if isinstance(norm, layers.Normalization):
+        return norm
+    unchanged = lambda params, state, x, *, train=False, mask=None, observe=False: (x, state)
+    named = {
+        None: layers.Normalization(lambda features: ({}, {}), unchanged),
+        "batch": layers.batch_normalization(momentum=momentum, statistics=statistics),
+        "layer": layers.layer_normalization(),
+    }
+    return named[norm]
+
+
+def _without_empty(tree):
+    """Layers without arrays have no entry."""
+    return {name: part for name, part in tree.items() if jax.tree.leaves(part)}

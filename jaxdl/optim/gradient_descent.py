@@ -62,7 +62,7 @@ def minimize(
     """Walk down the steepest descent until the gradient has nearly vanished.
 
     ``z_{t+1} = z_t - alpha_t phi'(z_t)``, until ``|phi'(z_t)| < tolerance`` or t = max_steps.
-    Notes: §1.6, Eq. (14), Eq. (16), Eq. (24); with the gradient in the shape of z.
+    Notes: L262, §1.6, Eqs. (14), (16), (24); with the gradient in the shape of z.
 
     A small gradient says that z is close to a critical point, not that the model predicts well,
     nor that the point is a minimum: look at ``loss_history`` and ``classify_critical_point`` too.
@@ -146,7 +146,7 @@ class GradientDescentState(NamedTuple):
 def gradient_descent(learning_rate: float | Array | Callable) -> optax.GradientTransformation:
     """Gradient descent as an optax transformation: the update is ``-alpha_t g_t``.
 
-    Notes: Eqs. (14), (16), (24). ``learning_rate`` is a number (traced or not) or a schedule
+    Notes: L262, Eqs. (14), (16), (24). ``learning_rate`` is a number (traced or not) or a schedule
     ``step -> alpha``; gradients g_t are a pytree of any shapes, updates have their dtypes.
     """
 

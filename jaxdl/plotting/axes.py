@@ -40,14 +40,6 @@ def _legend(figure: Figure, axes: Axes, outside: bool = False) -> None:
     figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize="small")
 
 
-def _mean_and_error(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Mean [S] over folds of scores [S, F, K], and its standard error (None for one fold)."""
-    by_fold = scores.mean(-1)
-    count = by_fold.shape[1]
-    error = by_fold.std(1, ddof=1) / np.sqrt(count) if count > 1 else None
-    return by_fold.mean(1), error
-
-
 def _band(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, **line: Any) -> None:
     """The mean [V] of values [F, K, V] with one standard deviation, over what is finite."""
     values = np.ma.masked_invalid(values.reshape(-1, values.shape[-1]))

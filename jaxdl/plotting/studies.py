@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxdl.model_selection.designs import LearningCurve
-from jaxdl.model_selection.study import Study
+from jaxdl.model_selection.study import Study, mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,6 @@ from jaxdl.plotting.axes import (
     _in_order,
     _label,
     _legend,
-    _mean_and_error,
     _scale,
     _text,
     _value,
@@ -28,7 +27,12 @@ MAX_LINES = 6
 
 
 def validation_curve(
-    study: Study, name: str, metric: str | None = None, *, others: str = "best"
+    study: Study,
+    name: str,
+    metric: str | None = None,
+    *,
+    maximize: bool | None = None,
+    others: str = "best",
 ) -> Figure:
     """A metric's mean by the values of one setting, with standard errors. Notes: Figure 10, §3.2.
 
@@ -38,14 +42,16 @@ def validation_curve(
     Args:
       study: from ``cross_validate``.
       name: the setting on the x axis; log-spaced numbers get a log axis, texts one place each.
-      metric: default ``study.metric``.
+      metric, maximize: default ``study.metric``, see ``Study.best``.
       others: ``"best"``: at each value the other settings are the best ones for it;
         ``"lines"``: a line for each combination of them, the best ``MAX_LINES`` at most.
 
     Raises a ValueError for names that the study does not have.
     """
     metric = metric or study.metric
-    ranking = [int(s) for s in study.ranking(metric) if not study.diverged[s].any()]
+    ranking = [
+        int(s) for s in study.ranking(metric, maximize=maximize) if not study.diverged[s].any()
+    ]
     having = [s for s in ranking if name in study.hparams[s]]
     if not any(name in h for h in study.hparams):
         known = dict.fromkeys(k for h in study.hparams for k in h)
@@ -70,12 +76,12 @@ def validation_curve(
         at = sorted(best)
         rows = [best[v] for v in at]
         x = places[at]
-        mean, error = _mean_and_error(study.scores[metric][rows])
+        mean, error = mean_and_error(study.scores[metric][rows])
         axes.errorbar(
             x, mean, error, fmt="o-", color=f"C{i}", capsize=3, label=label or "validation"
         )
         if metric in study.train_scores:
-            mean, error = _mean_and_error(study.train_scores[metric][rows])
+            mean, error = mean_and_error(study.train_scores[metric][rows])
             axes.errorbar(
                 x, mean, error, fmt="s--", ms=4, color=f"C{i}", alpha=0.6, capsize=3,
                 label="_" if label else "training",
@@ -93,7 +99,11 @@ def validation_curve(
 
 
 def learning_curves(
-    study: Study, settings: int | Sequence[int] = 3, metric: str | None = None
+    study: Study,
+    settings: int | Sequence[int] = 3,
+    metric: str | None = None,
+    *,
+    maximize: bool | None = None,
 ) -> Figure:
     """Training loss and a metric by epoch, each with a band of one standard deviation.
 
@@ -103,7 +113,7 @@ def learning_curves(
     Args:
       study: from ``cross_validate``.
       settings: how many of the best, or the rows of ``study.hparams``.
-      metric: default ``study.metric``; dashed lines are the training part's, if the study has it.
+      metric, maximize: default ``study.metric``, see ``Study.best``; dashed lines are the training part's, if the study has it.
 
     Raises a ValueError for a metric or rows that the study does not have.
     """
@@ -111,7 +121,7 @@ def learning_curves(
     if metric not in study.curves:
         raise ValueError(f"metric {metric!r} is none of {', '.join(study.curves)}")
     if isinstance(settings, (int, np.integer)):
-        settings = study.ranking(metric)[:settings]
+        settings = study.ranking(metric, maximize=maximize)[:settings]
     rows = [int(s) for s in settings]
     if not rows or not all(0 <= s < len(study.hparams) for s in rows):
         raise ValueError(f"settings are rows from 0 to {len(study.hparams) - 1}, not {rows}")
@@ -151,9 +161,9 @@ def learning_curve_sizes(curve: LearningCurve, metric: str | None = None) -> Fig
         raise ValueError(f"metric {metric!r} is none of {', '.join(curve.scores)}")
     figure, (axes,) = _figure(6.4, 4.2)
     places = _scale(axes, [int(n) for n in curve.sizes])
-    mean, error = _mean_and_error(curve.scores[metric])
+    mean, error = mean_and_error(curve.scores[metric])
     axes.errorbar(places, mean, error, fmt="o-", capsize=3, label="validation")
-    mean, error = _mean_and_error(curve.train_scores[metric])
+    mean, error = mean_and_error(curve.train_scores[metric])
     axes.errorbar(places, mean, error, fmt="s--", ms=4, capsize=3, label="training")
     axes.set_xlabel("training examples")
     axes.set_ylabel(_label(metric))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxdl.metrics.directions import default_metric
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -79,8 +81,6 @@ def log_curves(rows: Iterable[dict[str, Any]], metric: str | None = None) -> Fig
 
 
 def _metric(metric: str | None, known: Iterable[str]) -> str:
-    from jaxdl.training.stopping import default_metric
-
     known = list(known)
     metric = metric or default_metric(known)
     if metric not in known:

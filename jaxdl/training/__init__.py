@@ -10,7 +10,7 @@ from jaxdl.training.learners import (
     perceptron_learner,
     solver_learner,
 )
-from jaxdl.training.objectives import negative_log_likelihood
+from jaxdl.training.objectives import negative_log_likelihood, sequence_nll
 from jaxdl.training.precision import Precision, mixed_precision
 from jaxdl.training.stopping import EarlyStopping
 from jaxdl.training.stream import StreamHistory, StreamResult, fit_stream
@@ -34,5 +34,6 @@ __all__ = [
     "negative_log_likelihood",
     "perceptron_learner",
     "read_log",
+    "sequence_nll",
     "solver_learner",
 ]

@@ -135,6 +135,7 @@ def fit(
         n,
         num_valid,
         early_stopping.metric if early_stopping else None,
+        bool(early_stopping and early_stopping.maximize),
         bool(early_stopping and early_stopping.restore_best),
         tolerance is not None,
         record,

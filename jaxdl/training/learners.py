@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.arrays import masked_mean
-from jaxdl.base import Array, Learner, Model, Objective, TrainState
+from jaxdl.base import Array, Learner, Model, Objective, TrainState, evaluation_key
 from jaxdl.models import linear, perceptron
 from jaxdl.optim.gradient_descent import tree_norm
 
@@ -18,7 +18,8 @@ def gradient_learner(
     """Learn by one gradient a step: ``w <- w + update(dl/dw)``. Notes: Eq. (16), §2.2.
 
     The optimizer may be built from traced settings. The loss is a scalar of shape []; a step uses
-    the key ``fold_in(state.key, state.step)``. Its info has ``loss`` and ``grad_norm``, [] each.
+    the key ``fold_in(state.key, state.step)``, an evaluation ``evaluation_key(state.key)``. A
+    step's info has ``loss`` and ``grad_norm``, [] each.
     """
 
     def init(key):
@@ -41,7 +42,7 @@ def gradient_learner(
         return objective.predict(ts.params, ts.state, x)
 
     def evaluate(ts, batch):
-        return objective.evaluate(ts.params, ts.state, batch)
+        return objective.evaluate(ts.params, ts.state, batch, key=evaluation_key(ts.key))
 
     return Learner(init, step, predict, evaluate)
 
@@ -64,8 +65,10 @@ def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learn
         return TrainState(jnp.zeros((), jnp.int32), params, state, (), key)
 
     def step(ts, batch, *, mask=None):
+        key = jax.random.fold_in(ts.key, ts.step)  # one for the whole solve: fn has one value
+
         def fn(params):
-            return objective.loss(params, ts.state, batch, mask=mask)[0]
+            return objective.loss(params, ts.state, batch, key=key, mask=mask)[0]
 
         descent = solve(fn, ts.params)
         info = {"loss": descent.loss_history[-1], "converged": descent.converged}
@@ -75,7 +78,7 @@ def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learn
         return objective.predict(ts.params, ts.state, x)
 
     def evaluate(ts, batch):
-        return objective.evaluate(ts.params, ts.state, batch)
+        return objective.evaluate(ts.params, ts.state, batch, key=evaluation_key(ts.key))
 
     return Learner(init, step, predict, evaluate)
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl.arrays import masked_mean, unconsumed
-from jaxdl.base import Array, Batch, Key, Learner, TrainState
+from jaxdl.base import Array, Batch, Key, Learner, TrainState, evaluation_key
+from jaxdl.metrics.directions import as_loss
 from jaxdl.training import stopping
 from jaxdl.training.batching import Lengths, Padding, Rows, epoch_order, steps_per_epoch, take
 from jaxdl.training.stopping import Best, EarlyStopping
@@ -100,6 +101,33 @@ def with_clock(state, fresh, steps):
     return state
 
 
+def key_words(state: Any) -> Array | None:
+    """The words of a TrainState's key, to be taken into a branch.
+
+    ``vmap`` may turn a branch into a selection, which would use a typed key twice.
+    """
+    return jax.random.key_data(state.key) if isinstance(state, TrainState) else None
+
+
+def with_key_words(state: Any, words: Array | None) -> Any:
+    """A TrainState with the key of those words."""
+    if words is None:
+        return state
+    impl = jax.random.key_impl(state.key)
+    return state._replace(key=jax.random.wrap_key_data(words, impl=impl))
+
+
+def with_slice(state: Any, number: int | Array) -> Any:
+    """The state to evaluate slice ``number`` of the rows with, whose draws are its own.
+
+    They depend on the run's key and on the rows alone, so a score is the same under any strategy,
+    and all settings of a fold and seed are scored by the same draws.
+    """
+    if not isinstance(state, TrainState):
+        return state
+    return state._replace(key=jax.random.fold_in(evaluation_key(state.key), number))
+
+
 def init_run(
     learner: Learner, data: Batch, key: Key, lengths: Lengths, besides: StopAndRecord = NOTHING
 ) -> RunState:
@@ -136,6 +164,19 @@ def init_run(
     )
 
 
+def masked_step(learner: Learner, state: Any, batch: Batch, mask: Array) -> tuple[Any, Any]:
+    """A step on the rows of a batch that count. Raises a ValueError where it takes no mask."""
+    try:
+        return learner.step(state, batch, mask=mask)
+    except TypeError as error:
+        if "unexpected keyword argument 'mask'" not in str(error):
+            raise
+        raise ValueError(
+            "batches differ in size here (uneven folds, or a smaller last batch), so Learner.step "
+            "must take the keyword mask [B]; or use a batch_size that divides the training rows"
+        ) from error
+
+
 def run_batches(learner, state, totals, data, rows, key, lo, hi, lengths, padding: Padding):
     """Steps ``lo`` to ``hi`` of an epoch, each on a batch of the shuffled rows.
 
@@ -160,7 +201,7 @@ def run_batches(learner, state, totals, data, rows, key, lo, hi, lengths, paddin
         if not padding.masked:
             new, info = learner.step(state, batch)
             return new, {k: t + size * info[k] for k, t in totals.items()}
-        new, info = learner.step(state, batch, mask=mask[i])
+        new, info = masked_step(learner, state, batch, mask[i])
         count = jnp.sum(mask[i])
         if padding.uneven:
             # Where a shorter part of the data has run out of batches, nothing but the clock moves.
@@ -182,14 +223,14 @@ def evaluate_rows(learner, state, data, rows: Rows, lengths: Lengths) -> dict[st
     index = jnp.pad(rows.index, (0, fill)).reshape(slices, size)
     mask = jnp.pad(rows.mask, (0, fill)).reshape(slices, size)
 
-    def one(rows):
-        index, mask = rows
-        values = learner.evaluate(state, take(data, index))
+    def one(part):
+        number, index, mask = part
+        values = learner.evaluate(with_slice(state, number), take(data, index))
         return {k: masked_mean(v, mask) for k, v in values.items()}, jnp.sum(mask)
 
     if slices == 1:
-        return one((index[0], mask[0]))[0]
-    means, counts = lax.map(one, (index, mask))
+        return one((0, index[0], mask[0]))[0]
+    means, counts = lax.map(one, (jnp.arange(slices), index, mask))
     total = jnp.maximum(jnp.sum(counts), 1)
     return {k: jnp.sum(v * counts) / total for k, v in means.items()}
 
@@ -227,6 +268,7 @@ def run_stretch(
     """
     init_key, shuffle_key = jax.random.split(key)
     fresh = learner.init(init_key)  # of which only the clock is used
+    words = key_words(fresh)
     run = lax.cond(
         jnp.asarray(start) > 0,
         lambda: run,
@@ -289,7 +331,7 @@ def run_stretch(
 
     def evaluated(e, due, run):
         slot = jnp.minimum(e // lengths.evaluate_every, last_slot)
-        now = with_clock(run.state, fresh, (e + 1) * own)
+        now = with_clock(run.state, with_key_words(fresh, words), (e + 1) * own)
 
         def write(curves, values):
             later = due & (jnp.arange(last_slot + 1) >= slot)
@@ -311,8 +353,8 @@ def run_stretch(
         if besides.early_stopping is None:
             return run
         best = run.best
-        score = stopping.as_loss(
-            besides.early_stopping, run.curves[besides.early_stopping.metric][slot]
+        score = as_loss(
+            run.curves[besides.early_stopping.metric][slot], besides.early_stopping.maximize
         )
         running = due & (run.diverged < 0)
         better, out_of_patience = stopping.check_patience(

@@ -1,11 +1,14 @@
 """Objectives: what is minimised. The recipe of the notes' §1.3 for any network and any family."""
 
-import inspect
 from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
 
 from jaxdl import losses
-from jaxdl.arrays import masked_mean
-from jaxdl.base import Array, Family, Model, Objective
+from jaxdl.arrays import masked_mean, num_rows, safe_divide
+from jaxdl.base import Array, Family, Model, Objective, Sequences
+from jaxdl.checks import one_of
 
 
 def match_response(eta: Array, y: Array) -> Array:
@@ -23,11 +26,11 @@ def negative_log_likelihood(
 
     ``l(w; D) = -1/N sum_n log p(y_n; f(x_n; w)) + lambda R(w)``. Notes: Eq. (9), §1.3; §3.3.
 
-    A batch is ``(x [B, ...], y [B, ...])``.
+    A batch is ``(x, y [B, ...])``, x an array [B, ...], Sequences or a dict of arrays.
 
     Args:
-      model: the network f; ``eta = f(x; w)``. Its [B, 1] output meets a [B] response. Where its
-        ``apply`` takes ``mask`` (batch normalisation does), it is told which rows count.
+      model: the network f; ``eta = f(x; w)``. Its [B, 1] output meets a [B] response. One that
+        ``sees_mask`` is told which rows count.
       family: the response distribution p(y; eta).
       penalty: lambda, the coefficient (traced or not) of ``R(w) = sum w^2`` over all weights but
         the offsets; or a function of the parameters, which is added as it is.
@@ -35,17 +38,11 @@ def negative_log_likelihood(
     Returns:
       An Objective; ``evaluate`` gives ``nll`` and the family's scores per example.
     """
-    # XLA must not drop 0 * R(w), which is a pass over all weights; so it is not even written.
-    none = isinstance(penalty, (int, float)) and penalty == 0
-    scaled = lambda w: 0.0 if none else penalty * losses.l2(w)
-    regulariser = penalty if callable(penalty) else scaled
-    # Batch statistics are taken over the rows that count; other models never see the mask.
-    sees_mask = "mask" in inspect.signature(model.apply).parameters
+    regulariser = _regulariser(penalty)
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
         x, y = batch
-        rows = {"mask": mask} if sees_mask else {}
-        eta, state = model.apply(params, state, x, key=key, train=train, **rows)
+        eta, state = _apply(model, params, state, x, key, train, mask)
         nll = -family.log_prob(match_response(eta, y), y)
         if nll.ndim != 1:
             raise ValueError(
@@ -57,13 +54,105 @@ def negative_log_likelihood(
 
     def predict(params, state, x):
         eta, _ = model.apply(params, state, x)
-        mean = family.mean(eta)
-        return mean[..., 0] if mean.ndim > 1 and mean.shape == (*x.shape[:-1], 1) else mean
+        return _drop_output_axis(family.mean(eta), x)
 
-    def evaluate(params, state, batch):
+    def evaluate(params, state, batch, *, key=None):
         x, y = batch
         eta, _ = model.apply(params, state, x)
         eta = match_response(eta, y)
         return {"nll": -family.log_prob(eta, y), **family.scores(eta, y)}
 
     return Objective(loss, predict, evaluate)
+
+
+def sequence_nll(
+    model: Model,
+    family: Family,
+    penalty: float | Array | Callable = 0.0,
+    *,
+    reduction: str = "sum",
+) -> Objective:
+    """The objective of maximum likelihood for sequences of responses, one to each position.
+
+    ``l(w; D) = -1/N sum_n sum_{t <= T_n} log p(y_nt; eta_nt) + lambda R(w)`` with
+    ``eta_n = f(x_n; w)``. Notes: Eq. (32), §7.2 (D-67).
+
+    A batch is ``(x, y)`` with y Sequences [B, T] (or [B, T, K] for a family of rows), whose lengths
+    say what counts; x is Sequences, an array or a dict. What lies behind a length changes nothing,
+    as long as the model keeps it from the positions before, ``x.filled()`` say.
+
+    Args:
+      model: the network f, with eta [B, T, ...].
+      family, penalty: as in ``negative_log_likelihood``.
+      reduction: ``"sum"`` over the positions of a sequence, its log-likelihood; or ``"mean"``, so
+        that long sequences count no more than short ones.
+
+    Returns:
+      An Objective; per example, ``evaluate`` gives ``nll`` of the whole sequence, and the means
+      over its positions: ``nll_per_step`` and the family's scores. An empty sequence has zeros.
+    """
+    one_of("reduction", reduction, ("sum", "mean"))
+    regulariser = _regulariser(penalty)
+
+    def over_steps(values, y):
+        total = jnp.sum(jnp.where(y.mask, values, 0), axis=1)
+        return total, safe_divide(total, y.lengths.astype(total.dtype))
+
+    def per_position(params, state, x, y, key=None, train=False, mask=None):
+        if not isinstance(y, Sequences):
+            raise ValueError(f"sequence_nll takes responses y as Sequences, not {type(y).__name__}")
+        eta, state = _apply(model, params, state, x, key, train, mask)
+        responses = y.filled()
+        eta = match_response(eta, responses)
+        log_prob = family.log_prob(eta, responses)
+        if log_prob.shape != y.mask.shape:
+            raise ValueError(
+                f"log_prob must give one value per position, {list(y.mask.shape)}, but gives "
+                f"{list(log_prob.shape)}"
+            )
+        return eta, responses, log_prob, state
+
+    def loss(params, state, batch, *, key=None, train=False, mask=None):
+        x, y = batch
+        _, _, log_prob, state = per_position(params, state, x, y, key, train, mask)
+        total, mean = over_steps(-log_prob, y)
+        fit = masked_mean(total if reduction == "sum" else mean, mask)
+        return fit + regulariser(params), (state, {"nll": fit})
+
+    def predict(params, state, x):
+        eta, _ = model.apply(params, state, x)
+        return _drop_output_axis(family.mean(eta), x)
+
+    def evaluate(params, state, batch, *, key=None):
+        x, y = batch
+        eta, responses, log_prob, _ = per_position(params, state, x, y)
+        nll, per_step = over_steps(-log_prob, y)
+        scores = {k: over_steps(v, y)[1] for k, v in family.scores(eta, responses).items()}
+        return {"nll": nll, "nll_per_step": per_step, **scores}
+
+    return Objective(loss, predict, evaluate)
+
+
+def _apply(model, params, state, x, key, train, mask):
+    # Batch statistics are taken over the rows that count; other models never see the mask.
+    rows = {"mask": mask} if model.sees_mask else {}
+    return model.apply(params, state, x, key=key, train=train, **rows)
+
+
+def _regulariser(penalty: float | Array | Callable) -> Callable:
+    """``R(w)`` times its coefficient, as a function of the parameters."""
+    if callable(penalty):
+        return penalty
+    if isinstance(penalty, (int, float)) and penalty == 0:
+        return lambda params: 0.0  # XLA keeps 0 * R(w), a pass over all weights
+    return lambda params: penalty * losses.l2(params)
+
+
+def _drop_output_axis(mean: Array, x: Any) -> Array:
+    """The means of a one-output network without their last axis: one a row, or one a position."""
+    if isinstance(x, Sequences):
+        positions = x.values.shape[:2]
+    else:
+        positions = x.shape[:-1] if hasattr(x, "shape") else ()
+    one_output = mean.ndim > 1 and mean.shape[-1] == 1
+    return mean[..., 0] if one_output and mean.shape[:-1] in ((num_rows(x),), positions) else mean

@@ -1,6 +1,5 @@
 """Mixed precision: what a model is stored, computed and answered in."""
 
-import inspect
 from typing import NamedTuple
 
 import jax
@@ -43,24 +42,16 @@ def mixed_precision(model: Model, precision: Precision = Precision()) -> Model: 
         params, state = model.init(key)
         return _cast(params, precision.params), state
 
-    def run(params, state, x, **how):
+    def apply(params, state, x, *, key=None, train=False, mask=None):
+        rows = {"mask": mask} if model.sees_mask else {}
         eta, new = model.apply(
-            _cast(params, precision.compute), state, _cast(x, precision.compute), **how
-        )
+            _cast(params, precision.compute), state, _cast(x, precision.compute),
+            key=key, train=train, **rows,
+        )  # fmt: skip
         new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, state)
         return _cast(eta, precision.output), new
 
-    if "mask" in inspect.signature(model.apply).parameters:
-
-        def apply(params, state, x, *, key=None, train=False, mask=None):
-            return run(params, state, x, key=key, train=train, mask=mask)
-
-    else:
-
-        def apply(params, state, x, *, key=None, train=False):
-            return run(params, state, x, key=key, train=train)
-
-    return Model(init, apply)
+    return Model(init, apply, model.sees_mask)
 
 
 def _cast(tree, dtype):

@@ -7,13 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Array
-
-HIGHER_IS_BETTER = ("accuracy", "f1", "r2", "auc")
-
-
-def higher_is_better(metric: str) -> bool:
-    """Whether more of a metric is better: for accuracies, not for losses; no shape is involved."""
-    return any(metric == name or metric.startswith(f"{name}_") for name in HIGHER_IS_BETTER)
+from jaxdl.metrics import directions
 
 
 class EarlyStopping(NamedTuple):
@@ -23,6 +17,8 @@ class EarlyStopping(NamedTuple):
     min_delta: by how much a score must beat the best one to count; may be traced.
     metric: one of the learner's, default its loss (the negative log-likelihood, say).
     restore_best: give back the state of the best epoch, not of the last.
+    maximize: whether more of the metric is better. None where its name says so (``accuracy``,
+        ``nll``, see ``metrics.directions``); for any other it must be said.
 
     A score is taken wherever the run is evaluated, so ``patience`` less than ``evaluate_every``
     stops at the first evaluation that is no better. Source: Prechelt (1998), criterion UP.
@@ -32,10 +28,11 @@ class EarlyStopping(NamedTuple):
     min_delta: float | Array = 0.0
     metric: str | None = None
     restore_best: bool = True
+    maximize: bool | None = None
 
 
 class Best(NamedTuple):
-    """score: [] the best so far, of a loss or a negated accuracy. epoch: [] after which; 0 if none.
+    """score: [] the best so far, as a loss. epoch: [] after which; 0 if none.
     state: the learner's state then, or () where it is not kept."""
 
     score: Array
@@ -43,22 +40,17 @@ class Best(NamedTuple):
     state: Any
 
 
-def default_metric(metrics: list[str]) -> str:
-    """The first metric by name that is a loss, else the first; no shape is involved."""
-    return next((m for m in sorted(metrics) if not higher_is_better(m)), sorted(metrics)[0])
-
-
 def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> EarlyStopping:
-    """The same with its metric's name filled in.
+    """The EarlyStopping with its metric and direction filled in.
 
-    Raises a ValueError for an unknown metric, numbers below 0 that are not traced, and where
-    nothing is evaluated; no shape is involved.
+    Raises a ValueError for a metric that the learner has not, one whose direction is not known,
+    numbers below 0 that are not traced, and where nothing is evaluated.
     """
     if not isinstance(stopping, EarlyStopping):
         raise ValueError(f"early_stopping takes an EarlyStopping, not {stopping!r}")
     if not evaluated:
         raise ValueError("early stopping needs validation data")
-    metric = stopping.metric or default_metric(metrics)
+    metric = stopping.metric or directions.default_metric(metrics)
     if metric not in metrics:
         raise ValueError(f"early stopping by {metric!r}, but the metrics are {', '.join(metrics)}")
     for name in ("patience", "min_delta"):
@@ -68,23 +60,18 @@ def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> Early
         number = isinstance(value, (int, float, np.number, np.ndarray)) and np.ndim(value) == 0
         if not (number and np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} of early stopping must be 0 or more, not {value!r}")
-    return stopping._replace(metric=metric)
+    return stopping._replace(metric=metric, maximize=directions.resolve(metric, stopping.maximize))
 
 
 def check_patience(
     stopping: EarlyStopping, best: Best, score: Array, epoch: Array
 ) -> tuple[Array, Array]:
-    """Whether an ``oriented`` score [] after ``epoch`` [] beats the best, and whether patience ends.
+    """Whether a score [] after ``epoch`` [] beats the best, and whether patience has run out.
 
-    Returns two [] bools. A NaN never beats anything. Source: Prechelt (1998).
+    The score is a loss, ``as_loss``. Returns two [] bools. A NaN never beats anything. Source: Prechelt (1998).
     """
     better = score < best.score - stopping.min_delta
     return better, ~better & (epoch - best.epoch >= stopping.patience)
-
-
-def as_loss(stopping: EarlyStopping, score: Array) -> Array:
-    """The score [] so that less is better."""
-    return -score if higher_is_better(stopping.metric) else score
 
 
 def before(dtype, state: Any) -> Best:

@@ -30,6 +30,7 @@ def networks():
     }
 
 
+@pytest.mark.equation("L749")
 def test_verdicts_on_twenty_layers(networks):
     """E-35: logistic units let gradients vanish, tanh with Xavier's start does not."""
     norms = {k: diagnostics.layer_gradient_norms(b.gradients) for k, (_, b) in networks.items()}
@@ -61,6 +62,7 @@ def test_norms_of_gradients_by_hand():
     assert jnp.isfinite(slope["dense_1"]["kernel"]).all()
 
 
+@pytest.mark.equation("L749")
 def test_the_product_of_jacobian_norms_bounds_the_gradient(x64):
     """L749."""
     params, _ = mlp((4, 6, 5, 3), activation="tanh").init(jax.random.key(0))

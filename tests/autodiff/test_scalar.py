@@ -16,6 +16,7 @@ def data():
     return jnp.asarray(rng.normal(size=20)), jnp.asarray(rng.normal(size=20))
 
 
+@pytest.mark.equation("L713", "L721", "L725", "L729", "L821", "L825", "L829")
 @pytest.mark.parametrize("skip", [False, True])
 def test_derivatives(skip, x64):
     x, y = data()
@@ -32,6 +33,7 @@ def test_derivatives(skip, x64):
         np.testing.assert_allclose((loss(moved(1)) - loss(moved(-1))) / 2e-6, slope, atol=1e-8)
 
 
+@pytest.mark.equation("L825")
 def test_the_slope_behind_a_skip_is_that_of_phi(x64):
     """D-45: h_2 (1 - h_2), with h_2 = phi(a_2) + h_1, is wrong for w_0 and w_1 and right for w_2."""
     x, y = data()

@@ -110,7 +110,8 @@ def test_shapes_and_transformations(row):
 
     values, mean = jax.jit(everything)(eta, y)
     assert mean.shape == ((6, row.outputs) if row.support == "classes" else (6,))
-    assert {"accuracy"} & set(values) or {"squared_error"} & set(values)
+    score = "accuracy" if row.support in ("labels", "classes") else "squared_error"
+    assert set(values) - {"log_prob", "entropy"} == {score}
     for name, value in values.items():
         assert value.shape == y.shape and np.isfinite(value).all(), name
     each = jax.jit(jax.vmap(everything))(eta, y)
@@ -174,5 +175,7 @@ def test_dtype_follows_eta(x64, row, dtype):
 @rows
 def test_a_response_of_another_shape_is_refused(row):
     eta, y = predictors(row), responses(row)
-    with pytest.raises(ValueError):
-        row.family.log_prob(eta, y[:, None])
+    message = "one-hot rows" if row.support == "classes" else "eta and y must have one shape"
+    for function in (row.family.log_prob, row.family.scores):
+        with pytest.raises(ValueError, match=message):
+            function(eta, y[:, None])

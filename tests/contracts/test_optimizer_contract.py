@@ -96,3 +96,5 @@ def test_every_number_may_be_traced(name):
     run = lambda h: descend(make, parabola, h, 20)[1]
     every = jax.jit(jax.vmap(run))(settings)
     assert every.shape == (2, 20) and (every[:, -1] < every[:, 0]).all()
+    numbers = [float(v) for v in settings[1]]
+    np.testing.assert_allclose(every[1], jax.jit(lambda: run(numbers))(), rtol=1e-5)

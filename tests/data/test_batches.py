@@ -48,7 +48,11 @@ def test_mean_over_the_batches_of_an_epoch_is_the_full_gradient(key):
 
 @pytest.mark.parametrize(
     ("n", "size", "drop", "message"),
-    [(0, 2, False, "at least 1"), (3, 0, False, "at least 1"), (3, 4, True, "leaves no batch")],
+    [
+        (0, 2, False, "at least 1, not 0 and 2"),
+        (3, 0, False, "at least 1, not 3 and 0"),
+        (3, 4, True, "leaves no batch"),
+    ],
 )
 def test_wrong_sizes_raise(key, n, size, drop, message):
     with pytest.raises(ValueError, match=message):

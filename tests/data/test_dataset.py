@@ -32,5 +32,5 @@ def test_embedded_sets_are_scikit_learns(name, shape, classes):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"no data set 'mnist'.*digits, iris, wine"):
+    with pytest.raises(ValueError, match=r"data set is one of digits, iris, wine, .*not 'mnist'"):
         load("mnist")

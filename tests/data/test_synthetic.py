@@ -210,9 +210,10 @@ def test_two_moons_density_is_the_integral_over_the_arcs():
 
 
 def test_two_moons_log_density_has_finite_gradients():
+    """Far out it is (c - x) / noise^2 with c on an arc; between the moons it is 0 by symmetry."""
     far = jnp.array([[1e3, -1e3], [0.5, 0.25]])
     gradient = jax.grad(lambda x: synthetic.two_moons_log_density(x).sum())(far)
-    assert np.all(np.isfinite(gradient))
+    np.testing.assert_allclose(gradient, [[-1e5, 1e5], [0, 0]], rtol=3e-3, atol=0.1)
 
 
 def test_sine_spans_its_periods(key):

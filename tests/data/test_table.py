@@ -511,8 +511,8 @@ def test_files_without_permission(tmp_path):
         ({"task": "count"}, "line 2, column 'y': 'p' is not a number"),
         ({"task": "count", "target": "b"}, "line 2, column 'b': 2.5 is not a count"),
         ({"task": "classify", "target": "b"}, "'b' has 4 different values in 4 rows"),
-        ({"task": "sort"}, "task must be one of classify, regress, count"),
-        ({"missing": "median"}, "missing must be None, 'drop' or 'mean'"),
+        ({"task": "sort"}, "task is one of None, classify, regress, count, not 'sort'"),
+        ({"missing": "median"}, "missing is one of None, drop, mean, not 'median'"),
     ],
 )
 def test_wrong_options_are_one_clear_line(tmp_path, options, message):

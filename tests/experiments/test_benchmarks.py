@@ -55,9 +55,15 @@ def test_ratios_are_to_the_first_row_of_a_block():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"only": ("mlps",)}, {"epochs": 0}, {"settings": 0}, {"repeats": 0}]
+    ("settings", "message"),
+    [
+        ({"only": ("mlps",)}, "only takes mlp, .*, not 'mlps'"),
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"settings": 0}, "settings must be at least 1, not 0"),
+        ({"repeats": 0}, "repeats must be at least 1, not 0"),
+    ],
 )
-def test_bad_settings(settings, tmp_path):
-    with pytest.raises(ValueError, match=next(iter(settings))):
+def test_bad_settings(settings, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
         main(Config(**settings, out=str(tmp_path / "b")))
     assert not list(tmp_path.iterdir())

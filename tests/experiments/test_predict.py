@@ -96,31 +96,44 @@ def change(*keys, value):
 
 
 PROBLEM = ("about", "problem")
-DAMAGE = {
-    "empty": lambda path: b"",
-    "text": lambda path: b"a,b\n1,2\n",
-    "cut short": lambda path: path.read_bytes()[:-200],
-    "cut in half": lambda path: path.read_bytes()[: path.stat().st_size // 2],
-    "no problem": lambda path: edited(path, change(*PROBLEM, value=None)),
-    "no settings": lambda path: edited(path, change("hparams", value=[])),
-    "wrong settings": lambda path: edited(path, change("hparams", 0, "dropout", value="x")),
-    "other widths": lambda path: edited(path, change("hparams", 0, "hidden", value="7")),
-    "huge widths": lambda path: edited(path, change("hparams", 0, "hidden", value="99999-99999")),
-    "fewer classes": lambda path: edited(path, change(*PROBLEM, "target_names", value=["a"])),
-    "wrong task": lambda path: edited(path, change(*PROBLEM, "task", value="dream")),
-    "no scale": lambda path: edited(path, change(*PROBLEM, "scale", value=0.0)),
-    "names are numbers": lambda path: edited(path, change(*PROBLEM, "feature_names", value=[1])),
-    "names are a number": lambda path: edited(path, change(*PROBLEM, "feature_names", value=3)),
+NO_FILE = "not a saved jaxdl model, or a damaged one"
+DAMAGE = {  # what is written in the place of the model, and what is said of it
+    "empty": (lambda path: b"", NO_FILE),
+    "text": (lambda path: b"a,b\n1,2\n", NO_FILE),
+    "cut short": (lambda path: path.read_bytes()[:-200], NO_FILE),
+    "cut in half": (lambda path: path.read_bytes()[: path.stat().st_size // 2], NO_FILE),
+}
+CHANGES = {  # what is changed in its header, and what is said of it
+    "no problem": (change(*PROBLEM, value=None), "'problem'"),
+    "no settings": (change("hparams", value=[]), "arrays that do not match"),
+    "wrong settings": (change("hparams", 0, "dropout", value="x"), "a setting is missing"),
+    "other widths": (change("hparams", 0, "hidden", value="7"), "arrays that do not match"),
+    "huge widths": (
+        change("hparams", 0, "hidden", value="99999-99999"),
+        "arrays that do not match",
+    ),
+    "fewer classes": (
+        change(*PROBLEM, "target_names", value=["a"]),
+        r"float32\[3\], not float32\[1\]",
+    ),
+    "wrong task": (change(*PROBLEM, "task", value="dream"), "its task makes no sense"),
+    "no scale": (change(*PROBLEM, "scale", value=0.0), "its scale makes no sense"),
+    "names are numbers": (change(*PROBLEM, "feature_names", value=[1]), "its names are no texts"),
+    "names are a number": (change(*PROBLEM, "feature_names", value=3), "not int"),
+}
+DAMAGE |= {
+    name: (lambda path, how=how: edited(path, how), message)
+    for name, (how, message) in CHANGES.items()
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_models_are_refused_in_one_line(damage, iris_run, tmp_path):
-    path = tmp_path / "model.npz"
-    path.write_bytes(DAMAGE[damage](iris_run.folder / "model.npz"))
-    with pytest.raises(ValueError, match="model") as error:
+    path, (content, message) = tmp_path / "model.npz", DAMAGE[damage]
+    path.write_bytes(content(iris_run.folder / "model.npz"))
+    with pytest.raises(ValueError, match=message) as error:
         predict.main(predict.Config(str(tmp_path), "iris"))
-    assert str(path) in str(error.value)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +153,12 @@ def test_wrong_tables_are_refused(text, message, iris_run, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 
 
-@pytest.mark.parametrize("file", ["wine", "nothing.csv"])
-def test_other_data_are_refused(file, iris_run):
-    with pytest.raises(ValueError, match=r"not the columns of iris|no such file"):
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("wine", "wine: not the columns of iris"), ("nothing.csv", "nothing.csv: no such file")],
+)
+def test_other_data_are_refused(file, message, iris_run):
+    with pytest.raises(ValueError, match=message):
         predict.main(predict.Config(str(iris_run.folder), file))
 
 

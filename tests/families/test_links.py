@@ -66,6 +66,7 @@ def test_mean_stays_in_its_open_range(x64, name, dtype):
     assert bool(jnp.all(jnp.isfinite(gradient) & (gradient >= 0)))
 
 
+@pytest.mark.equation("L229")
 def test_logistic_equals_scipy_without_overflow(x64):
     z = np.array([-1e4, -700.0, -1.0, 0.0, 2.0, 1e4])
     np.testing.assert_allclose(
@@ -73,6 +74,7 @@ def test_logistic_equals_scipy_without_overflow(x64):
     )
 
 
+@pytest.mark.equation("L385")
 def test_logistic_derivative(x64):
     z = jnp.linspace(-20, 20, 81)
     expected = jax.vmap(jax.grad(links.logistic))(z)
@@ -156,5 +158,5 @@ def test_transformations_compose(f):
 
 
 def test_unknown_link_says_what_there_is():
-    with pytest.raises(ValueError, match=r"unknown link 'logg'; there are identity, logit, probit"):
+    with pytest.raises(ValueError, match=r"link is one of identity, logit, probit, .*not 'logg'"):
         links.get("logg")

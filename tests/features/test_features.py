@@ -34,7 +34,7 @@ def fit_apply(transform, x):
 # E-18
 
 
-@pytest.mark.equation(15)
+@pytest.mark.equation(15, "L333")
 @pytest.mark.parametrize("position", ["first", "last"])
 def test_append_ones_makes_the_offset_a_weight(x64, position):
     w, b = jnp.array([0.5, -2.0, 3.0]), 0.7
@@ -48,7 +48,7 @@ def test_append_ones_keeps_leading_axes_and_dtype():
     x = jnp.zeros((2, 5, 3), jnp.bfloat16)
     assert features.append_ones(x).shape == (2, 5, 4)
     assert features.append_ones(x).dtype == jnp.bfloat16
-    with pytest.raises(ValueError, match="'first' or 'last', not 'front'"):
+    with pytest.raises(ValueError, match="position is one of first, last, not 'front'"):
         features.append_ones(x, "front")
     with pytest.raises(ValueError, match="not a scalar"):
         features.append_ones(1.0)
@@ -57,6 +57,7 @@ def test_append_ones_keeps_leading_axes_and_dtype():
 # Polynomial bases
 
 
+@pytest.mark.equation("L339")
 def test_polynomial_equals_vander(x64):
     x = np.linspace(-2, 2, 11)
     powers = jax.jit(lambda x: features.polynomial(x, 7))(x)
@@ -144,8 +145,11 @@ def test_columns_above_the_degree_do_not_overflow():
         (lambda: features.orthogonal_polynomial(jnp.array(2)), "needs max_degree"),
         (lambda: features.polynomial_multivariate(1.0, 2), "not a scalar"),
         (lambda: features.scaled_polynomial(2).fit(X[:, 0]), r"x must be \[N, D\]"),
-        (lambda: features.standardize().fit(X, MASK[:4]), r"mask must be \(9,\)"),
-        (lambda: features.scaled_polynomial(2).fit(X, MASK[:4]), r"mask must be \(9,\)"),
+        (lambda: features.standardize().fit(X, MASK[:4]), r"mask must be .9,?., one .* \(4,\)"),
+        (
+            lambda: features.scaled_polynomial(2).fit(X, MASK[:4]),
+            r"mask must be .9,?., one .* \(4,\)",
+        ),
         (
             lambda: features.scaled_polynomial(2).apply(
                 features.scaled_polynomial(2).fit(X), X[:, :2]
@@ -298,7 +302,7 @@ def test_chain_fits_each_to_what_it_will_see(x64):
     # scaling before imputing sees another variance
     other = features.chain(scale, impute)
     assert abs(other.apply(other.fit(x), x) - both.apply(params, x)).max() > 0.01
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="shorter than argument 1"):
         both.apply(params[:1], x)
 
 
@@ -320,7 +324,8 @@ def test_mask_is_subselection(name, seed, kept):
     if (well_determined and kept > 2) or kept == 9:
         np.testing.assert_allclose(masked / scale, chosen / scale, atol=1e-3)
     else:  # few rows leave directions to rounding: compare on the rows themselves
-        assert bool(jnp.isfinite(masked).all())
+        assert np.isfinite(masked).all()
+        np.testing.assert_allclose(masked[mask], chosen[mask], atol=1e-2)
 
 
 FITTED = {}

@@ -32,6 +32,7 @@ def test_the_table_is_whole():
             look_up("swish")
 
 
+@pytest.mark.equation("L641")
 @names
 def test_values_are_flaxs_and_torchs(x64, name):
     ours = layers.activation(name)(jnp.asarray(X))

@@ -49,7 +49,7 @@ def test_initial_kernels_keep_the_variance(key):
 
 
 def test_bad_shapes():
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="at least 1, got 0 -> 3"):
         dense_init(jax.random.key(0), 0, 3)
     params = dense_init(jax.random.key(0), 3, 4)
     for x in (jnp.ones(2), jnp.ones((3, 5)), jnp.array(1.0)):

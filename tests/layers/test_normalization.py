@@ -39,6 +39,7 @@ def test_initial_parameters_and_statistics(x64):
             init(0)
 
 
+@pytest.mark.equation("L863")
 def test_batch_norm_by_hand():
     params, state = layers.batch_norm_init(1)
     x = jnp.array([[1.0], [5.0]])  # mean 3, variance 4
@@ -46,6 +47,124 @@ def test_batch_norm_by_hand():
     assert y.tolist() == [[-1], [1]] and new["mean"] == 1.5 and new["var"] == 2.5
     y, same = layers.batch_norm(params, new, jnp.array([[1.5]]))
     assert y == 0 and same is new
+
+
+@pytest.mark.equation("L863")
+def test_moments_by_hand():
+    """Of 1, 5 and, masked, 8: mean 3, variance (4 + 4) / 2; with 8: 14 / 3 and 74 / 9."""
+    x = jnp.array([[1.0], [5.0], [8.0]])
+    count, seen = layers.moments(x, jnp.array([True, True, False]))
+    assert (count, seen["mean"].tolist(), seen["var"].tolist()) == (2, [3], [4])
+    count, seen = layers.moments(x)
+    assert count == 3
+    assert_close(seen, {"mean": [14 / 3], "var": [74 / 9]}, rtol=1e-6)
+    spoilt = x.at[2].set(jnp.nan)
+    slope = jax.grad(lambda x: layers.moments(x, jnp.array([1, 1, 0]))[1]["var"].sum())(spoilt)
+    assert slope.tolist() == [[-2], [2], [0]]  # 2 (x - mean) / N
+    for nothing in (layers.moments(spoilt, jnp.zeros(3)), layers.moments(x[:0])):
+        assert [leaf.tolist() for leaf in jax.tree.leaves(nothing)] == [0, [0], [0]]
+
+
+def test_moments_are_numpys(x64):
+    x = RNG.normal(size=(3, 5, 2, 4)) + np.arange(4)
+    first, each = np.array([True, False, True]), RNG.uniform(size=(3, 5)) < 0.6
+    for mask in (None, first, each):
+        rows = x.reshape(-1, 4) if mask is None else x[mask].reshape(-1, 4)
+        spoilt = x.copy()
+        if mask is not None:
+            spoilt[~mask] = np.nan
+        count, seen = jax.jit(layers.moments)(spoilt, mask)
+        assert count == len(rows)
+        assert_close(seen, {"mean": rows.mean(0), "var": rows.var(0)}, rtol=1e-12)
+    with pytest.raises(ValueError, match="mask has leading axes"):
+        layers.moments(x, np.ones(5, bool))
+
+
+def test_moments_far_from_zero():
+    """In float32 the second moment about zero is of 1e8, whose last digit is worth 8."""
+    x = np.float32(1e4 + 0.1 * RNG.normal(size=(500, 3)))
+    mask = np.arange(500) % 3 > 0
+    for rows, m in ((x, None), (x[mask], mask)):
+        _, seen = layers.moments(jnp.asarray(x), m)
+        np.testing.assert_allclose(seen["var"], rows.var(0, dtype=float), rtol=1e-3)
+        np.testing.assert_allclose(seen["mean"], rows.mean(0, dtype=float), rtol=2e-7)
+    naive = jnp.mean(jnp.square(x), 0) - jnp.square(jnp.mean(x, 0))
+    assert abs(naive - x.var(0)).max() > 0.1  # ten times the variance itself
+    _, seen = layers.moments(jnp.full((3, 2), 2, jnp.bfloat16))
+    assert {leaf.dtype for leaf in seen.values()} == {jnp.dtype(jnp.float32)}
+
+
+def test_normalize_by_hand():
+    """beta + gamma (x - 3) / sqrt(3 + 1)."""
+    params = {"scale": jnp.array([2.0]), "bias": jnp.array([10.0])}
+    seen = {"mean": jnp.array([3.0]), "var": jnp.array([3.0])}
+    y = layers.normalize(params, seen, jnp.array([[1.0], [9.0]]), epsilon=1.0)
+    assert y.tolist() == [[8], [16]]
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    for p, dtype in ((half, jnp.bfloat16), (params, jnp.float32)):
+        y = layers.normalize(p, seen, jnp.ones(1, jnp.bfloat16), epsilon=1.0)
+        assert y.dtype == dtype and y == 8
+    with pytest.raises(ValueError, match="normalisation of 1 features"):
+        layers.normalize(params, seen, jnp.ones((3, 2)), epsilon=1.0)
+
+
+def test_statistics_move_by_hand():
+    state = {"mean": jnp.array([1.0]), "var": jnp.array([2.0])}
+    seen = {"mean": jnp.array([5.0]), "var": jnp.array([6.0])}
+    move = lambda **settings: [
+        leaf.item() for leaf in layers.move_statistics(state, seen, **settings).values()
+    ]
+    assert move(count=4, momentum=0.75) == [2, 3]
+    assert move(count=4, momentum=0.75, unbiased=True) == [2, 3.5]  # 6 * 4 / 3 = 8
+    assert move(count=4, statistics="last") == [5, 6]
+    assert move(count=jnp.array(2.0), statistics="last", unbiased=True) == [5, 12]
+    for count in (0, 1):
+        for statistics in ("running", "last"):
+            assert move(count=count, statistics=statistics, unbiased=True) == [1, 2]
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), state)
+    moved = layers.move_statistics(half, seen, 4, momentum=jnp.float32(0.75))
+    assert {leaf.dtype for leaf in moved.values()} == {jnp.dtype(jnp.bfloat16)}
+    with pytest.raises(ValueError, match="statistics is one of running, last"):
+        move(count=4, statistics="mean")
+
+
+def test_batch_norm_is_its_three_parts(x64):
+    params, state = jaxed((PARAMS, STATE))
+    x = jnp.where(MASK[:, None], X, jnp.nan)
+    y, new = layers.batch_norm(
+        params, state, x, train=True, mask=MASK, momentum=0.3, epsilon=0.2, unbiased_running=True
+    )
+    count, seen = layers.moments(x, MASK)
+    by_parts = layers.normalize(params, seen, x[MASK], epsilon=0.2)
+    np.testing.assert_allclose(y[MASK], by_parts, rtol=1e-12)
+    moved = layers.move_statistics(state, seen, count, momentum=0.3, unbiased=True)
+    assert_close(new, moved, rtol=1e-12)
+    var = 0.3 * STATE["var"] + 0.7 * X[MASK].var(0, ddof=1)
+    np.testing.assert_allclose(new["var"], var, rtol=1e-12)
+
+
+def test_pairs_for_models(x64):
+    """What init and apply of a ``Normalization`` are, and which of their settings arrive."""
+    params, state, x = jaxed((PARAMS, STATE, X))
+    settings = {"momentum": 0.3, "epsilon": 0.2, "statistics": "running", "unbiased_running": True}
+    batch = layers.batch_normalization(**settings)
+    assert_close(batch.init(3), layers.batch_norm_init(3))
+    for call in ({"train": True, "mask": MASK}, {"observe": True}, {}):
+        ours = batch.apply(params, state, x, **call)
+        assert_close(ours, layers.batch_norm(params, state, x, **settings, **call), rtol=1e-14)
+    plain, _ = layers.batch_normalization().apply(params, state, x, train=True)
+    assert_close(plain, layers.batch_norm(params, state, x, train=True)[0], rtol=1e-14)
+    last = layers.batch_normalization(statistics="last").apply(params, state, x, train=True)[1]
+    np.testing.assert_allclose(last["mean"], X.mean(0), rtol=1e-12)
+    with pytest.raises(ValueError, match="statistics is one of running, last"):
+        layers.batch_normalization(statistics="population")
+    layer = layers.layer_normalization(epsilon=0.2, epsilon_inside=False)
+    assert_close(layer.init(3)[0], layers.layer_norm_init(3))
+    y, after = layer.apply(params, {}, x, train=True, mask=MASK, observe=True)
+    expected = (X - X.mean(1, keepdims=True)) / (X.std(1, keepdims=True) + 0.2)
+    np.testing.assert_allclose(y, PARAMS["bias"] + PARAMS["scale"] * expected, rtol=1e-10)
+    assert after == layer.init(3)[1] == {}
+    assert batch.over_batch and not layer.over_batch
 
 
 @pytest.mark.parametrize("mask", [None, MASK], ids=["all", "masked"])
@@ -75,6 +194,7 @@ def test_batch_norm_is_flaxs(x64, train, mask):
     assert not train or abs(new["mean"] - state["mean"]).max() > 1e-3
 
 
+@pytest.mark.equation("L863")
 def test_batch_norm_is_torchs_with_its_running_variance(x64):
     torch = pytest.importorskip("torch")
     oracle = torch.nn.BatchNorm1d(4, momentum=0.1, dtype=torch.float64)
@@ -152,7 +272,7 @@ def test_statistics_of_the_last_batch(x64):
         params, state, x, train=True, mask=np.arange(6) < 1, statistics="last"
     )
     assert_close(new, state)
-    with pytest.raises(ValueError, match="'running' or 'last'"):
+    with pytest.raises(ValueError, match="statistics is one of running, last, not 'population'"):
         layers.batch_norm(params, state, x, statistics="population")
 
 
@@ -253,6 +373,7 @@ def test_observed_statistics_leave_the_output(x64):
     np.testing.assert_allclose(layers.batch_norm(params, seen, x)[0][MASK], trained[MASK])
 
 
+@pytest.mark.equation("L871")
 def test_layer_norm_is_flaxs_and_torchs(x64):
     params = jaxed(PARAMS)
     x = jnp.asarray(RNG.normal(size=(2, 3, 4)))
@@ -268,6 +389,7 @@ def test_layer_norm_is_flaxs_and_torchs(x64):
     np.testing.assert_allclose(layers.layer_norm(params, x, epsilon=1e-5), value, atol=1e-12)
 
 
+@pytest.mark.equation("L871")
 def test_where_the_epsilon_of_layer_norm_is(x64):
     """D-51: rows of scale 1e-3 differ by 1.79, and a constant one has no gradient if naive."""
     params = layers.layer_norm_init(5)
@@ -335,6 +457,15 @@ def test_reductions_of_half_precision_are_in_single():
     params, state = layers.batch_norm_init(1, dtype=jnp.bfloat16)
     _, new = layers.batch_norm(params, state, x, train=True, statistics="last")
     assert new["mean"] == 2 and new["var"] == 1
+
+
+def test_gradients_of_half_precision_are_rounded_once():
+    """Those through the moments and through the values themselves nearly cancel."""
+    x = jnp.asarray(X, jnp.bfloat16)
+    params, state = jaxed((PARAMS, STATE), jnp.float32)
+    loss = lambda x: jnp.sum(jnp.sin(layers.batch_norm(params, state, x, train=True)[0]))
+    exact = jax.grad(loss)(x.astype(jnp.float32))
+    np.testing.assert_array_equal(jax.grad(loss)(x), exact.astype(jnp.bfloat16))
 
 
 def test_far_out(x64):

@@ -13,7 +13,7 @@ fresh = functools.partial(jax.random.key, 0)  # keys are consumed
 H = np.random.default_rng(0).normal(size=(5, 3))
 
 
-@pytest.mark.equation(27)
+@pytest.mark.equation(27, "L813")
 @pytest.mark.parametrize("activation", ["relu", "tanh", jnp.sin])
 def test_output_less_input_is_the_residual(x64, activation):
     params = layers.residual_block_init(fresh(), 3, 3)
@@ -24,6 +24,7 @@ def test_output_less_input_is_the_residual(x64, activation):
     np.testing.assert_allclose(out - H, phi(inner), atol=1e-14)
 
 
+@pytest.mark.equation("L835")
 def test_projected_skips(x64):
     """Notes: L835; U = I is the identity skip."""
     params = layers.residual_block_init(fresh(), 3, 5)
@@ -42,6 +43,7 @@ def test_projected_skips(x64):
     )
 
 
+@pytest.mark.equation("L829")
 @pytest.mark.parametrize(
     ("activation", "offset", "shift"),
     [("relu", -50.0, 0), ("logistic", -50.0, 0), ("logistic", 50.0, 1), ("tanh", -50.0, -1)],
@@ -100,10 +102,10 @@ def test_shapes_and_composition():
     with pytest.raises(ValueError, match="needs equal widths, not 3 -> 5"):
         layers.residual_block_init(fresh(), 3, 5, projection=False)
     params = layers.residual_block_init(fresh(), 3, 5)
-    with pytest.raises(ValueError, match="needs equal widths"):
+    with pytest.raises(ValueError, match=r"equal widths, not \(5, 3\) -> \(5, 5\)"):
         layers.residual_block({"dense": params["dense"]}, jnp.asarray(H))
     narrow = layers.residual_block_init(fresh(), 3, 1)  # one output does not broadcast
-    with pytest.raises(ValueError, match="needs equal widths"):
+    with pytest.raises(ValueError, match=r"equal widths, not \(5, 3\) -> \(5, 1\)"):
         layers.residual_block({"dense": narrow["dense"]}, jnp.asarray(H))
     assert set(layers.residual_block_init(fresh(), 2, 2, use_bias=False)["dense"]) == {"kernel"}
     half = layers.residual_block_init(fresh(), 3, 5, dtype=jnp.bfloat16)

@@ -27,5 +27,5 @@ def test_a_perfect_accuracy_gets_its_possible_causes():
     for cause in ("easy", "few", "overfitted", "bug", "both parts"):
         assert cause in note
     for value in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match="accuracy"):
+        with pytest.raises(ValueError, match=r"an accuracy lies in \[0, 1\], not"):
             suspicious_accuracy(value)

@@ -16,6 +16,7 @@ Y = X @ [1.0, -2.0, 0.5] + RNG.normal(size=40)
 PENALTIES = np.array([1e-3, 0.1, 1.0, 10.0])
 
 
+@pytest.mark.equation("L579")
 def test_ridge_path_equals_scikit_learn_setting_by_setting(x64):
     path = jax.jit(regularization_path)(X, Y, PENALTIES)
     for i, lam in enumerate(PENALTIES):

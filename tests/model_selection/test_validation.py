@@ -258,9 +258,12 @@ def test_leave_one_out_and_scikit_learns_splitters():
     x, y = three_classes(12)
     result = study([{"rate": 0.01}], data=(x, y), folds=leave_one_out(12), seeds=1, epochs=1)
     assert result.scores["nll"].shape == (1, 12, 1)
+    assert [part.valid.tolist() for part in result.folds] == [[n] for n in range(12)]
     repeated = RepeatedStratifiedKFold(n_splits=2, n_repeats=3, random_state=0)
     result = study([{"rate": 0.01}], data=(x, y), folds=repeated, seeds=1, epochs=1)
     assert result.scores["nll"].shape == (1, 6, 1)
+    expected = [valid.tolist() for _, valid in repeated.split(x, y)]
+    assert [part.valid.tolist() for part in result.folds] == expected
 
 
 def test_dropping_the_last_batch(x64):
@@ -286,7 +289,9 @@ def test_folds_of_very_different_sizes(x64):
     np.testing.assert_allclose(alone.history.loss, result.train_loss[0, 1, 0], rtol=1e-9)
     nll = alone.history.validation["nll"][-1]
     np.testing.assert_allclose(nll, result.scores["nll"][0, 1, 0], rtol=1e-9)
-    assert result.train_scores["nll"].shape == (1, 2, 1)
+    trained_on = (jnp.asarray(x[:5]), jnp.asarray(y[:5]))
+    nll = classifier({"rate": 0.03}).evaluate(alone.state, trained_on)["nll"].mean()
+    np.testing.assert_allclose(nll, result.train_scores["nll"][0, 1, 0], rtol=1e-9)
 
 
 def test_a_regression_with_one_output_meets_a_flat_response():
@@ -320,14 +325,14 @@ BAD = {
     "epochs": ({"epochs": 0}, "epochs must be a positive whole number"),
     "float epochs": ({"epochs": 1.5}, "epochs must be a positive whole number"),
     "batch": ({"batch_size": -1}, "batch_size must be a positive whole number"),
-    "remainder": ({"remainder": "wrap"}, "remainder is 'keep' or 'drop'"),
+    "remainder": ({"remainder": "wrap"}, "remainder is one of keep, drop, not 'wrap'"),
     "drop all": ({"remainder": "drop", "batch_size": 40}, "there would be no step"),
-    "seeds": ({"seeds": [1, 1]}, "seeds must be"),
-    "no seeds": ({"seeds": 0}, "seeds must be"),
+    "seeds": ({"seeds": [1, 1]}, r"different numbers, not \[1, 1\]"),
+    "no seeds": ({"seeds": 0}, r"seeds must be .*, not \[\]"),
     "lengths": ({"data": (np.ones((4, 4)), np.ones(3, int))}, r"differ in length: \[4, 3\]"),
     "nan": ({"data": (np.full((6, 4), np.nan), np.zeros(6, int))}, "24 values that are NaN"),
     "text": ({"data": (np.array([["a"] * 4] * 6), np.zeros(6, int))}, "not a number"),
-    "one row": ({"data": (np.ones((1, 4)), np.zeros(1, int))}, "at least 2"),
+    "one row": ({"data": (np.ones((1, 4)), np.zeros(1, int))}, "1 rows; at least 2 are needed"),
     "metric": ({"metric": "speed"}, "metric 'speed' is none of"),
     "no learner": ({"make": lambda h: None}, "must return a Learner, not NoneType"),
     "branch": (
@@ -347,7 +352,7 @@ BAD = {
                 optax.sgd(0.1),
             ),
         },
-        "shape",
+        r"one shape, not \(2, 1\) and \(2, 2\)",
     ),
 }
 

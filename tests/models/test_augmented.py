@@ -18,7 +18,7 @@ def network(sizes, **settings):
 
 
 @positions
-@pytest.mark.equation(21, 22)
+@pytest.mark.equation(21, 22, "L691")
 def test_the_augmented_network_is_the_one_with_explicit_offsets(x64, position):
     """D-39: one row of every matrix belongs to the appended 1."""
     net, params = network((3, 5, 4, 2), activation=("tanh", "relu"))
@@ -39,6 +39,7 @@ def test_the_augmented_network_is_the_one_with_explicit_offsets(x64, position):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.equation("L691")
 def test_the_position_of_the_one_matters(x64):
     """D-39: §2.1 puts it first and L691 last; read the other way round the network is another."""
     _, params = network((3, 3, 1), activation="tanh")
@@ -76,6 +77,7 @@ def test_without_offsets_and_their_fresh_row(x64):
     assert not any(w[0].any() for w in models.to_augmented(fresh, "first"))
 
 
+@pytest.mark.equation("L631", "L635")
 def test_linear_layers_collapse(x64):
     """E-30: two linear layers are one, of rank 2 at most for a width of 2."""
     net, params = network((5, 2, 6, 5), activation="identity")
@@ -93,6 +95,7 @@ def test_linear_layers_collapse(x64):
     assert not found["bias"].any()
 
 
+@pytest.mark.equation("L635", "L645")
 def test_the_inverse_link_stays(x64):
     """D-37: g^-1(w'U'x) is not w'U'x; and no linear map is the network once phi is not linear."""
     net, params = network((3, 4, 1), activation="identity")
@@ -131,8 +134,11 @@ W = [jnp.ones((4, 5)), jnp.ones((6, 2))]
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: models.to_augmented(network((3, 2))[1], "middle"), "'first' or 'last'"),
-        (lambda: models.from_augmented(W, "middle"), "'first' or 'last'"),
+        (
+            lambda: models.to_augmented(network((3, 2))[1], "middle"),
+            "position is one of first, last",
+        ),
+        (lambda: models.from_augmented(W, "middle"), "position is one of first, last"),
         (lambda: models.from_augmented([W[0], W[0]]), "weights are"),
         (lambda: models.from_augmented([jnp.ones(3), W[0]]), "weights are"),
         (lambda: models.from_augmented([]), "weights are"),

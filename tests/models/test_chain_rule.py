@@ -20,6 +20,7 @@ def divergence(w, x, support, truth, family):
     return jnp.mean(jax.vmap(kl)(x, truth))
 
 
+@pytest.mark.equation("L217")
 @pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
 def test_bernoulli_factors_and_their_product(x64, link):
     family, support = families.bernoulli(link), jnp.array([0, 1])
@@ -35,6 +36,7 @@ def test_bernoulli_factors_and_their_product(x64, link):
     np.testing.assert_allclose(factors.gradient(), expected, rtol=1e-10)
 
 
+@pytest.mark.equation("L217")
 def test_factors_averaged_apart_are_wrong(x64):
     # D-10, one x = 1 with w = log 3, so pi = 3/4, and P(y = 1) = 1/4:
     # inside the expectation over y: (-(3/4)/(1/4) (-1) - (1/4)/(3/4)) pi (1 - pi) = (3 - 1/3) 3/16;
@@ -49,6 +51,7 @@ def test_factors_averaged_apart_are_wrong(x64):
     np.testing.assert_allclose(literal, 0.3125, rtol=1e-12)
 
 
+@pytest.mark.equation("L217")
 @pytest.mark.parametrize(
     ("family", "y"),
     [

@@ -212,8 +212,9 @@ def test_masked_rows_do_not_count(method):
     clean = fit(X[keep], y[keep], family, method=method)
     np.testing.assert_allclose(flat(masked.params), flat(clean.params), atol=2e-3)
     np.testing.assert_allclose(masked.loss, clean.loss, rtol=1e-5)
-    for name, score in clean.scores.items():
-        np.testing.assert_allclose(masked.scores[name], score, rtol=1e-3)
+    (name,) = clean.scores
+    assert name == ("accuracy" if method != "irls" else "squared_error")
+    np.testing.assert_allclose(masked.scores[name], clean.scores[name], rtol=1e-3)
 
 
 def test_vmap_equals_map_equals_alone(x64):
@@ -248,11 +249,11 @@ def test_location_weights_by_hand(x64, floor):
 
 
 def test_bad_arguments_raise():
-    with pytest.raises(ValueError, match=r"one of \['newton', 'irls', 'gradient'\], got 'adam'"):
+    with pytest.raises(ValueError, match="method is one of newton, irls, gradient, not 'adam'"):
         glm.fit(X, REAL, families.normal(), method="adam")
     with pytest.raises(ValueError, match=r"independent\(family\)"):
         glm.fit(X, np.ones((60, 2)), families.normal())
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match=r"one shape, not \(60, 1\) and \(60,\)"):
         glm.fit(X, REAL, families.normal(), num_outputs=1)  # [N, 1] never meets [N]
     with pytest.raises(ValueError, match="irls needs one location a response"):
         location_weights(families.categorical(3), jnp.ones((4, 3)), jnp.ones(4, int), 0.1)

@@ -21,7 +21,7 @@ def random_problem(seed, n=12, d=3, k=None):
     return rng.normal(size=(n, d)), rng.normal(size=n if k is None else (n, k))
 
 
-@pytest.mark.equation(11, 15, 17)
+@pytest.mark.equation(11, 15, 17, "L333")
 def test_predict_for_scalar_vector_and_matrix_weights():
     x, w = np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([0.5, -2.0])
     np.testing.assert_allclose(linear.predict(3.0, x[:, 0]), [3, 9])
@@ -160,6 +160,7 @@ def test_closed_form_and_descent_agree(x64):
     np.testing.assert_allclose(descent.params["bias"], closed["bias"], atol=1e-8)
 
 
+@pytest.mark.equation("L590")
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("k", [None, 2])
 def test_ridge_equals_scikit_learn_and_its_formula(x64, intercept, k):
@@ -236,7 +237,8 @@ def test_leave_one_out_equals_refits(x64, intercept, lam, k):
 def test_leave_one_out_marks_rows_that_stand_alone(x64):
     x = np.array([[1.0, 0.0], [2.0, 0.0], [1.5, 0.0], [0.0, 1.0]])
     residuals = linear.leave_one_out_residuals(x, np.arange(4.0), intercept=False)
-    assert np.isnan(residuals[3]) and np.all(np.isfinite(residuals[:3]))
+    # by hand, each through the other two on the axis: slopes 5 / 6.25, 3 / 3.25 and 2 / 5
+    np.testing.assert_allclose(residuals, [-0.8, 1 - 6 / 3.25, 2 - 0.6, np.nan], rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,7 @@ def test_leave_one_out_marks_rows_that_stand_alone(x64):
         ((4,), (4,), None, r"x must be \[N, D\]"),
         ((4, 2), (3,), None, r"got x \(4, 2\) and y \(3,\)"),
         ((4, 2), (4, 1, 1), None, r"y must be \[N\] or \[N, K\]"),
-        ((4, 2), (4,), (3,), r"mask must have shape \(4,\)"),
+        ((4, 2), (4,), (3,), r"mask must be \[4\], one entry a row; got \(3,\)"),
     ],
 )
 def test_bad_shapes_raise(x, y, mask, message):

@@ -47,6 +47,7 @@ def test_repeated_gd_steps_reach_scikit_learn(x64):
         np.testing.assert_allclose(result.params["bias"], w[3], atol=1e-4)
 
 
+@pytest.mark.equation("L309")
 def test_hard_predictions_make_the_sgd_step_the_perceptron_rule(x64):
     # L309: where s is 0 or 1 (far from the border), (y - s) x is L303's y x, or nothing
     for z in (-60.0, 60.0):
@@ -58,13 +59,14 @@ def test_hard_predictions_make_the_sgd_step_the_perceptron_rule(x64):
             np.testing.assert_allclose(new, rule["kernel"], atol=1e-12)
 
 
+@pytest.mark.equation("L309")
 def test_sgd_steps_average_to_the_gd_step(x64):
     w = jnp.array([0.3, -1.0, 0.5])
     each = jax.jit(jax.vmap(logistic.logistic_sgd_step, (None, 0, 0, None)))(w, X, Y, 0.2)
     np.testing.assert_allclose(each.mean(0), logistic.logistic_gd_step(w, X, Y, 0.2), rtol=1e-12)
 
 
-@pytest.mark.equation(18, 19)
+@pytest.mark.equation(18, 19, "L424")
 def test_softmax_regression_equals_scikit_learn(x64):
     y = np.digitize(X @ [1.0, 1.0, 0.0] + RNG.logistic(size=50), [-0.5, 0.8])
     result = fit_softmax(X, y, 3, penalty=1 / 100)

@@ -91,7 +91,7 @@ def test_outputs_statistics_and_gradients_are_flaxs(x64, norm, position, skip, t
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, shapes["params"])
 
 
-@pytest.mark.equation(21, 22)
+@pytest.mark.equation(21, 22, "L761", "L765")
 def test_the_recursion_is_the_nested_composition_and_torchs(x64):
     net = models.mlp((3, 4, 5, 2), activation=("tanh", "logistic"))
     params, _ = drawn(net)
@@ -143,7 +143,7 @@ def test_batch_normalised_network_is_torchs(x64):
     np.testing.assert_allclose(new["norm_0"]["mean"], oracle[1].running_mean, rtol=1e-10)
 
 
-@pytest.mark.equation(20)
+@pytest.mark.equation(20, "L645")
 def test_one_hidden_layer_is_an_adaptive_basis(x64):
     """E[y|x] = g^-1(w' psi(x)); the identity leaves a generalised linear model."""
     net = models.mlp((3, 4, 1), activation="logistic")
@@ -160,6 +160,73 @@ def test_one_hidden_layer_is_an_adaptive_basis(x64):
     np.testing.assert_allclose(basis.apply(fixed, {}, jnp.asarray(X))[0], glm, rtol=1e-13)
 
 
+@pytest.mark.parametrize("position", ["pre", "post"])
+def test_names_are_short_for_pairs_of_functions(position):
+    pairs = {
+        "layer": (layers.layer_normalization(), "layer", {}),
+        "batch": (layers.batch_normalization(momentum=0.5), "batch", {"momentum": 0.5}),
+        "last": (layers.batch_normalization(statistics="last"), "batch", {"statistics": "last"}),
+    }
+    x = jnp.asarray(X, jnp.float32)
+    after = {}
+    for label, (norm, name, settings) in pairs.items():
+        ours = models.mlp(SIZES, norm=norm, norm_position=position)
+        named = models.mlp(SIZES, norm=name, norm_position=position, **settings)
+        drawn_by_both = ours.init(jax.random.key(0))
+        assert_close(drawn_by_both, named.init(jax.random.key(0)), rtol=0)
+        eta, after[label] = ours.apply(*drawn_by_both, x, train=True)
+        assert_close((eta, after[label]), named.apply(*drawn_by_both, x, train=True), rtol=1e-6)
+        assert ours.sees_mask == named.sees_mask == (name == "batch")
+    assert after["layer"] == {}
+    moved = {label: after[label]["norm_0"]["mean"] for label in ("batch", "last")}
+    np.testing.assert_allclose(moved["batch"], 0.5 * moved["last"], rtol=1e-5)  # from zero
+
+
+def test_a_normalization_of_ones_own(x64):
+    """The root mean square of a row: no mean, no offset, no state, so the layer has its bias."""
+    rms = layers.Normalization(
+        lambda features: ({"scale": jnp.ones(features)}, {}),
+        lambda params, state, x, *, train=False, mask=None, observe=False: (
+            params["scale"] * x / jnp.sqrt(jnp.mean(jnp.square(x), -1, keepdims=True)), state
+        ),
+    )  # fmt: skip
+    net = models.mlp((3, 5, 2), activation="tanh", norm=rms)
+    params, state = drawn(net)
+    assert state == {} and not net.sees_mask and set(params["norm_0"]) == {"scale"}
+    a = X @ params["dense_0"]["kernel"] + params["dense_0"]["bias"]
+    a = params["norm_0"]["scale"] * a / np.sqrt(np.square(a).mean(1, keepdims=True))
+    eta, after = net.apply(params, state, jnp.asarray(X))
+    np.testing.assert_allclose(eta, layers.dense(params["dense_1"], np.tanh(a)), rtol=1e-12)
+    assert after == {}
+
+
+def test_a_normalization_of_ones_own_over_the_batch(x64):
+    """It takes the mean off and no more; there is nothing to train, so there are no params."""
+
+    def centre(params, state, x, *, train=False, mask=None, observe=False):
+        seen = layers.moments(x, mask)[1]["mean"] if train or observe else state["mean"]
+        return x - (seen if train else state["mean"]), {"mean": seen}
+
+    init = lambda features: ({}, {"mean": jnp.zeros(features)})
+    norm = layers.Normalization(init, centre, over_batch=True)
+    net = models.mlp((3, 5, 2), activation="identity", norm=norm)
+    params, state = net.init(jax.random.key(0))
+    assert net.sees_mask and set(params) == {"dense_0", "dense_1"}
+    assert set(params["dense_0"]) == {"kernel"}  # D-53
+    bad = jnp.where(MASK[:, None], X, jnp.nan)
+    eta, state = net.apply(params, state, bad, train=True, mask=MASK)
+    mean = X[MASK].mean(0) @ params["dense_0"]["kernel"]
+    assert_close(state, {"norm_0": {"mean": mean}}, rtol=1e-12)
+    expected = (X[MASK] @ params["dense_0"]["kernel"] - mean) @ params["dense_1"]["kernel"]
+    np.testing.assert_allclose(eta[MASK], expected, rtol=1e-9, atol=1e-13)
+    evaluated, _ = net.apply(params, state, jnp.asarray(X))
+    np.testing.assert_allclose(evaluated[MASK], expected, rtol=1e-9, atol=1e-13)
+    post = models.mlp((3, 5, 2), norm=norm, norm_position="post").init(jax.random.key(0))[0]
+    assert set(post["dense_0"]) == {"kernel", "bias"}
+    with pytest.raises(ValueError, match="with a state is over the batch"):
+        models.mlp((3, 5, 2), norm=norm._replace(over_batch=False)).init(jax.random.key(0))
+
+
 def test_position_of_the_norm():
     """E-39: behind a ReLU the normalised values have both signs, before it the outputs have one."""
     signs = {}
@@ -173,6 +240,7 @@ def test_position_of_the_norm():
     assert signs == {"pre": False, "post": True}
 
 
+@pytest.mark.equation("L641")
 def test_activations_of_each_unit(x64):
     """E-31."""
     mixed = lambda a: jnp.stack([jnp.tanh(a[..., 0]), jnp.maximum(a[..., 1], 0)], -1)
@@ -262,8 +330,9 @@ def test_traced_settings():
     ("settings", "message"),
     [
         ({"norm": "group"}, "not 'group' and 'pre'"),
+        ({"norm": layers.layer_norm}, "a Normalization or None"),
         ({"norm": "batch", "norm_position": "before"}, "and 'before'"),
-        ({"statistics": "population"}, "'running' or 'last'"),
+        ({"statistics": "population"}, "running, last, not 'population'"),
         ({"kernel_init": [layers.he_normal()] * 2}, "2 initializers for 3 layers"),
     ],
 )
@@ -310,3 +379,25 @@ def test_population_statistics_of_other_models():
     deaf = deaf._replace(apply=lambda params, state, x, *, key=None, train=False: (x, state))
     with pytest.raises(ValueError, match="takes `observe`"):
         models.population_statistics(deaf, params, state, jnp.asarray(X))
+
+
+def test_population_statistics_call_the_model_to_see_what_it_takes(x64):
+    net = models.mlp((3, 4, 2), norm="batch")
+    params, state = net.init(jax.random.key(0))
+    x = jnp.asarray(X)
+    exact = models.population_statistics(net, params, state, x)
+    wrapped = net._replace(apply=lambda *args, **settings: net.apply(*args, **settings))
+    assert_close(models.population_statistics(wrapped, params, state, x), exact, rtol=1e-12)
+    # one that cannot see a mask is asked for none
+    maskless = lambda p, s, x, *, observe=False: net.apply(p, s, x, observe=observe)
+    maskless = net._replace(apply=maskless)
+    assert_close(models.population_statistics(maskless, params, state, x), exact, rtol=1e-12)
+    calls = []
+
+    def broken(params, state, x, *, observe):
+        calls.append(x)
+        raise TypeError("of its own")
+
+    with pytest.raises(TypeError, match="of its own"):
+        models.population_statistics(net._replace(apply=broken), params, state, x)
+    assert [isinstance(x, jax.core.Tracer) for x in calls] == [True]  # shapes alone

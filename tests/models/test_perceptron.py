@@ -26,6 +26,7 @@ def separable(seed, n=30, margin=0.1):
     return x, np.where(z > 0, 1, -1), np.min(np.abs(z))
 
 
+@pytest.mark.equation("L297")
 def test_sign_is_minus_one_at_zero():
     # D-14: the perceptron fires above its threshold, not at it
     np.testing.assert_array_equal(perceptron.sign([-2.0, 0.0, 1e-30, 3.0]), [-1, -1, 1, 1])
@@ -33,6 +34,7 @@ def test_sign_is_minus_one_at_zero():
     np.testing.assert_array_equal(perceptron.predict(params, np.array([[1.0], [1.5]])), [-1, 1])
 
 
+@pytest.mark.equation("L303")
 def test_update_by_hand():
     params = {"kernel": jnp.array([1.0, -1.0]), "bias": jnp.array(0.5)}
     wrong = perceptron.update(params, jnp.array([1.0, 2.0]), 1.0)  # predicted -1
@@ -43,6 +45,7 @@ def test_update_by_hand():
     np.testing.assert_array_equal(right["bias"], 0.5)
 
 
+@pytest.mark.equation("L303")
 @pytest.mark.parametrize("seed", range(4))
 def test_mistakes_stay_below_novikoff_bound(seed):
     x, y, gamma = separable(seed)

@@ -17,7 +17,7 @@ X = RNG.uniform(-1, 1, size=30)
 Y = np.sin(3 * X) + 0.1 * RNG.normal(size=30)
 
 
-@pytest.mark.equation(15)
+@pytest.mark.equation(15, "L343")
 def test_least_squares_equals_polyfit_for_all_degrees_in_one_program(x64):
     fit = lambda k: fit_polynomial(X, Y, k, max_degree=6)
     params = jax.jit(jax.vmap(fit))(jnp.arange(1, 7))
@@ -35,7 +35,7 @@ def test_wampler1(x64):
     np.testing.assert_allclose(fitted, nist.WAMPLER1_Y, rtol=1e-8)
 
 
-@pytest.mark.equation(15)
+@pytest.mark.equation(15, "L343")
 def test_any_family(x64):
     counts = np.random.default_rng(1).poisson(np.exp(1 - X + X**2))
     family = families.poisson()

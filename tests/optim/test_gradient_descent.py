@@ -18,7 +18,7 @@ def logistic_loss(w):
     return jnp.mean(jax.nn.softplus(z) - jnp.asarray(Y) * z)
 
 
-@pytest.mark.equation(16)
+@pytest.mark.equation(16, "L262")
 @pytest.mark.parametrize("record", [False, True])
 def test_contracts_a_quadratic_by_exactly_one_minus_alpha_h(x64, record):
     h, alpha = 3.0, 0.1
@@ -42,7 +42,7 @@ def test_stops_at_the_predicted_step_and_holds_the_last_value(x64):
     assert descent.iterates is None
 
 
-@pytest.mark.equation(16)
+@pytest.mark.equation(16, "L262")
 def test_iterates_are_those_of_a_python_loop(x64):
     schedule = inverse_time(1.0, 0.3)
     descent = minimize(

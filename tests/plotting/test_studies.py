@@ -158,7 +158,7 @@ def test_learning_curves_where_all_members_diverged_at_once():
     study = a_study()
     study.train_loss[:] = np.nan
     left, _ = plotting.learning_curves(study, 1).axes
-    assert np.isnan(left.lines[0].get_ydata()).all()
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), np.full(EPOCHS, np.nan))
 
 
 def test_confusion_matrix_shows_counts_and_shares():

@@ -64,7 +64,7 @@ def test_log_of_a_study(tmp_path, ending):
     drawn = np.array([line[:, 1] for line in lines(right)])
     expected = study.curves[metric].reshape(4, -1)
     np.testing.assert_allclose(np.sort(drawn, 0), np.sort(expected, 0), rtol=1e-6)
-    with pytest.raises(ValueError, match="is none of"):
+    with pytest.raises(ValueError, match="metric 'beauty' is none of"):
         log_curves(read_log(log), "beauty")
 
 

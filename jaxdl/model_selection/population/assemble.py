@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdl.metrics import directions
 from jaxdl.model_selection.study import Recipe, Study, final_scores
 
 
@@ -18,7 +19,8 @@ def assemble(
     recipe: Recipe,
     *,
     num_rows: int,
-    metric: str | None,
+    metric: str,
+    maximize: bool,
 ) -> Study:
     """Put the results of all signatures, [s, F*K] each, in the order of the settings [S]."""
     shape = (len(folds), len(seeds))
@@ -37,7 +39,6 @@ def assemble(
     }
     params = np.concatenate([[r.num_params] * len(s.members)
                              for s, r in zip(signatures, results, strict=True)])  # fmt: skip
-    metric = study_metric(list(curves), metric)
     every = recipe.lengths.evaluation_epochs
     best = None
     if recipe.early_stopping is not None:
@@ -67,6 +68,7 @@ def assemble(
         predictions=_out_of_fold(join, results, folds, num_rows),
         states=_states(results, shape),
         metric=metric,
+        maximize=maximize,
         num_params=params[order],
         strategy="; ".join(dict.fromkeys(str(r.plan) for r in results)),
         num_programs=sum(r.num_programs for r in results),
@@ -78,12 +80,12 @@ def assemble(
 
 
 def study_metric(metrics: Sequence[str], metric: str | None) -> str:
-    """What a study goes by, of its metrics by name: accuracy, else squared error, else the first.
+    """What a study goes by: accuracy, else squared error, else the first whose direction is known.
 
-    Raises a ValueError for one that it has not; no shape is involved.
+    Raises a ValueError for a metric that the study has not.
     """
-    preferred = (m for m in ("accuracy", "squared_error") if m in metrics)
-    metric = metric or next(preferred, next(iter(metrics)))
+    preferred = [m for m in ("accuracy", "squared_error") if m in metrics]
+    metric = metric or [*preferred, *filter(directions.known, metrics), *metrics][0]
     if metric not in metrics:
         raise ValueError(f"metric {metric!r} is none of {', '.join(metrics)}")
     return metric

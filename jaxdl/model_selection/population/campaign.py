@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
+from jaxdl.metrics.directions import as_loss
 from jaxdl.model_selection.population.halving import Rung, losers
 from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import Population
@@ -19,7 +19,6 @@ from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.host.interrupts import Interrupts
 from jaxdl.training.host.stretches import stretches
-from jaxdl.training.stopping import higher_is_better
 
 # Between two looks of the host: with a bar, and with nothing but a reason to look.
 SECONDS_WITH_BAR, SECONDS = 0.5, 1.0
@@ -32,6 +31,7 @@ class Campaign:
         self,
         populations: Sequence[Population],
         metric: str,
+        maximize: bool,
         rungs: Sequence[Rung],
         *,
         checkpoint: Checkpoint | None,
@@ -41,7 +41,8 @@ class Campaign:
         about: dict[str, Any],
         milestones: Sequence[int] = (),
     ):
-        self.populations, self.metric, self.rungs = populations, metric, list(rungs)
+        self.populations, self.rungs = populations, list(rungs)
+        self.metric, self.maximize = metric, maximize
         self.checkpoint, self.log, self.reporter, self.about = checkpoint, log, reporter, about
         self.milestones = milestones
         self.epochs = populations[0].recipe.lengths.epochs
@@ -106,7 +107,7 @@ class Campaign:
         for population in self.populations:
             failed = population._by_setting(population.peek(lambda p: p.diverged)) >= 0
             mean = np.where(failed.any(1), np.nan, population.scores(self.metric, slot).mean(1))
-            scores.append(-mean if higher_is_better(self.metric) else mean)
+            scores.append(as_loss(mean, self.maximize))
             alive.append(population.dropped < 0)
         if sum(map(np.sum, alive)) <= rung.keep:  # a resumed run has passed this rung
             return
@@ -184,7 +185,9 @@ class Campaign:
                         yield {**place, "part": "validation", "metric": name, "value": value}
 
 
-def study_fingerprint(settings, data, folds, seeds, recipe, metric, levels) -> dict[str, Any]:
+def study_fingerprint(
+    settings, data, folds, seeds, recipe, metric, maximize, levels
+) -> dict[str, Any]:
     """What must be the same for a study to go on, in JSON's types; data [N, D] by checksum."""
     parts = [index for fold in folds for index in (fold.train, fold.valid)]
     listed = [{k: plain(v) for k, v in h.items()} for h in settings]
@@ -195,8 +198,8 @@ def study_fingerprint(settings, data, folds, seeds, recipe, metric, levels) -> d
         "data": fingerprint.of_arrays(data),
         "folds": fingerprint.of_arrays(parts),
         "seeds": [int(s) for s in seeds],
-        "key": np.asarray(jax.random.key_data(recipe.key)).tolist(),
+        "key": fingerprint.of_key(recipe.key),
         "lengths": [plain(v) for v in recipe.lengths],
         "early stopping": None if early is None or callable(early) else [plain(v) for v in early],
-        "halving": [[metric, *map(int, rung)] for rung in levels],
+        "halving": [[metric, maximize, *map(int, rung)] for rung in levels],
     }

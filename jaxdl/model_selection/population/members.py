@@ -1,12 +1,11 @@
 """What the members of one static signature are made of: settings x folds x seeds."""
 
-import inspect
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxdl.base import Array, Batch, Key, Learner, Transform
+from jaxdl.base import Array, Batch, Key, Learner, Transform, features, with_features
 from jaxdl.model_selection.population.plan import ExecutionPlan
 from jaxdl.training.batching import Rows
 from jaxdl.training.loop import RunState
@@ -70,39 +69,23 @@ def member_key(key: Key, seed: int | Array, fold: int | Array) -> Key:
     return jax.random.fold_in(jax.random.fold_in(key, seed), fold)
 
 
-def features(data: Batch) -> Array:
-    """The features [N, ...] of the data: a batch's first part, or all of it (any shape) if it is no tuple."""
-    return data[0] if isinstance(data, tuple) else data
-
-
 def with_transform(learner: Learner, transform: Transform, params: Any) -> Learner:
     """A learner on transformed features: x [B, D] becomes ``transform.apply(params, x)``."""
 
     def change(batch):
-        x = transform.apply(params, features(batch))
-        return (x, *batch[1:]) if isinstance(batch, tuple) else x
+        return with_features(batch, transform.apply(params, features(batch)))
+
+    def step(train_state, batch, *, mask=None):
+        # Handed on only where there is one: a learner of even batches needs to take none.
+        rows = {} if mask is None else {"mask": mask}
+        return learner.step(train_state, change(batch), **rows)
 
     return Learner(
         init=learner.init,
-        step=lambda ts, batch, **mask: learner.step(ts, change(batch), **mask),
+        step=step,
         predict=lambda ts, x: learner.predict(ts, transform.apply(params, x)),
         evaluate=lambda ts, batch: learner.evaluate(ts, change(batch)),
     )
-
-
-def check_learner(learner: Any, padded: bool) -> None:
-    """Raise a ValueError where ``make_learner`` did not return a Learner that can do the work.
-
-    ``padded``: whether batches [B] of the study carry a mask [B].
-    """
-    if not isinstance(learner, Learner):
-        raise ValueError(f"make_learner must return a Learner, not {type(learner).__name__}")
-    if padded and "mask" not in inspect.signature(learner.step).parameters:
-        raise ValueError(
-            "this study has batches of different sizes (uneven folds, or a last batch that is "
-            "smaller), so Learner.step must take the keyword mask [B]; or use a batch_size that "
-            "divides every fold's training part"
-        )
 
 
 def arrange(

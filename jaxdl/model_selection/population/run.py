@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.base import Batch, Learner, TrainState
+from jaxdl.base import Batch, Learner, TrainState, features
 from jaxdl.checks import is_key
 from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population import execute
@@ -18,8 +18,6 @@ from jaxdl.model_selection.population.members import (
     Result,
     Shared,
     arrange,
-    check_learner,
-    features,
     member_key,
     pack,
     with_transform,
@@ -212,7 +210,8 @@ class Population:
 
     def _learner(self, setting, fitted) -> Learner:
         learner = self.recipe.make_learner({**self.signature.static, **setting})
-        check_learner(learner, self.padding.masked)
+        if not isinstance(learner, Learner):
+            raise ValueError(f"make_learner must return a Learner, not {type(learner).__name__}")
         return with_transform(learner, self.recipe.transform, fitted)
 
     def _besides(self, setting, metrics=None) -> loop.StopAndRecord:

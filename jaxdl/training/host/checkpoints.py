@@ -30,12 +30,16 @@ class Checkpoint(NamedTuple):
 
     folder: made where it is missing; a run belongs to one folder.
     seconds: at least so long between two of them; there is always one at the end.
-    keep: how many of the last to keep, besides the one with the best score.
+    keep: how many of the last to keep, besides the one with the best validation score: that of the
+        early stopping's metric, else of the first loss.
+    maximize: whether more of that metric is better. None where its name says so, or where the
+        early stopping does; for any other it must be said.
     """
 
     folder: str | Path
     seconds: float = 60.0
     keep: int = 2
+    maximize: bool | None = None
 
 
 def as_checkpoint(value: "Checkpoint | str | Path | None") -> Checkpoint | None:

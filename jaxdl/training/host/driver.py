@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.training import stopping
+from jaxdl.metrics.directions import as_loss, default_metric, resolve
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.interrupts import Interrupts
 from jaxdl.training.host.programs import FitSpec
@@ -24,19 +24,23 @@ def train(spec, advance, run, numbers, metrics, about, checkpoint, log, bar_want
     ``run`` is a RunState, whose shapes stay; ``advance(run, start, stop, numbers)`` trains.
     Raises ValueError for a checkpoint of another run.
     """
+    metric = spec.metric or default_metric(metrics)
     if checkpoint is None:
-        return _stretches(spec, advance, run, 0, numbers, metrics, None, log, bar_wanted)
+        return _stretches(spec, advance, run, 0, numbers, metric, None, log, bar_wanted)
+    by = None
+    if spec.num_valid:
+        said = spec.maximize if spec.metric else checkpoint.maximize
+        by = metric, resolve(metric, said)
     with checkpoints.opened(checkpoint.folder) as folder:
         begin = 0
         if known := checkpoints.positions(folder):
             begin = known[-1]
             run = _resumed(spec, folder, begin, about, run)
-        save = functools.partial(_save, spec, checkpoint, about, metrics)
-        return _stretches(spec, advance, run, begin, numbers, metrics, save, log, bar_wanted)
+        save = functools.partial(_save, spec, checkpoint, about, by)
+        return _stretches(spec, advance, run, begin, numbers, metric, save, log, bar_wanted)
 
 
-def _stretches(spec, advance, run, begin, numbers, metrics, save, log, bar_wanted) -> RunState:
-    metric = spec.metric or stopping.default_metric(metrics)
+def _stretches(spec, advance, run, begin, numbers, metric, save, log, bar_wanted) -> RunState:
     bar = Bar(spec.total, min(begin, spec.total), bar_wanted)
     logged = _epochs_done(spec, run, begin)
     if log is not None:
@@ -69,14 +73,14 @@ def _stretches(spec, advance, run, begin, numbers, metrics, save, log, bar_wante
     return run
 
 
-def _save(spec, checkpoint, about, metrics, run, position) -> None:
+def _save(spec, checkpoint, about, by, run, position) -> None:
+    """Write a checkpoint; ``by`` is the metric of its score and whether more of it is better."""
     score = None
     done = _epochs_done(spec, run, position)
     slot = int(np.searchsorted(spec.lengths.evaluation_epochs, done, side="right")) - 1
-    metric = spec.metric or stopping.default_metric(metrics)
-    if spec.num_valid and slot >= 0:
-        value = float(np.asarray(run.curves[metric])[slot])
-        value = -value if stopping.higher_is_better(metric) else value
+    if by is not None and slot >= 0:
+        metric, maximize = by
+        value = as_loss(float(np.asarray(run.curves[metric])[slot]), maximize)
         score = value if np.isfinite(value) else None
     about = {**about, "epochs": spec.lengths.epochs, "steps": spec.total}
     checkpoints.save(checkpoint, position, jax.device_get(run), about, score)

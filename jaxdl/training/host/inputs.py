@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.base import Batch, Learner
+from jaxdl.base import Array, Batch, Learner, Sequences
+from jaxdl.data.dataset import Dataset
 
 
 def check_learner(learner: Any) -> Learner:
-    """The same. Raises a ValueError unless it is a Learner; no shape is involved."""
+    """The learner. Raises a ValueError unless it is one."""
     if not isinstance(learner, Learner):
         raise ValueError(
             "only a Learner can be trained, such as gradient_learner(model, objective, optimizer) "
@@ -26,12 +27,13 @@ def as_arrays(
     mended: bool = False,
     advice: str = "drop those rows, or fill them first, with features.impute_mean() say",
 ) -> Batch:
-    """The arrays behind a Dataset, a pair (x [N, D], y [N]) or any pytree, as they are.
+    """The arrays behind a Dataset, a pair (x, y) or any pytree, as they are.
 
     With ``mended`` the first part may have NaNs. Raises a ValueError, with some ``advice``, where
-    lengths differ, nothing is there, or a value is not a finite number; traced values are not read.
+    lengths differ, nothing is there, or a value is not a finite number, of Sequences before their
+    ends. Traced values are not read.
     """
-    if hasattr(data, "x") and hasattr(data, "y"):
+    if isinstance(data, Dataset):
         data = (data.x, data.y)
     if isinstance(data, list):
         data = tuple(data)
@@ -48,18 +50,47 @@ def as_arrays(
         raise ValueError(f"the parts of the {name} differ in length: {lengths}")
     if lengths[0] == 0:
         raise ValueError(f"the {name} have no rows")
-    for position, leaf in enumerate(leaves):
-        is_a = lambda kind, leaf=leaf: jnp.issubdtype(leaf.dtype, kind)
-        if not (is_a(jnp.floating) or is_a(jnp.integer) or is_a(jnp.bool_)):
-            raise ValueError(
-                f"part {position} of the {name} is {leaf.dtype}, not a number to learn from"
-            )
-        mends = mended and position == 0
-        if mends or isinstance(leaf, jax.core.Tracer) or not is_a(jnp.floating):
-            continue
-        odd = int((~(jnp if isinstance(leaf, jax.Array) else np).isfinite(leaf)).sum())
-        if odd:
-            raise ValueError(
-                f"part {position} of the {name} has {odd} values that are NaN or infinite; {advice}"
-            )
+    for position, part in enumerate(data if type(data) is tuple else (data,)):
+        arrays = jax.tree_util.tree_leaves_with_path(part, is_leaf=_is_sequences)
+        for path, array in arrays:
+            label = f"part {position}{jax.tree_util.keystr(path)} of the {name}"
+            finite = not (mended and position == 0)
+            if _is_sequences(array):
+                _check_sequences(array, label)
+            _check_numbers(array, label, finite, advice)
     return data
+
+
+def _is_sequences(node: Any) -> bool:
+    return isinstance(node, Sequences)
+
+
+def _check_sequences(sequences: Sequences, label: str) -> None:
+    values, lengths = sequences
+    if values.ndim < 2 or lengths.ndim != 1 or not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ValueError(
+            f"{label}: Sequences are values [N, T, ...] with whole lengths [N], not "
+            f"{list(values.shape)} with {lengths.dtype} {list(lengths.shape)}"
+        )
+    if isinstance(lengths, jax.core.Tracer):
+        return
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest < 0 or longest > values.shape[1]:
+        raise ValueError(
+            f"{label}: lengths lie in 0..{values.shape[1]}, not {shortest} to {longest}"
+        )
+
+
+def _check_numbers(array: Array | Sequences, label: str, finite: bool, advice: str) -> None:
+    values = array.values if _is_sequences(array) else array
+    is_a = lambda kind: jnp.issubdtype(values.dtype, kind)
+    if not (is_a(jnp.floating) or is_a(jnp.integer) or is_a(jnp.bool_)):
+        raise ValueError(f"{label} is {values.dtype}, not a number to learn from")
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(array))
+    if not finite or traced or not is_a(jnp.floating):
+        return
+    if _is_sequences(array):
+        values = array.filled()
+    odd = int((~(jnp if isinstance(values, jax.Array) else np).isfinite(values)).sum())
+    if odd:
+        raise ValueError(f"{label} has {odd} values that are NaN or infinite; {advice}")

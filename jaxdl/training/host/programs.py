@@ -25,6 +25,7 @@ class FitSpec(NamedTuple):
     num_train: int
     num_valid: int
     metric: str | None
+    maximize: bool
     restore_best: bool
     has_tolerance: bool
     record: Callable | None
@@ -105,8 +106,11 @@ def _program(fn: Callable, donated: tuple[str, ...], traced: bool, platform: str
 
 def _besides(spec: FitSpec, numbers=((0, 0.0), 0.0)) -> StopAndRecord:
     (patience, min_delta), tolerance = numbers
+    early = None
+    if spec.metric is not None:
+        early = EarlyStopping(patience, min_delta, spec.metric, spec.restore_best, spec.maximize)
     return StopAndRecord(
-        EarlyStopping(patience, min_delta, spec.metric, spec.restore_best) if spec.metric else None,
+        early,
         tolerance if spec.has_tolerance else None,
         spec.record,
     )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.metrics.directions import as_loss, default_metric, resolve
 from jaxdl.training import stopping
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.checkpoints import Checkpoint
@@ -56,7 +57,7 @@ class StreamRun:
         if validation is not None:
             metrics = list(compiled(stream_steps.evaluate).eval_shape(learner, state, validation))
             self.looks |= {f"validation {m}": [] for m in metrics}
-            self.metric = stopping.default_metric(metrics)
+            self.metric = default_metric(metrics)
         if early_stopping is not None:
             metrics = [k.removeprefix("validation ") for k in list(self.looks)[2:]]
             self.stopping = stopping.check(early_stopping, metrics, validation is not None)
@@ -69,6 +70,9 @@ class StreamRun:
         Raises ValueError in one line for one of another run; ``same`` must agree, whatever shapes.
         """
         self.same = same
+        if self.metric is not None:
+            said = self.stopping.maximize if self.stopping else checkpoint.maximize
+            self.maximize = resolve(self.metric, said)
         known = checkpoints.positions(checkpoint.folder)
         if not known:
             return
@@ -151,8 +155,7 @@ class StreamRun:
             for name, value in scores.items():
                 self.looks[f"validation {name}"].append(float(value))
         if self.best is not None and int(self.carry.diverged) < 0:
-            score = self.looks[f"validation {self.metric}"][-1]
-            score = -score if stopping.higher_is_better(self.metric) else score
+            score = as_loss(self.looks[f"validation {self.metric}"][-1], self.stopping.maximize)
             if score < self.best[0] - float(self.stopping.min_delta):
                 kept = jax.tree.map(copy, self.carry.state)
                 self.best = (score, self.position, kept)
@@ -194,11 +197,10 @@ class StreamRun:
             "place": self.place,
             "stopped": self.stopped,
         }
-        scores = self.looks.get(f"validation {self.metric}") or [np.nan]
-        score = (
-            -scores[-1] if self.metric and stopping.higher_is_better(self.metric) else scores[-1]
-        )
-        score = score if np.isfinite(score) else None
+        score = None
+        if self.metric is not None and self.looks[f"validation {self.metric}"]:
+            score = as_loss(self.looks[f"validation {self.metric}"][-1], self.maximize)
+            score = score if np.isfinite(score) else None
         checkpoints.save(checkpoint, self.position, jax.device_get(self._tree()), about, score)
 
     def _result(self) -> StreamResult:

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tiny_study import assert_same, study
 
@@ -112,8 +112,7 @@ def test_diverged_members_leave_with_nothing_else_to_look_for(programs):
     packed = study(grid, strategy="vmap", compact="always", states=True)
     assert packed.num_programs == len(programs) > 1
     still = study(grid, strategy="map", compact="never", states=True)
-    assert packed.diverged[:, 0, 0].tolist() == [s not in (3, *range(5, 8)) or s in (5, 6, 7)
-                                                 for s in range(8)]  # fmt: skip
+    assert packed.diverged[:, 0, 0].tolist() == [s != 3 for s in range(8)]
     assert_same(packed, still, rtol=1e-5, atol=1e-6)
 
 
@@ -136,8 +135,7 @@ def test_pack(active, size, devices, spare):
     num_settings = len(active)
     needed = int(np.sum(-(-active.sum(0) // size)))
     share = -(-needed // devices) + spare
-    if not share:
-        return
+    assume(share)
     slots = pack(active, size, share * devices, devices)
     assert slots.shape == (share * devices, size) and slots.dtype == np.int32
     ids = np.sort(slots[slots >= 0])

@@ -59,6 +59,7 @@ def test_rungs_by_hand(halving, count, epochs, expected):
 @settings(deadline=None, max_examples=100, derandomize=True)
 def test_rungs_narrow_by_the_factor_and_lengthen_by_it(factor, count, epochs):
     levels = rungs(Halving(factor), count, epochs)
+    assert bool(levels) == (count > 1 and epochs >= factor)
     left = count
     for before, rung in zip([None, *levels], levels, strict=False):
         assert rung.keep == math.ceil(left / factor) < left

@@ -59,7 +59,7 @@ def test_words_are_no_numbers():
 
 def test_the_first_part_may_have_holes_that_are_mended():
     assert np.isnan(as_arrays((holed(3), IRIS.y), mended=True)[0]).sum() == 1
-    with pytest.raises(ValueError, match="part 1"):
+    with pytest.raises(ValueError, match="part 1 of the data has 1 value"):
         as_arrays((IRIS.x, holed(3)), mended=True)
 
 

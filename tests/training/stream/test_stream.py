@@ -52,6 +52,7 @@ def test_equals_a_plain_loop():
     assert result.history.steps.tolist() == [8, 16, 20]
     means = [np.mean(losses[a:b]) for a, b in ((0, 8), (8, 16), (16, 20))]
     np.testing.assert_allclose(result.history.loss, means, rtol=1e-6)
+    assert set(result.history.validation) == {"nll", "accuracy"}
     for metric, curve in result.history.validation.items():
         direct = [np.mean(LEARNER.evaluate(states[i - 1], VALID)[metric]) for i in (8, 16, 20)]
         np.testing.assert_allclose(curve, direct, rtol=1e-5)

@@ -1,0 +1,56 @@
+"""Which way a metric is better: known by its name, or said by the caller; never guessed."""
+
+import difflib
+
+from jaxdl.base import Array
+
+HIGHER_IS_BETTER = (
+    "accuracy", "auc", "average_precision", "balanced_accuracy", "bleu", "elbo", "exact_match", "f1",
+    "log_likelihood", "precision", "r2", "recall", "roc_auc", "token_accuracy", "top5_accuracy",
+)  # fmt: skip
+LOWER_IS_BETTER = (
+    "absolute_error", "bits_per_character", "bits_per_dim", "brier", "calibration_error",
+    "cross_entropy", "energy_distance", "error", "frechet_distance", "kl", "log_loss", "loss",
+    "mean_absolute_error", "mean_squared_error", "mmd", "negative_elbo", "nll", "nll_per_step", "perplexity",
+    "pinball_loss", "reconstruction_error", "root_mean_squared_error", "squared_error",
+    "zero_one_loss",
+)  # fmt: skip
+
+
+def known(metric: str) -> bool:
+    """Whether the direction of a metric is known by its name."""
+    return metric in HIGHER_IS_BETTER or metric in LOWER_IS_BETTER
+
+
+def resolve(metric: str, maximize: bool | None = None) -> bool:
+    """Whether more of a metric is better: as the caller says, else as its name is known for.
+
+    Raises a ValueError for an unknown name without ``maximize``, and for a ``maximize`` that is
+    neither True, False nor None.
+
+    >>> resolve("accuracy"), resolve("nll"), resolve("my_score", maximize=True)
+    (True, False, True)
+    """
+    if isinstance(maximize, bool):
+        return maximize
+    if maximize is not None:
+        raise ValueError(f"maximize is True, False or None, not {maximize!r}")
+    if not known(metric):
+        near = difflib.get_close_matches(metric, (*HIGHER_IS_BETTER, *LOWER_IS_BETTER), n=1)
+        meant = f" (known is {near[0]!r})" if near else ""
+        raise ValueError(
+            f"whether more or less of the metric {metric!r} is better is not known{meant}: "
+            "say maximize=True or maximize=False"
+        )
+    return metric in HIGHER_IS_BETTER
+
+
+def as_loss(score: Array, maximize: bool) -> Array:
+    """A score so that less is better: ``-score`` of what is to be maximised."""
+    return -score if maximize else score
+
+
+def default_metric(metrics: list[str]) -> str:
+    """What a run goes by where nothing is said: its first known loss by name, else its first."""
+    losses = [m for m in metrics if m in LOWER_IS_BETTER]
+    return min(losses or [m for m in metrics if known(m)] or metrics)
