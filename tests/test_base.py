@@ -63,12 +63,15 @@ def test_every_public_name_is_reached_from_a_listed_submodule():
 
 def test_contracts_have_these_fields_and_no_others_are_there():
     fields = {
-        "Model": ("init", "apply"),
+        "Model": ("init", "apply", "sees_mask"),
         "Family": ("log_prob", "mean", "sample", "entropy", "scores"),
         "Transform": ("fit", "apply"),
         "Objective": ("loss", "predict", "evaluate"),
         "TrainState": ("step", "params", "state", "opt_state", "key"),
         "Learner": ("init", "step", "predict", "evaluate"),
+        "Cell": ("init", "carry", "step"),
+        "Bijector": ("init", "forward", "inverse"),
+        "Sequences": ("values", "lengths"),
     }
     contracts = {
         n: v for n, v in vars(base).items() if hasattr(v, "_fields") and inspect.isclass(v)
@@ -79,13 +82,18 @@ def test_contracts_have_these_fields_and_no_others_are_there():
 
 def test_no_module_imports_one_above_it():
     """Arrows point down (README, Architecture)."""
-    order = ("base", "links", "compound", "families", "losses", "layers", "optim", "models",
-             "training", "model_selection", "plotting")  # fmt: skip
-    assert imported_by("jaxdl.losses") >= {"base", "links", "jax"}
+    floors = [
+        {"base"}, {"checks"}, {"arrays", "parallel"},
+        {"data", "divergences", "families", "features", "layers"}, {"losses", "metrics", "optim"},
+        {"autodiff", "models"}, {"training"}, {"model_selection"}, {"plotting"},
+    ]  # fmt: skip
+    assert set().union(*floors) == set(jaxdl._SUBMODULES)
+    assert imported_by("jaxdl.losses") >= {"base", "families", "jax"}
     for module in pkgutil.walk_packages(jaxdl.__path__, "jaxdl."):
         name = module.name.split(".")[1]
-        above = order[order.index(name) + 1 :] if name in order else ("model_selection", "plotting")
-        assert not imported_by(module.name) & set(above), module.name
+        floor = next(i for i, names in enumerate(floors) if name in names)
+        above = set().union(*floors[floor + 1 :])
+        assert not imported_by(module.name) & above, module.name
 
 
 def imported_by(module):
@@ -117,3 +125,48 @@ def test_a_stateless_model_carries_nothing_and_passes_everything_on():
     assert eta == 6 and after == {} and seen == {"key": "k", "train": True}
     x = jnp.ones((2, 3))
     assert base.identity_transform().apply(base.identity_transform().fit(x), x) is x
+
+
+@pytest.mark.parametrize("name", ["Model", "Family", "Transform", "Objective", "Learner", "Cell", "Bijector"])  # fmt: skip
+def test_each_callable_of_a_contract_has_its_protocol(name):
+    """What it takes and gives is written beside the contract, down to the names."""
+    contract = getattr(base, name)
+    documented = {f: k for f, k in contract.__annotations__.items() if k is not bool}
+    for field, kind in documented.items():
+        protocol = next(k for k in getattr(kind, "__args__", (kind,)) if k is not type(None))
+        call = protocol.__dict__["__call__"]
+        assert protocol.__doc__ and call.__doc__, f"{name}.{field}"
+        assert list(inspect.signature(call).parameters)[1:], f"{name}.{field}"
+
+
+def test_a_model_of_two_fields_is_whole():
+    model = base.Model(lambda key: ({}, {}), lambda params, state, x, **how: (x, state))
+    assert model.sees_mask is False
+
+
+def test_the_mask_of_sequences_by_hand():
+    x = base.Sequences(
+        jnp.array([[1.0, jnp.nan], [2.0, 3.0], [jnp.nan, 4.0]]), jnp.array([1, 2, 0])
+    )
+    assert x.mask.tolist() == [[True, False], [True, True], [False, False]]
+    assert x.filled().tolist() == [[1, 0], [2, 3], [0, 0]]
+    assert x.filled(-1.0).tolist() == [[1, -1], [2, 3], [-1, -1]]
+    wide = base.Sequences(jnp.ones((1, 2, 3)), jnp.array([1]))
+    assert wide.filled().tolist() == [[[1, 1, 1], [0, 0, 0]]]
+
+
+def test_only_a_plain_tuple_is_parts():
+    x, y = jnp.ones(2), jnp.zeros(2)
+    sequences = base.Sequences(jnp.ones((2, 1)), jnp.ones(2, int))
+    assert base.features((x, y)) is x and base.features((sequences, y)) is sequences
+    for one_part in (x, sequences, {"a": x}, base.TrainState(0, x, y, x, y)):
+        assert base.features(one_part) is one_part
+        assert base.with_features(one_part, x) is x
+    assert base.with_features((x, y, x), y) == (y, y, x)
+
+
+def test_no_step_shares_the_draws_of_an_evaluation(key):
+    words = lambda k: tuple(jax.random.key_data(k).tolist())
+    evaluation = words(base.evaluation_key(key))
+    steps = {words(jax.random.fold_in(key, step)) for step in (0, 1, 2, 2**31 - 1)}
+    assert evaluation not in steps | {words(key)} and len(steps) == 4

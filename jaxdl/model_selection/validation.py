@@ -214,7 +214,10 @@ def check_data(data: Any, transform: Transform | None, stratify: bool | None):
         raise ValueError(f"the data have {rows} rows; at least 2 are needed")
     y = data[1] if type(data) is tuple and len(data) > 1 else None
     is_label = (
-        isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub" and task in (None, "classify")
+        isinstance(y, np.ndarray)
+        and y.ndim == 1
+        and y.dtype.kind in "iub"
+        and task in (None, "classify")
     )
     if stratify and not is_label:
         raise ValueError("stratify=True needs data (x, y) with whole numbers y [N] as classes")

@@ -76,12 +76,12 @@ def validation_curve(
         at = sorted(best)
         rows = [best[v] for v in at]
         x = places[at]
-        mean, error = mean_and_error(study.scores[metric][rows])
+        mean, error = _mean_and_bars(study.scores[metric][rows])
         axes.errorbar(
             x, mean, error, fmt="o-", color=f"C{i}", capsize=3, label=label or "validation"
         )
         if metric in study.train_scores:
-            mean, error = mean_and_error(study.train_scores[metric][rows])
+            mean, error = _mean_and_bars(study.train_scores[metric][rows])
             axes.errorbar(
                 x, mean, error, fmt="s--", ms=4, color=f"C{i}", alpha=0.6, capsize=3,
                 label="_" if label else "training",
@@ -161,14 +161,20 @@ def learning_curve_sizes(curve: LearningCurve, metric: str | None = None) -> Fig
         raise ValueError(f"metric {metric!r} is none of {', '.join(curve.scores)}")
     figure, (axes,) = _figure(6.4, 4.2)
     places = _scale(axes, [int(n) for n in curve.sizes])
-    mean, error = mean_and_error(curve.scores[metric])
+    mean, error = _mean_and_bars(curve.scores[metric])
     axes.errorbar(places, mean, error, fmt="o-", capsize=3, label="validation")
-    mean, error = mean_and_error(curve.train_scores[metric])
+    mean, error = _mean_and_bars(curve.train_scores[metric])
     axes.errorbar(places, mean, error, fmt="s--", ms=4, capsize=3, label="training")
     axes.set_xlabel("training examples")
     axes.set_ylabel(_label(metric))
     _legend(figure, axes)
     return figure
+
+
+def _mean_and_bars(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Means and standard errors to draw; no bars for a single fold."""
+    mean, error = mean_and_error(scores)
+    return mean, error if scores.shape[-2] > 1 else None
 
 
 def _describe(study: Study, row: int, without: str | None = None) -> str:

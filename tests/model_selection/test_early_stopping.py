@@ -190,7 +190,8 @@ def _walk(state, rate):
 
 def test_learners_whose_state_holds_typed_keys(allow_key_reuse):
     """JAX's own loops under vmap reuse a carried key in the eyes of its debug mode."""
-    how = {"make": key_learner, "states": True, "early_stopping": EarlyStopping(2)}
+    how = {"make": key_learner, "states": True, "early_stopping": EarlyStopping(2, maximize=False),
+           "maximize": False}  # fmt: skip
     together = study({"rate": [0.1, 0.3]}, strategy="vmap", devices=1, **how)
     apart = study({"rate": [0.1, 0.3]}, strategy="map", **how)
     np.testing.assert_allclose(together.scores["far"], apart.scores["far"], rtol=1e-5)

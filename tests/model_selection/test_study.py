@@ -27,7 +27,7 @@ def by_hand(trained):
     nll = np.array([[0.9, 1.1, 1.0, 1.0], [0.50, 0.54, 0.58, 0.62], [0.44, 0.48, 0.56, 0.64]])
     nll = nll[..., None] + np.array([-0.01, 0.01])
     return dataclasses.replace(
-        trained, scores={"nll": nll, "accuracy": 1 - nll / 2}, metric="nll",
+        trained, scores={"nll": nll, "accuracy": 1 - nll / 2}, metric="nll", maximize=False,
         diverged=np.zeros((3, 4, 2), bool), num_params=np.array([5, 20, 30]),
     )  # fmt: skip
 

@@ -305,7 +305,7 @@ def test_a_regression_with_one_output_meets_a_flat_response():
 
     result = study({"rate": [0.1]}, data=(x, y), make=make, epochs=60, batch_size=None,
                    predictions=True)  # fmt: skip
-    assert result.metric == "squared_error" and not result.higher_is_better()
+    assert result.metric == "squared_error" and result.maximize is False
     assert result.predictions.shape == (1, 2, 47)
     assert result.summary()[0][0] < 0.05 * y.var()
 

@@ -42,6 +42,7 @@ def a_study(hparams=None, folds=3, seeds=2, train=True, diverged=()):
         predictions=None,
         states=None,
         metric="accuracy",
+        maximize=True,
         num_params=np.ones(len(hparams), int),
         strategy="vmap",
         num_programs=1,

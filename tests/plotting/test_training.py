@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from networks import softmax_learner, three_classes
 
-from jaxdl import training
 from jaxdl.model_selection import cross_validate
 from jaxdl.plotting import log_curves, training_curves
 from jaxdl.training import EarlyStopping, fit, fit_stream, read_log
@@ -70,7 +69,7 @@ def test_log_of_a_study(tmp_path, ending):
 
 def test_a_log_with_nothing_and_with_a_loss_that_is_not_finite():
     with pytest.raises(ValueError, match="no rows"):
-        training.log_curves([])
+        log_curves([])
     row = {"epoch": 1, "part": "train", "metric": "loss"}
     (axes,) = log_curves([{**row, "value": 1.0}, {**row, "epoch": 2, "value": None}]).axes
     np.testing.assert_array_equal(lines(axes)[0], [[1, 1], [2, np.nan]])

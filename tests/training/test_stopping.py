@@ -7,7 +7,7 @@ import pytest
 from networks import softmax_learner, three_classes
 
 from jaxdl import base
-from jaxdl.training import EarlyStopping, fit, stopping
+from jaxdl.training import EarlyStopping, fit
 
 ROWS = (np.ones((2, 1), np.float32),)
 
@@ -213,16 +213,3 @@ def test_a_tolerance_needs_a_gradient_norm():
     with pytest.raises(ValueError, match="grad_norm"):
         fit(softmax_learner({"rate": 0.1}), three_classes(9), key=jax.random.key(0), epochs=1,
             tolerance=1.0)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("metric", "expected"),
-    [("accuracy", True), ("accuracy_top5", True), ("r2", True), ("r2d2", False), ("nll", False)],
-)
-def test_which_metrics_are_better_higher(metric, expected):
-    assert stopping.higher_is_better(metric) is expected
-
-
-def test_the_default_metric_is_a_loss():
-    assert stopping.default_metric(["accuracy", "nll", "brier"]) == "brier"
-    assert stopping.default_metric(["f1", "accuracy"]) == "accuracy"

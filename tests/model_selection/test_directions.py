@@ -1,0 +1,131 @@
+"""No setting wins because of what its metric is called: directions in a study, from end to end."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxdl.base import Objective, stateless
+from jaxdl.model_selection import Halving, cross_validate, nested_cross_validate, refit
+from jaxdl.training import Checkpoint, EarlyStopping, fit, fit_stream, gradient_learner
+
+X = np.linspace(0, 1, 12).astype(np.float32)
+
+
+def scoring(name, h):
+    """A learner whose score by that name is the setting's level, grown with each step."""
+
+    def loss(w, state, x, *, key=None, train=False, mask=None):
+        return -w, (state, {})
+
+    model = stateless(lambda key: jnp.zeros(()), lambda *a, **k: None)
+    score = lambda w, s, x, *, key=None: {name: jnp.full(x.shape, h["level"]) + w}
+    return gradient_learner(model, Objective(loss, lambda w, s, x: x, score), optax.sgd(0.01))
+
+
+GRID = {"level": [0.2, 0.9, 0.5]}
+HOW = {"key": jax.random.key(0), "folds": 2, "epochs": 4, "evaluate_every": 1}
+
+
+def study(name, **how):
+    return cross_validate(lambda h: scoring(name, h), GRID, X, **HOW, **how)
+
+
+@pytest.mark.parametrize(
+    ("name", "maximize", "wins"),
+    [("balanced_accuracy", None, 0.9), ("recall", None, 0.9), ("roc_auc", None, 0.9),
+     ("nll", None, 0.2), ("my_score", True, 0.9), ("my_score", False, 0.2),
+     ("accuracy", False, 0.2)],
+)  # fmt: skip
+def test_the_best_setting(name, maximize, wins):
+    result = study(name, maximize=maximize)
+    assert result.metric == name
+    assert result.best().hparams["level"] == pytest.approx(wins)
+    levels = [h["level"] for h in result.hparams]
+    order = [levels[s] for s in result.ranking()]
+    assert order == sorted(levels, reverse=wins == 0.9)
+    assert refit(result, X).hparams[0]["level"] == pytest.approx(wins)
+    assert result.to_dict()["maximize"] is (wins == 0.9)
+
+
+def test_an_unknown_name_is_refused_before_anything_runs():
+    def never(h):
+        learner = scoring("my_score", h)
+        return learner._replace(init=lambda key: jax.debug.callback(fail) or learner.init(key))
+
+    def fail():
+        raise AssertionError("a member was run")
+
+    with pytest.raises(
+        ValueError, match="more or less of the metric 'my_score' is better is not known"
+    ):
+        cross_validate(never, GRID, X, **HOW)
+
+
+def test_another_metric_of_a_study_is_asked_for_with_its_direction():
+    """The study's own metric keeps what was said of it; another's must be known or said."""
+
+    def both(h):
+        learner = scoring("my_score", h)
+        score = lambda s, x: {"nll": jnp.full(x.shape, h["level"]), **learner.evaluate(s, x)}
+        return learner._replace(evaluate=score)
+
+    result = cross_validate(both, GRID, X, metric="nll", **HOW)
+    assert result.best().hparams["level"] == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="'my_score' is better is not known"):
+        result.best("my_score")
+    assert result.best("my_score", maximize=True).hparams["level"] == pytest.approx(0.9)
+    assert refit(result, X, metric="my_score", maximize=True).hparams[0]["level"] > 0.8
+    said = cross_validate(both, GRID, X, metric="my_score", maximize=True, **HOW)
+    assert said.best("my_score").hparams["level"] == pytest.approx(0.9)
+    assert said.best("nll").hparams["level"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("maximize", "survives"), [(True, 0.9), (False, 0.2)])
+def test_halving_drops_by_the_same_direction(maximize, survives):
+    result = study("my_score", maximize=maximize, halving=Halving(3, first=1))
+    left = [
+        h["level"] for h, dropped in zip(result.hparams, result.dropped, strict=True) if dropped < 0
+    ]
+    assert left == [pytest.approx(survives)]
+
+
+@pytest.mark.parametrize(("maximize", "chosen"), [(True, 0.9), (False, 0.2)])
+def test_nested_choices_go_by_it(maximize, chosen):
+    how = {k: v for k, v in HOW.items() if k != "folds"}
+    nested = nested_cross_validate(lambda h: scoring("my_score", h), GRID, X, outer=2, inner=2,
+                                   maximize=maximize, **how)  # fmt: skip
+    assert [c.hparams["level"] for c in nested.choices] == [pytest.approx(chosen)] * 2
+
+
+def test_early_stopping_by_a_score_of_ones_own():
+    """The score grows with each epoch: to be maximised it never stops, else at once."""
+    learner = scoring("my_score", {"level": 0.0})
+    run = lambda **how: fit(learner, X, key=jax.random.key(0), epochs=6, validation=X,
+                            early_stopping=EarlyStopping(patience=2, **how))  # fmt: skip
+    with pytest.raises(ValueError, match="'my_score' is better is not known"):
+        run()
+    up, down = run(maximize=True), run(maximize=False)
+    assert (int(up.history.stopped), int(up.history.best_epoch)) == (-1, 6)
+    assert (int(down.history.stopped), int(down.history.best_epoch)) == (3, 1)
+    stream = lambda maximize: fit_stream(
+        learner, [X] * 6, key=jax.random.key(0), steps=6, validation=X, evaluate_every=1,
+        early_stopping=EarlyStopping(patience=2, maximize=maximize))  # fmt: skip
+    assert stream(True).history.best_step == 6 and not stream(True).history.stopped
+    assert stream(False).history.best_step == 1 and stream(False).history.stopped
+
+
+@pytest.mark.parametrize(("maximize", "best"), [(True, 6), (False, 1)])
+def test_a_checkpoint_keeps_the_best_by_it(tmp_path, maximize, best):
+    """Of six epochs of a growing score the last is kept in any case, and the best."""
+    learner = scoring("my_score", {"level": 0.0})
+    how = dict(key=jax.random.key(0), epochs=6, validation=X)
+    with pytest.raises(ValueError, match="'my_score' is better is not known"):
+        fit(learner, X, checkpoint=tmp_path / "unsaid", **how)
+    assert not (tmp_path / "unsaid").exists()  # nothing was written
+    where = Checkpoint(tmp_path / "said", seconds=0.0, keep=1, maximize=maximize)
+    for epochs in range(1, 7):
+        fit(learner, X, checkpoint=where, **{**how, "epochs": epochs})
+    kept = sorted(int(p.name) for p in (tmp_path / "said").iterdir() if p.name.isdigit())
+    assert kept == sorted({best, 6})
