@@ -80,7 +80,7 @@ def _test_classes(probabilities: np.ndarray, y: np.ndarray) -> Test:
 
 
 def heading(dataset: Dataset, split: Split) -> str:
-    """What is studied: x [N, D], and how many rows are held out."""
+    """A line on what is studied, and on how many rows are held out."""
     kind = {"classify": "classes", "regress": "real responses", "count": "counts"}[dataset.task]
     kind = f"{len(dataset.target_names)} {kind}" if dataset.target_names else kind
     return (
@@ -131,7 +131,7 @@ def warnings(problem: Problem, study: Study, choice: Choice, test: Test) -> list
 
 
 def write_tables(folder: Path, study: Study) -> None:
-    """results.csv, a line for each of the [S, F, K] scores, and curves.csv, one for each point."""
+    """Write results.csv, a line for each score, and curves.csv, one for each point."""
     study.to_csv(folder / "results.csv")
     rows = study.curve_rows()
     with open(folder / "curves.csv", "w", newline="", encoding="utf-8") as file:

@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 def load_dataset(
     name: str, target: str | None = None, task: str | None = None, missing: str | None = None
 ) -> Dataset:
-    """An embedded data set, or a file as x [N, D], y [N]; options as for ``data.load_table``.
+    """An embedded data set, or a file as a Dataset; options as for ``data.load_table``.
 
     Raises a ValueError for what does not exist or does not fit.
     """

@@ -152,7 +152,7 @@ def softmax_regression_gradient(w: Array, x: Array, y: Array) -> Array:
 def l2(params: Params, *, offset: str | None = None) -> Array:
     """``R(w) = sum_d w_d^2``, [], over all weights: of a network ``sum_{l=0}^L |W_l|_F^2``.
 
-    ``params`` is a pytree of arrays of any shape. Leaves named ``bias`` or ``scale`` are exempt:
+    ``params`` is a pytree of arrays. Leaves named ``bias`` or ``scale`` are exempt:
     offsets, and the parameters of normalisation. The norm is Frobenius's and W_0 counts (D-54).
     ``offset`` says where a plain vector, or each matrix [D + 1, K], holds the weights of an
     appended 1, which are exempt too: "first", "last" or None. Notes: L590 (D-34), L883.

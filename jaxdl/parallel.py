@@ -17,7 +17,7 @@ def use_all_cores() -> int:
     of the user wins.
 
     Returns:
-      The number of CPU devices that JAX now sees. Source: JAX's ``jax_num_cpu_devices`` option.
+      The number of CPU devices that JAX now sees.
     """
     user_set = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not user_set and "JAX_NUM_CPU_DEVICES" not in os.environ:
@@ -29,14 +29,14 @@ def use_all_cores() -> int:
 
 
 def usable_cores() -> int:
-    """The number of cores that this process may run on. Source: ``sched_getaffinity``."""
+    """The number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def mesh(devices=None, name: str = "members") -> Mesh:
-    """A mesh of shape [len(devices)] with automatic axis types, over all local devices."""
+    """A mesh of one axis over devices, by default all local ones, with automatic axis types."""
     devices = jax.local_devices() if devices is None else devices
     return Mesh(np.asarray(devices), (name,), axis_types=(AxisType.Auto,))
 
@@ -73,10 +73,7 @@ def _known_on_cpus(name: str) -> bool:
 
 
 def memory_limit(device=None) -> int:
-    """Bytes that a program may take on a device: the device's own limit, or half of the host's.
-
-    Source: ``device.memory_stats()`` on accelerators, ``sysconf`` on hosts.
-    """
+    """Bytes that a program may take: 0.8 of the device's limit, or half of the host's memory."""
     device = jax.local_devices()[0] if device is None else device
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:

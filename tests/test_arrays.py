@@ -30,21 +30,21 @@ def test_a_key_can_be_used_again_and_numbers_stay(key):
 
 
 def test_division_by_nothing_is_what_was_asked_for():
-    above, below = jnp.array([6.0, 1.0, 0.0, 4.0]), jnp.array([3.0, 0.0, 0.0, -2.0])
-    assert arrays.safe_divide(above, below).tolist() == [2, 0, 0, 0]
-    assert arrays.safe_divide(above, below, 9.0).tolist() == [2, 9, 9, 9]
+    above, below = jnp.array([6.0, 1.0, 0.0, 4.0]), jnp.array([0.5, 0.0, 0.0, -2.0])
+    assert arrays.safe_divide(above, below).tolist() == [12, 0, 0, 0]
+    assert arrays.safe_divide(above, below, 9.0).tolist() == [12, 9, 9, 9]
     each = jnp.array([7.0, 8.0, 9.0, 10.0])
-    assert arrays.safe_divide(above, below, each).tolist() == [2, 8, 9, 10]
+    assert arrays.safe_divide(above, below, each).tolist() == [12, 8, 9, 10]
     assert arrays.safe_divide(jnp.array(3), jnp.array(2)) == 1.5
 
 
 def test_slopes_of_a_division_are_those_of_the_branch():
     """d(a/b)/da = 1/b and d(a/b)/db = -a/b^2 where b is positive, 0 elsewhere."""
-    above, below = jnp.array([6.0, 1.0, 0.0]), jnp.array([3.0, 0.0, 0.0])
+    above, below = jnp.array([6.0, 1.0, 0.0]), jnp.array([0.5, 0.0, 0.0])
     total = lambda a, b: arrays.safe_divide(a, b, 5.0).sum()
     by_above, by_below = jax.grad(total, (0, 1))(above, below)
-    np.testing.assert_allclose(by_above, [1 / 3, 0, 0], rtol=1e-6)
-    np.testing.assert_allclose(by_below, [-6 / 9, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(by_above, [2, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(by_below, [-24, 0, 0], rtol=1e-6)
 
 
 def test_the_root_has_no_slope_at_zero():
@@ -76,6 +76,7 @@ def test_masks_of_another_shape_are_refused(shape):
 def test_weights_are_equal_over_the_rows_that_count():
     assert arrays.row_weights(4, None).tolist() == [0.25] * 4
     assert arrays.row_weights(4, MASK).tolist() == [0.5, 0, 0.5, 0]
+    assert arrays.row_weights(2, jnp.array([False, True])).tolist() == [0, 1]
     assert arrays.row_weights(2, jnp.zeros(2, bool)).tolist() == [0, 0]
 
 
@@ -108,6 +109,7 @@ def test_a_mask_of_leading_axes():
 def test_a_mean_over_the_rows_that_count():
     assert arrays.masked_mean(jnp.array([1.0, 2.0, 6.0])) == 3
     assert arrays.masked_mean(VALUES, MASK) == 3  # NaN and infinity are in the other rows
+    assert arrays.masked_mean(VALUES, jnp.arange(4) == 2) == 5
     assert arrays.masked_mean(VALUES, jnp.zeros(4, bool)) == 0
     assert arrays.masked_mean(VALUES, jnp.array([1.0, 0, 1, 0])) == 3
 

@@ -52,7 +52,7 @@ def _loop(task: Task, prepare: Callable, step: Callable, end: Callable) -> float
 
 
 def bare_scan(task: Task, our_shuffle: bool = False) -> Timing:
-    """The same network and optimizer as one jitted scan with nothing around it.
+    """All steps as one jitted scan with nothing around it.
 
     It shuffles by ``jax.random.permutation``, or by what ``fit`` takes for it.
     """

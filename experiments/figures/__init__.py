@@ -1,1 +1,1 @@
-"""The figures of the notes' sections 1 to 3, drawn from the library, each with what it claims."""
+"""The figures of the notes' sections 1 to 5, drawn from the library, each with what it claims."""

@@ -12,7 +12,7 @@ class Claim(NamedTuple):
 
 
 def claim(text: str, holds, **measured) -> Claim:
-    """A Claim of plain Python values; arrays of any shape become lists."""
+    """A Claim of plain Python values; arrays become lists."""
     import numpy as np
 
     def plain(value):

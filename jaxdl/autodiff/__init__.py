@@ -1,4 +1,4 @@
-"""Differentiation by hand: backpropagation, Jacobians, memory, and what happens inside a network."""
+"""Differentiation by hand: backpropagation, Jacobians, memory, what happens inside a network."""
 
 from jaxdl.autodiff import diagnostics
 from jaxdl.autodiff.backprop import (

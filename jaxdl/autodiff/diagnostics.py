@@ -22,8 +22,8 @@ class Verdict(NamedTuple):
 def layer_gradient_norms(gradients: Params) -> dict[str, Array]:
     """The root mean square of each layer's gradient, {layer: []}, over all its leaves together.
 
-    Layers are the keys of the params, [D, H] kernels and so on inside. The mean makes layers of
-    different sizes comparable. Notes: L749, §4.5 (E-35).
+    Layers are the keys of the params. The mean makes layers of different sizes comparable.
+    Notes: L749, §4.5 (E-35).
     """
 
     def rms(layer):
@@ -97,7 +97,7 @@ def dead_relu_fraction(cache: Cache, *, slope: Callable | None = None) -> Array:
 def update_ratios(params: Params, updates: Params) -> dict[str, Array]:
     """``|update| / |weights|`` of each layer, {layer: []}; about 1e-3 is healthy.
 
-    The layers [...] are the keys of the params. Weights of zero give 0 for no update, else inf.
+    Layers are the keys of the params. Weights of zero give 0 for no update, else inf.
     Source: Karpathy, CS231n notes on babysitting the learning process (2015).
     """
 

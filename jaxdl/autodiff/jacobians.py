@@ -43,8 +43,8 @@ def accumulate(jacobians: Sequence[Array], mode: str = "reverse") -> Array:
     """The product of a chain, given from the first layer to the last, [D_out, D_in].
 
     ``"reverse"`` starts at the output, ``((J_L J_{L-1}) ...) J_0``; ``"forward"`` at the input,
-    ``J_L (... (J_1 J_0))``. The same matrix at another cost, see ``flop_count``. Raises ValueError
-    for no Jacobians and another mode. Notes: L743, §4.5.
+    ``J_L (... (J_1 J_0))``. Both give one matrix, at different costs: see ``flop_count``. Raises
+    ValueError for no Jacobians and another mode. Notes: L743, §4.5.
     """
     one_of("mode", mode, MODES)
     if not len(jacobians):

@@ -11,8 +11,8 @@ from jaxdl.base import Array, Params
 def peak_memory(fn: Callable, *args) -> int:
     """Bytes that the compiled ``fn(*args)`` takes besides its arguments and results.
 
-    ``args`` are arrays of any shapes or their ``ShapeDtypeStruct``s; nothing is run. Source:
-    XLA's ``memory_analysis``; 0 where a backend has none.
+    ``args`` are arrays or their ``ShapeDtypeStruct``s; nothing is run. The number is
+    XLA's; 0 where a backend gives none.
     """
     analysis = jax.jit(fn).lower(*args).compile().memory_analysis()
     return 0 if analysis is None else analysis.temp_size_in_bytes

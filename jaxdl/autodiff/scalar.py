@@ -47,7 +47,7 @@ def scalar_nn_gradients(w: ScalarWeights, x: Array, y: Array) -> ScalarWeights:
 
 
 def scalar_skip_gradients(w: ScalarWeights, x: Array, y: Array) -> ScalarWeights:
-    """The same for the network with a skip from h_1 to h_2, x [N], y [N].
+    """``scalar_nn_gradients`` of the network with a skip from h_1 to h_2, x [N], y [N].
 
     ``h_2 = p + h_1`` with ``p = phi(w_1 h_1)``, so the slope of the second unit is ``p (1 - p)``
     and not ``h_2 (1 - h_2)`` (D-45); ``dh_2/dh_1 = p (1 - p) w_1 + 1`` does not vanish with it.

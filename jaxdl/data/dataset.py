@@ -36,7 +36,7 @@ class Dataset(NamedTuple):
 
 
 def load(name: str) -> Dataset:
-    """Load one of scikit-learn's embedded data sets (``NAMES``), x [N, D] as it comes.
+    """Load one of scikit-learn's embedded data sets (``NAMES``) as it comes.
 
     Raises ValueError on another name; nothing is downloaded.
 

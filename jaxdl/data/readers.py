@@ -19,7 +19,7 @@ MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?"})
 
 
 class TableError(ValueError):
-    """A file that cannot be used, in one line that names it; no shape is known by then."""
+    """A file that cannot be used, in one line that names it."""
 
 
 class Table(NamedTuple):
@@ -43,38 +43,37 @@ class Table(NamedTuple):
     class_names: tuple[str, ...] | None = None
 
     def row(self, i: int) -> str:
-        """Where row i [] is, in words."""
+        """Where row i is, in words."""
         return f"{self.unit} {self.lines[i]}"
 
     def error(self, problem: str) -> TableError:
-        """The TableError for a problem; its message is one line, whatever the shape of the text."""
+        """The TableError for a problem with this table."""
         return fail(self.path, problem)
 
 
 def fail(path: str, problem: str) -> TableError:
-    """``path: problem`` as a TableError of one printable line; no shape is involved."""
+    """``path: problem`` as a TableError of one printable line."""
     text = f"{path}: {problem}"
     return TableError("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
 def shown(value: str) -> str:
-    """A text [] from a file, quoted and cut to a length that fits in a message."""
+    """A text from a file, quoted and cut to a length that fits in a message."""
     return repr(value if len(value) <= 40 else value[:37] + "...")
 
 
 def listed(names, limit: int = 8) -> str:
-    """Names [K] for a message: quoted, the first few."""
+    """Names for a message: quoted, the first few."""
     names = list(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(shown(str(name)) for name in names[:limit]) + more
 
 
 def read(path: str | os.PathLike, response: str | None = None) -> Table:
-    """Read the N rows of a file as a Table: NPZ if its name ends so, else CSV.
+    """A file as a Table: NPZ if its name ends so, else CSV.
 
     ``response`` names the NPZ's array of responses, ``"y"`` if None; a missing one is left out.
-    Raises TableError on whatever cannot be read; no other exception leaves, of whatever shape the
-    file's contents are.
+    Raises TableError, and nothing else, on whatever cannot be read.
     """
     name = os.fsdecode(path)
     try:

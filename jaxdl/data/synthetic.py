@@ -141,7 +141,7 @@ def three_classes(key: Key, *, n: int = 300, radius: float = 2.0) -> Sample:
 
 
 def quintic(x: Array) -> Array:
-    """Chebyshev's ``T_5(x) = 16x^5 - 20x^3 + 5x``, for x of any shape: lower degrees miss it."""
+    """Chebyshev's ``T_5(x) = 16x^5 - 20x^3 + 5x``, for x [...]: lower degrees miss it."""
     return 16 * x**5 - 20 * x**3 + 5 * x
 
 

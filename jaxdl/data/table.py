@@ -39,7 +39,7 @@ def load_table(
     task: str | None = None,
     missing: str | None = None,
 ) -> Dataset:
-    """Read a CSV or NPZ file as a Dataset of x [N, D] and y [N].
+    """A CSV or NPZ file as a Dataset of x [N, D] and y [N].
 
     CSV: UTF-8 with a header; fields are separated by commas, tabs, or semicolons (then a comma may
     be the decimal sign). A column without texts is numeric, any other is one-hot coded into
@@ -97,7 +97,7 @@ def load_table(
 
 
 def encode_table(path: str | os.PathLike, encoding: dict[str, Any]) -> Dataset:
-    """Read a file under the ``encoding`` of an earlier Dataset, say to predict its y.
+    """A file as a Dataset under the ``encoding`` of an earlier one, say to predict its y.
 
     Columns go by name; others than the encoding's are ignored. ``y`` [N] is None if the target is
     absent or empty. Every row of x [N, D] is kept: missing values are an error, unless the

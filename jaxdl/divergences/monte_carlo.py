@@ -30,7 +30,7 @@ def monte_carlo_expectation(
     Args:
       key: consumed.
       sampler: ``(key, S) -> x [S, ...]``, an array or a pytree of arrays.
-      phi: of one x; any shape of result.
+      phi: ``(x) -> [...]``, of one x.
       num_samples: S, at least 1 (ValueError).
 
     >>> normals = lambda key, n: jax.random.normal(key, (n,))

@@ -121,7 +121,7 @@ def softplus(z: Array) -> Array:
 
 
 def softplus_inverse(mu: Array) -> Array:
-    """``g(mu) = log(exp(mu) - 1) = mu + log(1 - exp(-mu))`` for mu > 0 of any shape."""
+    """``g(mu) = log(exp(mu) - 1) = mu + log(1 - exp(-mu))`` for mu [...] > 0."""
     mu = floating(mu)
     return mu + jnp.log(-jnp.expm1(-mu))
 

@@ -30,8 +30,7 @@ def expand(grid: Mapping[str, Sequence] | Iterable[Mapping[str, Any]]) -> list[d
     """A list of settings: the product of a dict of lists (last name fastest), or a list as it is.
 
     Where some values of a name are floats, whole numbers among them become floats too, so that
-    ``[0, 0.1]`` is one program. Raises a ValueError where nothing is left to compare. The list
-    has shape [S].
+    ``[0, 0.1]`` is one program. Raises a ValueError where nothing is left to compare.
 
     >>> expand({"width": [8, 16], "rate": [0, 0.5]})[:2]
     [{'width': 8, 'rate': 0.0}, {'width': 8, 'rate': 0.5}]
@@ -55,7 +54,7 @@ def expand(grid: Mapping[str, Sequence] | Iterable[Mapping[str, Any]]) -> list[d
 
 
 def is_traced(value: Any) -> bool:
-    """Whether a setting enters the program as an array: floats and arrays of any shape do."""
+    """Whether a setting enters the program as an array: floats and arrays do."""
     return isinstance(value, (float, np.floating, np.ndarray, jax.Array))
 
 
@@ -116,7 +115,7 @@ def log_uniform(low: float, high: float) -> Callable[[Key], float]:
 
 
 def random_search(space: Mapping[str, Any], num: int, *, key: Key) -> list[dict[str, Any]]:
-    """``num`` random settings [num]; the key is consumed.
+    """A list of ``num`` random settings; the key is consumed.
 
     Args:
       space: for each name a list to choose from, or a function ``(key) -> value`` such as

@@ -20,7 +20,7 @@ class TestSetGuard:
     ('the test part', 1)
     """
 
-    __test__ = False  # not a test, for all its name
+    __test__ = False  # pytest would take it for a test by its name
 
     def __init__(self, data: Any):
         self._data = data
@@ -39,7 +39,7 @@ class TestSetGuard:
 
 
 def suspicious_accuracy(accuracy: float) -> str | None:
-    """What an accuracy [] of exactly 1 may mean, in words; None below. Notes: §3.2 (E-23).
+    """What an accuracy of exactly 1 may mean, in words; None below. Notes: §3.2 (E-23).
 
     Raises a ValueError outside [0, 1].
 

@@ -22,7 +22,7 @@ from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import Population
 from jaxdl.model_selection.study import Recipe, Study, plain
 from jaxdl.model_selection.validation import check_data, make_lengths
-from jaxdl.training import loop
+from jaxdl.training import run_state
 from jaxdl.training.batching import pad_rows
 
 
@@ -172,10 +172,10 @@ def refit(
 
 
 def save(path: str | Path, fitted: Fitted, about: dict[str, Any] | None = None) -> None:
-    """Write the arrays of a Fitted, of any shapes, with its settings and ``about`` as JSON.
+    """Write the arrays of a Fitted, with its settings and ``about`` as JSON.
 
     One NPZ file without pickles; nothing in it is ever executed. It is written whole or not at
-    all. Source: NumPy's NPZ format.
+    all.
     """
     path = Path(path)
     arrays = {name: np.asarray(leaf) for name, leaf in _named(fitted).items()}
@@ -199,7 +199,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
 
 def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: Batch) -> Fitted:
-    """Read what ``save`` wrote into the shapes that the recipe and the settings [J] build.
+    """The Fitted that ``save`` wrote, built anew from the recipe and the settings.
 
     Args:
       path: the file.
@@ -214,7 +214,7 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
         transform = recipe.transform.fit(x, jnp.ones(num_rows(x), bool))
         arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
         states = [
-            loop.without_clock(recipe.make_learner(arrays(h)).init(jax.random.key(0)))
+            run_state.without_clock(recipe.make_learner(arrays(h)).init(jax.random.key(0)))
             for h in hparams
         ]
         return transform, states

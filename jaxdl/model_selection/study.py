@@ -54,7 +54,7 @@ class Study:
       hparams: [S] settings.
       scores: {metric: [S, F, K]} on the held-out part of the state that a member ends with: that
         of its last (finite) epoch, with early stopping of its best.
-      train_scores: the same on the training part, or {}.
+      train_scores: likewise on the training part, or {}.
       curves, train_curves: {metric: [S, F, K, V]} after each of ``curve_epochs`` [V].
       train_loss: [S, F, K, epochs], mean loss of each epoch with its penalty; NaN once diverged.
       diverged: [S, F, K] bool.
@@ -175,7 +175,7 @@ class Study:
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Long format: a dict for each setting x fold x seed x part x metric; shapes are unrolled."""
+        """Scores in long format: a dict for each setting x fold x seed x part x metric."""
         parts = {"validation": self.scores, "train": self.train_scores}
         return [
             {
@@ -195,7 +195,7 @@ class Study:
         ]
 
     def curve_rows(self) -> list[dict[str, Any]]:
-        """Long format of the learning curves: a dict for each point; shapes are unrolled."""
+        """Learning curves in long format: a dict for each point."""
         parts = {"validation": self.curves, "train": self.train_curves}
         points = [
             (part, metric, curve, self.curve_epochs)
@@ -220,7 +220,7 @@ class Study:
         ]
 
     def to_csv(self, path: str | Path) -> None:
-        """Write ``rows()``, a line for each of the [S, F, K] scores."""
+        """Write ``rows()`` as a CSV file."""
         rows = self.rows()
         names = list(dict.fromkeys(name for row in rows for name in row))
         with open(path, "w", newline="", encoding="utf-8") as file:
@@ -229,7 +229,7 @@ class Study:
             writer.writerows({k: plain(v) for k, v in row.items()} for row in rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """All numbers, of shape [S, F, K] and so on, as plain lists, for JSON."""
+        """All numbers as plain lists, for JSON."""
         mean, error = self.summary()
         return {
             "hparams": [{k: plain(v) for k, v in h.items()} for h in self.hparams],
@@ -256,12 +256,12 @@ class Study:
         }
 
     def to_json(self, path: str | Path) -> None:
-        """Write ``to_dict()``, arrays [S, F, K] as nested lists; NaN becomes null."""
+        """Write ``to_dict()`` as a JSON file; NaN becomes null."""
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
     def table(self, limit: int | None = 20) -> tuple[list[str], list[list[str]]]:
-        """Header and the best ``limit`` rows of [S], as text, best first."""
+        """A header and the rows of the ``limit`` best settings as text, best first."""
         names = list(dict.fromkeys(name for h in self.hparams for name in h))
         header = ["rank", *names, "params"]
         columns = []
@@ -299,7 +299,7 @@ class Study:
         return self.scores[name]
 
     def caption(self) -> str:
-        """One line: settings, folds, seeds [S, F, K], programs, seconds."""
+        """One line that counts settings, folds, seeds, programs and seconds."""
         s, f, k = self.diverged.shape
         return (
             f"{s} settings x {f} folds x {k} seeds = {s * f * k} members in {self.num_programs} "
@@ -339,7 +339,7 @@ def mean_and_error(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def plain(value: Any) -> Any:
-    """A setting or an array of any shape as JSON's own types; not-a-numbers become None."""
+    """A setting or an array as JSON's own types; not-a-numbers become None."""
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
         value = np.asarray(value).tolist()
     if isinstance(value, (list, tuple)):

@@ -232,7 +232,7 @@ def make_lengths(
     evaluate_every: int | None = None,
     evaluate_train: bool = False,
 ) -> Lengths:
-    """The static lengths of runs over Rows [F, n], checked. Raises a ValueError for bad ones."""
+    """The Lengths of runs over Rows [F, n]. Raises a ValueError for numbers that do not fit."""
     counts = np.sum(train.mask, axis=1)
     for name, value in {
         "epochs": epochs,

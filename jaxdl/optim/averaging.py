@@ -27,7 +27,7 @@ class AveragedState(NamedTuple):
 
 
 def average_init(params: Params, decay: float | Array) -> Average:
-    """An Average of nothing, for params of any shapes; ``decay`` may be traced."""
+    """An Average that has seen no params yet; ``decay`` may be traced."""
     precise = lambda w: jnp.zeros(w.shape, jnp.promote_types(w.dtype, jnp.float32))
     return Average(
         jnp.zeros((), jnp.int32), jnp.asarray(decay, float), jax.tree.map(precise, params)
@@ -35,7 +35,7 @@ def average_init(params: Params, decay: float | Array) -> Average:
 
 
 def average_update(average: Average, params: Params) -> Average:
-    """Take one more set of params, of the same shapes, into an Average."""
+    """The Average after one more set of params."""
     decay = average.decay
     into = lambda m, w: (decay * m + (1 - decay) * w).astype(m.dtype)
     return Average(average.step + 1, decay, jax.tree.map(into, average.total, params))
@@ -60,7 +60,7 @@ def average_params(average: Average) -> Params:
 def with_average(
     optimizer: optax.GradientTransformation, decay: float | Array
 ) -> optax.GradientTransformation:
-    """The same optimizer, whose state also averages the params, in their shapes, after each step.
+    """An optimizer whose state also averages the params after each step.
 
     Read them with ``average_params(state.average)``; ``decay`` may be traced. Raises ValueError
     where ``update`` gets no params.

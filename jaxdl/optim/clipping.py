@@ -10,7 +10,7 @@ from jaxdl.optim.gradient_descent import tree_norm
 
 
 def clip_by_global_norm(max_norm: float | Array) -> optax.GradientTransformation:
-    """``g min(1, max_norm / |g|)`` with the norm of all leaves of any shapes together.
+    """``g min(1, max_norm / |g|)`` with the norm of all leaves together.
 
     The direction stays. ``max_norm`` may be traced; chain it in front of an optimizer.
     Source: Pascanu et al. (2013).
@@ -29,7 +29,7 @@ def clip_by_global_norm(max_norm: float | Array) -> optax.GradientTransformation
 
 
 def clip_by_value(limit: float | Array) -> optax.GradientTransformation:
-    """Each entry of g, of any shape, to [-limit, limit]; ``limit`` may be traced.
+    """Each entry of g clipped to [-limit, limit]; ``limit`` may be traced.
 
     Unlike clipping by the norm it turns the direction. Source: Mikolov (2012).
     """

@@ -27,7 +27,7 @@ class CriticalPoint(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The kind in a word; of a concrete result of shape [], not inside ``jit``."""
+        """The kind in a word; the result must be concrete, so not inside ``jit``."""
         return KINDS[int(self.kind)]
 
 

@@ -46,7 +46,7 @@ def _descend(params, grad, alpha):
 
 
 def hold_last(history: Array, steps: Array) -> Array:
-    """A history, of any shape behind its first axis of T_max + 1, with every entry after ``steps`` equal to the one at ``steps``."""
+    """A history [max_steps + 1, ...] whose entries after ``steps`` repeat the one at ``steps``."""
     return history[jnp.minimum(jnp.arange(history.shape[0]), steps)]
 
 
@@ -147,7 +147,7 @@ def gradient_descent(learning_rate: float | Array | Callable) -> optax.GradientT
     """Gradient descent as an optax transformation: the update is ``-alpha_t g_t``.
 
     Notes: L262, Eqs. (14), (16), (24). ``learning_rate`` is a number (traced or not) or a schedule
-    ``step -> alpha``; gradients g_t are a pytree of any shapes, updates have their dtypes.
+    ``step -> alpha``; updates have the dtypes of the gradients g_t.
     """
 
     def init(params):

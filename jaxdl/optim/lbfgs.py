@@ -86,7 +86,7 @@ def lbfgs(
 
     Args:
       fn: phi, ``(params) -> []``.
-      params: z_0, a pytree of floating-point arrays of any shapes.
+      params: z_0, a pytree of floating-point arrays.
       max_steps: the bound on the number of steps, static.
       tolerance: the gradient norm below which it stops.
       memory_size: differences that are kept, static.

@@ -2,7 +2,7 @@
 
 Large steps first, smaller ones close to the minimum (notes: §1.6). optax's schedules branch in
 Python on rates and lengths, so they cannot be swept under ``vmap``; these can. A step is counted
-from 0 and may be a Python int or an integer array of any shape.
+from 0 and may be a Python int or an integer array.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
-"""Pictures of studies, predictions, runs and networks. Each function returns a matplotlib Figure and leaves pyplot alone.
+"""Pictures of studies, predictions, runs and networks.
 
-Save one with ``figure.savefig(path)``; a notebook shows it after ``%matplotlib inline``.
+Each function returns a matplotlib Figure and leaves pyplot alone. Save one with
+``figure.savefig(path)``; a notebook shows it after ``%matplotlib inline``.
 """
 
 from jaxdl.plotting.networks import (

@@ -113,7 +113,8 @@ def learning_curves(
     Args:
       study: from ``cross_validate``.
       settings: how many of the best, or the rows of ``study.hparams``.
-      metric, maximize: default ``study.metric``, see ``Study.best``; dashed lines are the training part's, if the study has it.
+      metric, maximize: default ``study.metric``, see ``Study.best``; dashed lines are the training
+        part's, if the study has it.
 
     Raises a ValueError for a metric or rows that the study does not have.
     """

@@ -47,7 +47,7 @@ def training_curves(history: History | StreamHistory, metric: str | None = None)
 def log_curves(rows: Iterable[dict[str, Any]], metric: str | None = None) -> Figure:
     """The training loss and a validation metric of the rows of ``read_log``, a line a member.
 
-    Members of one setting share a color. ``metric`` defaults to the first loss; values [] each.
+    Members of one setting share a color. ``metric`` defaults to the first loss.
     Raises ValueError for no rows and for a metric that the log does not have.
     """
     rows = list(rows)

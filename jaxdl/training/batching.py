@@ -39,7 +39,7 @@ class Lengths(NamedTuple):
     within_epochs: bool = False
 
     def total_steps(self, per_epoch: int) -> int:
-        """How many batches [B] of rows the whole run takes."""
+        """The steps of the whole run, where an epoch has ``per_epoch``."""
         return self.epochs * per_epoch if self.steps is None else self.steps
 
     @property
@@ -68,7 +68,7 @@ def padding_of(counts: np.ndarray, lengths: Lengths) -> Padding:
 
 
 def pad_rows(indices: list[np.ndarray]) -> Rows:
-    """Stack index arrays of different lengths as Rows [k, n_max]. Raises where one is empty."""
+    """Index arrays of different lengths as Rows [k, n]. Raises a ValueError where one is empty."""
     longest = max(len(i) for i in indices)
     if not all(len(i) for i in indices):
         raise ValueError("a part of the data has no rows")
@@ -86,7 +86,7 @@ def take(data: Batch, index: Array) -> Batch:
 
 
 def steps_per_epoch(count, lengths: Lengths):
-    """Steps that an epoch over ``count`` [] rows takes: ceil(count / B), or floor if dropping."""
+    """Steps that an epoch over ``count`` rows takes: ceil(count / B), or floor if dropping."""
     up = lengths.batch_size - 1 if lengths.remainder == "keep" else 0
     return (count + up) // lengths.batch_size
 

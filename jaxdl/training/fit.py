@@ -15,7 +15,7 @@ from jaxdl.training import stopping
 from jaxdl.training.batching import Lengths, steps_per_epoch
 from jaxdl.training.host import checkpoints, driver, inputs, programs, runlog
 from jaxdl.training.host.checkpoints import Checkpoint
-from jaxdl.training.loop import RunState
+from jaxdl.training.run_state import RunState
 from jaxdl.training.stopping import EarlyStopping
 
 
@@ -80,7 +80,7 @@ def fit(
     not at all otherwise; that changes no result.
 
     Args:
-      learner: from ``gradient_learner`` and its kin. The same learner again costs no compilation.
+      learner: from ``gradient_learner`` and its kin. A second run of it compiles nothing.
       data: a Dataset, or a pytree of arrays [N, ...], as ``(x, y)``; it is on the device once.
       key: a typed key, consumed.
       epochs, steps: passes over the data, or steps instead; one of the two.

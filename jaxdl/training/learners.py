@@ -17,9 +17,9 @@ def gradient_learner(
 ) -> Learner:
     """Learn by one gradient a step: ``w <- w + update(dl/dw)``. Notes: Eq. (16), §2.2.
 
-    The optimizer may be built from traced settings. The loss is a scalar of shape []; a step uses
-    the key ``fold_in(state.key, state.step)``, an evaluation ``evaluation_key(state.key)``. A
-    step's info has ``loss`` and ``grad_norm``, [] each.
+    The optimizer may be built from traced settings. A step uses the key
+    ``fold_in(state.key, state.step)``, an evaluation ``evaluation_key(state.key)``. A step's info
+    has ``loss`` and ``grad_norm``, [] each.
     """
 
     def init(key):

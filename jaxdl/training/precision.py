@@ -22,7 +22,7 @@ class Precision(NamedTuple):
 
 
 def mixed_precision(model: Model, precision: Precision = Precision()) -> Model:  # noqa: B008
-    """The same model in a Precision: ``eta = f(x; w)`` with w and x [..., D] cast to ``compute``.
+    """A model in another Precision: ``eta = f(x; w)`` with w and x [..., D] cast to ``compute``.
 
     Gradients have the parameters' dtype. Statistics of batch normalisation stay in their own, and
     are reduced in float32; whole numbers are not cast. Raises ValueError for a dtype that is not

@@ -68,12 +68,13 @@ def check_patience(
 ) -> tuple[Array, Array]:
     """Whether a score [] after ``epoch`` [] beats the best, and whether patience has run out.
 
-    The score is a loss, ``as_loss``. Returns two [] bools. A NaN never beats anything. Source: Prechelt (1998).
+    Of two scores the lower is better, see ``as_loss``; a NaN never beats anything. Returns two
+    [] bools. Source: Prechelt (1998).
     """
     better = score < best.score - stopping.min_delta
     return better, ~better & (epoch - best.epoch >= stopping.patience)
 
 
 def before(dtype, state: Any) -> Best:
-    """The Best before the first epoch: an infinite score [] of that dtype."""
+    """The Best before the first epoch: an infinite score of that dtype."""
     return Best(jnp.full((), jnp.inf, dtype), jnp.zeros((), jnp.int32), state)

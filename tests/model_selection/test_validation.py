@@ -181,7 +181,8 @@ def test_a_diverged_member_stays_at_its_last_finite_epoch():
         )
 
     steps = -(-32 // 8)  # an epoch over 32 of 48 rows
-    result = study({"end": [2.0 * steps, 1e9]}, data=three_classes(48), make=make, seeds=1)
+    result = study({"end": [2.0 * steps, 1e9]}, data=three_classes(48), make=make, seeds=1,
+                   maximize=True)  # fmt: skip
     assert np.all(result.scores["steps"][0] == 2 * steps)
     assert np.all(result.scores["steps"][1] == 4 * steps)
     assert np.isnan(result.train_loss[0, 0, 0]).tolist() == [False, False, True, True]

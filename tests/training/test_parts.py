@@ -225,6 +225,7 @@ def test_a_unigram_model_finds_the_frequencies_of_what_counts():
     assert np.abs(padded / padded.sum() - counts / counts.sum()).max() > 0.1  # padding is not seen
 
 
+@pytest.mark.equation(32)
 def test_sequence_nll_by_hand():
     """Two sequences of 3 and 1 positions, one empty; the last row does not count."""
     logits = np.log([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]])

@@ -9,7 +9,7 @@ from jaxdl.base import Array, Key, Params
 
 
 class Vote(NamedTuple):
-    """labels: [N] int32, of equals the lowest class. shares: [N, K], votes or mean probabilities."""
+    """labels: [N] int32, of equals the lowest. shares: [N, K], votes or mean probabilities."""
 
     labels: Array
     shares: Array

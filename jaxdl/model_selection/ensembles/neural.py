@@ -16,7 +16,7 @@ from jaxdl.arrays import floating
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.checks import one_of, positive_int
 from jaxdl.model_selection.ensembles import Ambiguity, average
-from jaxdl.training import loop
+from jaxdl.training import run_state
 from jaxdl.training.fit import FitResult, fit
 from jaxdl.training.host.checkpoints import Checkpoint
 
@@ -86,7 +86,7 @@ def snapshot_ensemble(
         checkpoint=checkpoint,
         log=log,
         progress=progress,
-        record=loop.without_clock,
+        record=run_state.without_clock,
     )
     return Snapshots(result.history.record, result)
 

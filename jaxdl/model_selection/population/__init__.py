@@ -1,4 +1,4 @@
-"""How the members of a study are run: planned, laid out in rows, compiled, trained and put together."""
+"""How the members of a study are planned, laid out in rows, compiled, trained and put together."""
 
 from jaxdl.model_selection.population.execute import run_members
 from jaxdl.model_selection.population.halving import Halving

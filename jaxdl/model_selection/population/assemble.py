@@ -22,7 +22,7 @@ def assemble(
     metric: str,
     maximize: bool,
 ) -> Study:
-    """Put the results of all signatures, [s, F*K] each, in the order of the settings [S]."""
+    """The Study of the results of all signatures, in the order of the settings."""
     shape = (len(folds), len(seeds))
     order = np.argsort(np.concatenate([s.members for s in signatures]))
 

@@ -1,4 +1,4 @@
-"""The runs of a study from the first epoch to the last: rungs, checkpoints, logs, signals."""
+"""A study's populations from the first epoch to the last: rungs, checkpoints, logs, signals."""
 
 import json
 import time
@@ -20,12 +20,12 @@ from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.host.interrupts import Interrupts
 from jaxdl.training.host.stretches import stretches
 
-# Between two looks of the host: with a bar, and with nothing but a reason to look.
+# Between two looks of the host: with a bar, and without one.
 SECONDS_WITH_BAR, SECONDS = 0.5, 1.0
 
 
 class Campaign:
-    """Trains the runs of a study's signatures; [S, G] members each. See ``cross_validate``."""
+    """Trains the populations of a study's signatures. See ``cross_validate``."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Campaign:
         self.saved = time.perf_counter()
 
     def train(self) -> None:
-        """Train all runs, [S, G] members each, to the end, from where a checkpoint left them."""
+        """Train all members to the end, from where a checkpoint left them."""
         if self.checkpoint is None:
             self._train(Interrupts(False))
             return
@@ -100,7 +100,7 @@ class Campaign:
     # -- successive halving
 
     def _drop(self, rung: Rung) -> None:
-        """Leave the best settings of all runs in the race."""
+        """Leave the best settings of all populations in the race."""
         every = self.populations[0].recipe.lengths.evaluation_epochs
         slot = int(np.searchsorted(every, rung.epochs))
         scores, alive = [], []
@@ -149,7 +149,7 @@ class Campaign:
     # -- logs
 
     def _rows(self, i: int, start: int) -> Iterator[dict[str, Any]]:
-        """Rows of a run's members for the epochs from ``start`` on."""
+        """A log's rows of a population's members for the epochs from ``start`` on."""
         population = self.populations[i]
         first = sum(r.size for r in self.populations[:i])
         every = population.recipe.lengths.evaluation_epochs
@@ -188,7 +188,7 @@ class Campaign:
 def study_fingerprint(
     settings, data, folds, seeds, recipe, metric, maximize, levels
 ) -> dict[str, Any]:
-    """What must be the same for a study to go on, in JSON's types; data [N, D] by checksum."""
+    """What must be the same for a study to go on, in JSON's types; data by checksum."""
     parts = [index for fold in folds for index in (fold.train, fold.valid)]
     listed = [{k: plain(v) for k, v in h.items()} for h in settings]
     early = recipe.early_stopping

@@ -1,4 +1,4 @@
-"""A population's program: members spread over chunks and devices as the plan says, compiled and called."""
+"""A population's program: members spread over chunks and devices by plan, compiled and called."""
 
 import time
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def spread(
 
     ``prepare(shared) -> shared`` runs once, before all members, inside the same program.
 
-    The result, of shape [M, ...] leaf by leaf, is a pure function to be jitted, for every strategy but ``sequential``; M is as
+    What it returns is a pure function to be jitted, for every strategy but ``sequential``; M is as
     ``balance`` says.
     """
 

@@ -9,8 +9,8 @@ import numpy as np
 class Halving(NamedTuple):
     """After each rung only the best ``1 / factor`` of the settings go on, ``factor`` times as long.
 
-    factor: 2 or more. first: epochs of the first rung; default, so that one setting is left for
-    the last. Source: Jamieson and Talwalkar (2016).
+    factor: 2 or more. first: epochs of the first rung; by default so many that one setting is
+    left for the last. Source: Jamieson and Talwalkar (2016).
     """
 
     factor: int = 3

@@ -8,7 +8,7 @@ import numpy as np
 from jaxdl.base import Array, Batch, Key, Learner, Transform, features, with_features
 from jaxdl.model_selection.population.plan import ExecutionPlan
 from jaxdl.training.batching import Rows
-from jaxdl.training.loop import RunState
+from jaxdl.training.run_state import RunState
 
 SETTINGS = "settings"  # the vmap axis of a block
 
@@ -61,7 +61,7 @@ class Result(NamedTuple):
 
 
 def member_key(key: Key, seed: int | Array, fold: int | Array) -> Key:
-    """The key of a study's members: ``fold_in(fold_in(key, seed), fold)``, a typed key [].
+    """The key of a study's members: ``fold_in(fold_in(key, seed), fold)``.
 
     It does not depend on the setting, so all settings start from the same draws, see the same
     batches and are compared in pairs; nor on the strategy or on what else is in the grid.

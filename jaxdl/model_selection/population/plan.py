@@ -22,7 +22,7 @@ STRATEGIES = ("auto", "vmap", "chunked", "map", "sequential")
 
 
 class ExecutionPlan(NamedTuple):
-    """The way that was chosen.
+    """How a population is run, and why so.
 
     strategy: ``vmap`` (all at once), ``chunked`` (``chunk`` at once, chunk after chunk), ``map``
         (one after the other inside the program), ``sequential`` (a call for each).
@@ -59,7 +59,7 @@ UNKNOWN = Work()
 
 
 def check_strategy(strategy: str) -> None:
-    """Raise a ValueError for a name that is not in ``STRATEGIES``; no shape is involved."""
+    """Raise a ValueError for a name that is not in ``STRATEGIES``."""
     one_of("strategy", strategy, STRATEGIES)
 
 
@@ -82,7 +82,7 @@ def choose_plan(
       member_bytes: what one member carries, for the choice of a chunk on CPUs.
       work: what members do, from ``work_of``.
 
-    Raises a ValueError on unknown names and sizes under 1; no shapes are involved.
+    Raises a ValueError on unknown names and sizes under 1.
     """
     check_strategy(strategy)
     if chunk is not None and chunk < 1:
@@ -123,7 +123,7 @@ def choose_plan(
 
 
 def balance(size: int, plan: ExecutionPlan) -> tuple[int, ExecutionPlan]:
-    """How many members [M] to fill ``size`` up to, so that all chunks of all devices are equal.
+    """How many members M to fill ``size`` up to, so that all chunks of all devices are equal.
 
     Unequal chunks would be two programs in one. Returns M and the plan with its even chunk: of
     those up to ``plan.chunk`` the one that costs least, with what is filled up.
@@ -145,7 +145,7 @@ _LAPACK = {
 
 
 def work_of(fn: Callable, *args) -> Work:
-    """What a function does, traced on arguments of any shapes. Source: JAX issues 2947, 13800."""
+    """The Work of a function, by the operations of its trace. Source: JAX issues 2947, 13800."""
     names = set()
 
     def search(jaxpr) -> None:

@@ -11,8 +11,6 @@ class Reporter:
     Args:
       total: epochs x members of all programs together.
       enabled: whether to show the bar.
-
-    It reads arrays of shape [members] only. Source: tqdm's ``auto`` bar.
     """
 
     def __init__(self, total: int, *, enabled: bool):
@@ -30,7 +28,7 @@ class Reporter:
             self.bar.close()
 
     def update(self, done: int, run: Any, epoch: int) -> None:
-        """Show ``done`` member-epochs of all, and of a run of M members its losses, [M] each."""
+        """Show ``done`` member-epochs of all, and a population's least loss after ``epoch``."""
         if self.bar is None:
             return
         self.bar.set_description("training", refresh=False)

@@ -24,9 +24,9 @@ from jaxdl.model_selection.population.members import (
 )
 from jaxdl.model_selection.population.plan import balance, choose_plan, work_of
 from jaxdl.model_selection.study import Recipe, final_scores
-from jaxdl.training import loop, stopping
+from jaxdl.training import loop, run_state, stopping
 from jaxdl.training.batching import Rows, padding_of, steps_per_epoch, take
-from jaxdl.training.loop import RunState
+from jaxdl.training.run_state import RunState
 
 COMPACT = ("auto", "always", "never")
 
@@ -100,7 +100,7 @@ class Population:
 
     @property
     def size(self) -> int:
-        """The number of members [S, G]."""
+        """The number of members, S * G."""
         return len(self.signature.members) * len(self.groups.fold)
 
     @property
@@ -112,7 +112,7 @@ class Population:
         return self._by_setting((diverged < 0) & (stopped < 0))
 
     def peek(self, pick) -> np.ndarray:
-        """``pick(progress)`` of all members, of shape [S * G, ...], wherever they lie."""
+        """``pick(run_state)`` of all members, [S * G, ...], wherever they lie."""
         stored = np.array(pick(self.store[0]))
         if self.rows is not None:
             here = self.slots.ravel() >= 0
@@ -125,12 +125,12 @@ class Population:
         curve = self._by_setting(self.peek(lambda p: p.curves[metric]))[..., : slot + 1]
         every = self.recipe.lengths.evaluation_epochs[: slot + 1]
         best = np.zeros(curve.shape[:2], int)
-        if loop.keeps_best(self.store[0]):
+        if run_state.keeps_best(self.store[0]):
             best = self._by_setting(self.peek(lambda p: p.best.epoch))
         return final_scores(curve, every, best)
 
     def advance(self, stop: int) -> None:
-        """Train to the end of epoch ``stop``; finished members of the [S, G] stay as they are."""
+        """Train to the end of epoch ``stop``; members that have finished stay as they are."""
         if self.program is None:
             self._place()
         if self.epoch and (self.milestones is None or self.epoch in self.milestones):
@@ -163,20 +163,20 @@ class Population:
             self._scatter()
 
     def snapshot(self) -> Any:
-        """Everything that a run has to know to go on, leaves of shape [S * G, ...]."""
+        """All that a population has to know to go on, as a pytree of arrays."""
         self._gather()
         slots = np.zeros(0, np.int32) if self.slots is None else self.slots.ravel()
         return {"store": self.store, "dropped": self.dropped, "slots": slots}
 
     def layout(self) -> list[int] | None:
-        """How the members [S, G] lie in rows, in JSON's types; None: they do not yet."""
+        """How the members lie in rows, in JSON's types; None where they do not yet."""
         if self.program is None:
             return None
         plan, wanted = self.program.plan, self.wanted
         return [*self.slots.shape, len(plan.devices), plan.chunk, len(wanted.devices), wanted.chunk]
 
     def restore(self, tree: Any, epoch: int, layout: list[int] | None) -> None:
-        """Go on from a snapshot, of the shapes it had, after ``epoch`` epochs in that layout."""
+        """Go on from a snapshot that was taken after ``epoch`` epochs in that layout."""
         self.store, self.dropped = tree["store"], np.array(tree["dropped"])
         self.epoch, self.rows = epoch, None
         if layout and layout[4:] == [len(self.wanted.devices), self.wanted.chunk]:
@@ -185,17 +185,17 @@ class Population:
             self.layout_before = self.wanted._replace(devices=devices, chunk=layout[3]), slots
 
     def result(self, states: bool) -> Result:
-        """What came out, with the trained states or without; leaves of shape [S, G, ...]."""
+        """The Result of all members, with their trained states or without."""
         self._gather()
         run, held = self.store
-        kept = jax.vmap(loop.kept_state)(run) if states else ()
+        kept = jax.vmap(run_state.kept_state)(run) if states else ()
         best = run.best._replace(state=()) if self.recipe.early_stopping else ()
         return Result(
             run=jax.tree.map(self._by_setting, run._replace(state=(), best=best)),
             predictions=jax.tree.map(self._by_setting, held),
             states=jax.tree.map(self._by_setting, kept),
             dropped=self.dropped,
-            keeps_best=loop.keeps_best(run),
+            keeps_best=run_state.keeps_best(run),
             num_params=self.num_params,
             plan=self.program.plan._replace(chunk=self.program.plan.chunk * self.slots.shape[1])
             if self.program
@@ -214,13 +214,13 @@ class Population:
             raise ValueError(f"make_learner must return a Learner, not {type(learner).__name__}")
         return with_transform(learner, self.recipe.transform, fitted)
 
-    def _besides(self, setting, metrics=None) -> loop.StopAndRecord:
+    def _besides(self, setting, metrics=None) -> run_state.StopAndRecord:
         early = self.recipe.early_stopping
         if early is not None and not isinstance(early, stopping.EarlyStopping):
             early = early({**self.signature.static, **setting})
         if early is not None:
             early = stopping.check(early, metrics, True)
-        return loop.StopAndRecord(early_stopping=early, axis=SETTINGS)
+        return run_state.StopAndRecord(early_stopping=early, axis=SETTINGS)
 
     def _metrics(self, learner) -> list[str]:
         state = jax.eval_shape(learner.init, jax.random.key(0))
@@ -231,7 +231,9 @@ class Population:
         learner = self._learner(setting, fitted)
         init_key, step_key = jax.random.split(key)
         besides = self._besides(setting, self._metrics(learner))
-        start = loop.init_run(learner, self.shared.data, init_key, self.recipe.lengths, besides)
+        start = run_state.init_run(
+            learner, self.shared.data, init_key, self.recipe.lengths, besides
+        )
         return start, learner.step(learner.init(step_key), self.one)[1]
 
     def _predict(self, setting, fitted, key):
@@ -256,7 +258,7 @@ class Population:
             )  # fmt: skip
             if not self.predicts:
                 return run, ()
-            state = loop.final_state(learner, run, own_key, 0)
+            state = run_state.final_state(learner, run, own_key, 0)
             return run, learner.predict(state, take(features(shared.data), held.index))
 
         return jax.vmap(member, axis_name=SETTINGS)(which, run)
@@ -270,7 +272,7 @@ class Population:
     # -- where members lie
 
     def _place(self) -> None:
-        """Rows for all members that are active, or as they were, and their program."""
+        """Lay all active members, or those of a restored layout, out in rows, and compile."""
         if self.layout_before is not None:
             self._compile(*self.layout_before)
             return
@@ -346,7 +348,7 @@ class Population:
         self.store = jax.tree.map(put, self.store, (self.rows, self.held))
 
     def _scatter(self) -> None:
-        """Lay the members of the slots out in rows; an empty place is a member that has finished."""
+        """Lay members out in rows by slot; an empty place is a member that has finished."""
         which = np.maximum(self.slots, 0)
         lay = lambda leaf: _take(leaf, which.ravel()).reshape(*which.shape, *leaf.shape[1:])
         self.rows = jax.tree.map(lay, self.store[0])

@@ -1,1 +1,1 @@
-"""What the host does around a compiled run: checks, stretches and their bar, signals, checkpoints, logs."""
+"""What the host does around a compiled run: checks, stretches, bar, signals, checkpoints, logs."""

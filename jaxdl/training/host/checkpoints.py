@@ -43,7 +43,7 @@ class Checkpoint(NamedTuple):
 
 
 def as_checkpoint(value: "Checkpoint | str | Path | None") -> Checkpoint | None:
-    """A Checkpoint of a folder or of itself. Raises a ValueError for anything else; no arrays."""
+    """The Checkpoint of a folder; a Checkpoint or None as it is. Else it raises a ValueError."""
     if isinstance(value, (str, Path)):
         value = Checkpoint(value)
     if value is None:
@@ -59,7 +59,7 @@ def as_checkpoint(value: "Checkpoint | str | Path | None") -> Checkpoint | None:
 def opened(folder: Path) -> Iterator[Path]:
     """Make the folder, hold it for this process, and clear away what a killed one left half done.
 
-    Raises an OSError in one line where that is not possible. Source: ``flock``; no arrays.
+    Raises an OSError in one line where that is not possible.
     """
     folder = Path(folder)
     try:
@@ -77,7 +77,7 @@ def opened(folder: Path) -> Iterator[Path]:
 
 
 def positions(folder: Path) -> list[int]:
-    """The numbers of the complete checkpoints in a folder, ascending; no arrays are read."""
+    """The numbers of the complete checkpoints in a folder, ascending."""
     places = Path(folder).iterdir() if Path(folder).is_dir() else []
     return sorted(int(p.name) for p in places if re.fullmatch("[0-9]{10}", p.name) and p.is_dir())
 
@@ -89,7 +89,7 @@ def save(
     about: dict[str, Any],
     score: float | None = None,
 ) -> Path:
-    """Write arrays of any shapes as checkpoint ``position``, then remove those not to be kept.
+    """Write a tree as checkpoint ``position``, then remove those that are not to be kept.
 
     Args:
       checkpoint: where.
@@ -137,7 +137,7 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
       folder: that of the checkpoints.
       position: one of ``positions(folder)``.
       target: a pytree of arrays or ``ShapeDtypeStruct``s. Names and dtypes must agree, and shapes
-        but for the first axis of leaves of any shape: see ``about`` for how long a run was.
+        but for the first axis, since histories are as long as a run was.
 
     Raises a ValueError in one line where the checkpoint is damaged or of something else.
     """
@@ -189,7 +189,7 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
 
 
 def read_about(folder: Path, position: int) -> dict[str, Any]:
-    """What ``about.json`` of a checkpoint says, checked; no arrays are read.
+    """What ``about.json`` of a checkpoint says, checked.
 
     Raises a ValueError in one line for a file that is missing, damaged or of another kind.
     """
@@ -243,7 +243,7 @@ def _prune(folder: Path, keep: int) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Remove a checkpoint; from the first moment on it is none any more."""
+    """Remove a checkpoint, renamed first so that half of one never counts as whole."""
     if path.exists():
         old = path.with_name(f"{_OLD}-{path.name}")
         shutil.rmtree(old, ignore_errors=True)

@@ -12,17 +12,17 @@ from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.interrupts import Interrupts
 from jaxdl.training.host.programs import FitSpec
 from jaxdl.training.host.stretches import Bar, stretches
-from jaxdl.training.loop import RunState
+from jaxdl.training.run_state import RunState
 
-# Between two looks of the host: with a bar, and with nothing but checkpoints and logs.
+# Between two looks of the host: with a bar, and with checkpoints and logs alone.
 SECONDS_WITH_BAR, SECONDS = 0.5, 2.0
 
 
 def train(spec, advance, run, numbers, metrics, about, checkpoint, log, bar_wanted) -> RunState:
-    """The stretches of a run that the host looks at, from where its checkpoints left it.
+    """The RunState at the end of a run that the host looks at, from where a checkpoint left it.
 
-    ``run`` is a RunState, whose shapes stay; ``advance(run, start, stop, numbers)`` trains.
-    Raises ValueError for a checkpoint of another run.
+    ``advance(run, start, stop, numbers)`` is the RunState after a stretch. Raises a ValueError for
+    a checkpoint of another run.
     """
     metric = spec.metric or default_metric(metrics)
     if checkpoint is None:
@@ -129,8 +129,8 @@ def _resumed(spec, folder, position, about, blank) -> RunState:
 
 
 def fit_fingerprint(spec, data, validation, key, early_stopping, tolerance) -> dict[str, Any]:
-    """What must be the same for a run to go on, in JSON's types; data [N, D] by checksum."""
-    # Without early stopping a longer run has the same first part, and with it as well.
+    """What must be the same for a run to go on, in JSON's types; data by checksum."""
+    # Epochs are left out: a longer run has the same first part.
     return {
         "rows": spec.num_train,
         "data": fingerprint.of_arrays(data),

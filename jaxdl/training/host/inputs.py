@@ -30,8 +30,8 @@ def as_arrays(
     """The arrays behind a Dataset, a pair (x, y) or any pytree, as they are.
 
     With ``mended`` the first part may have NaNs. Raises a ValueError, with some ``advice``, where
-    lengths differ, nothing is there, or a value is not a finite number, of Sequences before their
-    ends. Traced values are not read.
+    lengths differ, nothing is there, or a value (of Sequences, one before an end) is not a finite
+    number. Traced values are not read.
     """
     if isinstance(data, Dataset):
         data = (data.x, data.y)

@@ -7,8 +7,8 @@ import threading
 class Interrupts:
     """While it is entered, SIGTERM and SIGINT are noted instead of obeyed; a second one is obeyed.
 
-    ``caught`` is the signal's number or None. Elsewhere than in the main thread, where Python
-    allows no handlers, nothing is noted. No arrays. Source: Python's ``signal``.
+    ``caught`` is the signal's number or None. Python allows handlers in the main thread
+    alone, so elsewhere nothing is noted.
     """
 
     def __init__(self, enabled: bool = True):
@@ -28,7 +28,7 @@ class Interrupts:
         self._give_back()
 
     def obey(self) -> None:
-        """Do what the signal asked for: exit with 143, or raise KeyboardInterrupt; no arrays."""
+        """Do what the signal asked for: exit with 143, or raise KeyboardInterrupt."""
         self._give_back()
         if self.caught == signal.SIGTERM:
             raise SystemExit(128 + signal.SIGTERM)

@@ -11,9 +11,9 @@ import numpy as np
 from jaxdl import parallel
 from jaxdl.base import Batch, Key, Learner
 from jaxdl.checks import is_key
-from jaxdl.training import loop
+from jaxdl.training import loop, run_state
 from jaxdl.training.batching import Lengths, Rows, padding_of, steps_per_epoch, take
-from jaxdl.training.loop import RunState, StopAndRecord
+from jaxdl.training.run_state import RunState, StopAndRecord
 from jaxdl.training.stopping import EarlyStopping
 
 
@@ -32,23 +32,23 @@ class FitSpec(NamedTuple):
 
     @property
     def per_epoch(self) -> int:
-        """Steps in an epoch, ceil(N / B), or floor(N / B) where the remainder is dropped (Eq. (30))."""
+        """Steps in an epoch, ceil(N / B), or floor(N / B) if the rest is dropped (Eq. (30))."""
         return int(steps_per_epoch(self.num_train, self.lengths))
 
     @property
     def total(self) -> int:
-        """Steps of the whole run, whose batches are [B, D] each."""
+        """Steps of the whole run."""
         return self.lengths.total_steps(self.per_epoch)
 
 
 def reports(learner: Learner, data: Batch, key: Key) -> tuple[list[str], list[str]]:
-    """The names of what a step reports and of the metrics, looked up by shape only."""
+    """The names of what a step reports and of the metrics; nothing is run."""
     info, metrics = _shapes(_peek, learner, data, key)
     return list(info), list(metrics)
 
 
 def empty(spec: FitSpec, data: Batch, key: Key) -> RunState:
-    """The RunState before the first step; its arrays, of any shape, are zeros that get filled."""
+    """A RunState of zeros, which the first stretch fills."""
 
     def zeros(x):
         if is_key(x):
@@ -60,7 +60,7 @@ def empty(spec: FitSpec, data: Batch, key: Key) -> RunState:
 
 
 def advance(spec: FitSpec, data: Batch, key: Key, run: RunState, start, stop, numbers):
-    """The RunState after steps ``start`` [] to ``stop`` [] of a run."""
+    """The RunState after steps ``start`` to ``stop`` of a run."""
     every = lambda count, first: Rows(
         jnp.arange(first, first + count, dtype=jnp.int32), jnp.ones(count, bool)
     )
@@ -73,27 +73,27 @@ def advance(spec: FitSpec, data: Batch, key: Key, run: RunState, start, stop, nu
 
 
 def finish(spec: FitSpec, key: Key, run: RunState):
-    """The state that a run ends with, what else is left of its RunState, and the steps [] taken."""
+    """The state that a run ends with, what else is left of its RunState, and its steps."""
     ended = jnp.where(run.diverged >= 0, run.diverged, run.stopped)
     ended = jnp.where(ended >= 0, ended, spec.lengths.epochs)
     if spec.restore_best:
         ended = jnp.where(run.best.epoch > 0, run.best.epoch, ended)
     ended = jnp.minimum(ended * spec.per_epoch, spec.total)  # the last epoch may be cut short
-    state = loop.final_state(spec.learner, run, key, ended)
+    state = run_state.final_state(spec.learner, run, key, ended)
     best = run.best._replace(state=()) if spec.metric else ()
     return state, run._replace(state=(), epoch_start=(), best=best), ended.astype(jnp.int32)
 
 
 def call(fn: Callable, donated: tuple[str, ...], spec: FitSpec, *args):
-    """``fn(run, *args)``, compiled once for each run and kind of arguments (leaves of any shape)."""
+    """``fn(spec, *args)``, compiled once for each spec and for the shapes of the arguments."""
     return compiled(fn, donated, isinstance(jnp.zeros(()), jax.core.Tracer))(spec, *args)
 
 
 def compiled(fn: Callable, donated: tuple[str, ...] = (), traced: bool = False) -> Callable:
-    """``fn`` under ``jit``, static in its first argument; the same program for the same shapes.
+    """``fn`` under ``jit``, static in its first argument, kept from call to call.
 
-    ``donated`` arguments are given up. Inside another transformation, ``traced``, it has no
-    options of its own.
+    ``donated`` arguments are given up. What is ``traced``, inside another transformation, has no
+    compiler options of its own.
     """
     return _program(fn, donated, traced, jax.default_backend())
 
@@ -127,4 +127,4 @@ def _peek(learner: Learner, data: Batch, key: Key):
 
 
 def _init(spec: FitSpec, data: Batch, key: Key) -> RunState:
-    return loop.init_run(spec.learner, data, key, spec.lengths, _besides(spec))
+    return run_state.init_run(spec.learner, data, key, spec.lengths, _besides(spec))

@@ -13,11 +13,11 @@ COLUMNS = ("member", "setting", "fold", "seed", "settings", "epoch", "step", "pa
 
 
 class RunLog:
-    """A CSV or JSONL file of rows ``COLUMNS``, by the name's ending; anything else is refused.
+    """A log file of rows with the keys ``COLUMNS``: CSV or JSONL, by the name's ending.
 
     ``start(rows)`` writes the file anew (a run that is resumed knows its whole history), ``add``
     appends. Values that are not finite are written as ``nan`` in CSV and null in JSONL. Raises a
-    ValueError for other endings and an OSError where the file cannot be written. No arrays.
+    ValueError for other endings and an OSError where the file cannot be written.
     """
 
     def __init__(self, path: str | Path):
@@ -26,7 +26,7 @@ class RunLog:
             raise ValueError(f"a log is a .csv or a .jsonl file, not {str(path)!r}")
 
     def start(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Write the file anew; rows are dicts with keys of ``COLUMNS``; values [] each."""
+        """Write the file anew, with these rows."""
         partial = self.path.with_name(self.path.name + ".partial")
         with self._in_one_line():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ class RunLog:
             partial.replace(self.path)
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Append rows, dicts with keys of ``COLUMNS``; values [] each."""
+        """Append rows."""
         with self._in_one_line(), open(self.path, "a", newline="", encoding="utf-8") as file:
             self._write(file, rows)
 
@@ -61,11 +61,11 @@ class RunLog:
 
 
 class TensorBoardLog:
-    """The same rows as scalars for TensorBoard, in ``folder``; needs the extra ``tensorboard``.
+    """A log in ``folder`` of scalars for TensorBoard; needs the extra ``tensorboard``.
 
     A member's metric is the tag ``part/metric/member`` over epochs (over steps where there are
-    none); a run that is resumed writes what it has
-    not written. Raises a ValueError where ``tensorboardX`` is not installed. No arrays.
+    none); a run that is resumed writes what it has not written. Raises a ValueError where
+    ``tensorboardX`` is not installed.
     """
 
     def __init__(self, folder: str | Path):
@@ -79,12 +79,12 @@ class TensorBoardLog:
         self._seen = len(list(Path(folder).glob("events.*"))) > 1
 
     def start(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Write rows, unless the folder has those of an earlier part of the run; values [] each."""
+        """Write rows, unless the folder has those of an earlier part of the run."""
         if not self._seen:
             self.add(rows)
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Write rows, dicts with keys of ``COLUMNS``; values [] each."""
+        """Write rows."""
         for row in rows:
             tag = "/".join(
                 str(row[k]) for k in ("part", "metric", "member") if row.get(k, "") != ""
@@ -107,9 +107,9 @@ def as_log(value: Any) -> Any:
 def read_log(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a RunLog's file, numbers as numbers; a last line cut short is left out.
 
-    A row has the columns that are filled: epoch, step, part, metric, value, and of a study member,
-    fold, seed and its settings; each value is a scalar of shape []. Raises a ValueError in one line
-    for a file that is missing or no log.
+    A row has the columns that are filled: epoch, step, part, metric and value, and, in the log
+    of a study, member, setting, fold, seed and settings. Raises a ValueError in one line for a
+    file that is missing or no log.
     """
     path = Path(path)
     if path.suffix not in (".csv", ".jsonl"):

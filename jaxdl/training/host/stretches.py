@@ -9,7 +9,7 @@ def stretches(start: int, total: int, seconds: float | None) -> Iterator[tuple[i
     """Yield ``(begin, end)`` from ``start`` to ``total``, each to take about ``seconds``.
 
     The first is one step long and each at most eight times the last, so that neither compilation
-    nor a slow step makes a long one. None: all at once. No arrays.
+    nor a slow step makes a long one. Without ``seconds`` there is one stretch.
     """
     length = 1 if seconds is not None else total - start
     while start < total:
@@ -25,8 +25,7 @@ def stretches(start: int, total: int, seconds: float | None) -> Iterator[tuple[i
 class Bar:
     """A bar over the steps of one run, in a terminal or a notebook; nothing where not enabled.
 
-    It shows the last loss, the last validation score, steps/s and the time left. No arrays.
-    Source: tqdm's ``auto`` bar.
+    It shows the last loss, the last validation score, steps/s and the time left.
     """
 
     def __init__(self, total: int | None, start: int, enabled: bool):
@@ -39,13 +38,13 @@ class Bar:
             )
 
     def update(self, steps: int, numbers: dict[str, Any]) -> None:
-        """Move by ``steps``; show numbers, [] each."""
+        """Move on by ``steps`` and show the numbers beside their names."""
         if self._bar is not None:
             self._bar.set_description("training", refresh=False)
             self._bar.set_postfix({k: f"{float(v):.4g}" for k, v in numbers.items()}, refresh=False)
             self._bar.update(steps)
 
     def close(self) -> None:
-        """Leave the bar as it is; no arrays."""
+        """Stop, and leave the bar on the screen as it is."""
         if self._bar is not None:
             self._bar.close()

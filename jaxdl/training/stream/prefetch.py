@@ -12,7 +12,7 @@ _END = object()
 
 
 def position_batches(batches: Iterable | Callable, start: int, saved: str | None) -> Iterator:
-    """An iterator over batches [B, D], or of any pytree, from number ``start`` on.
+    """An iterator over the batches from number ``start`` on.
 
     Args:
       batches: ``(start) -> iterable``; or an iterable. One whose iterator has ``set_state``, as
@@ -20,7 +20,7 @@ def position_batches(batches: Iterable | Callable, start: int, saved: str | None
       start: how many have been trained on.
       saved: what ``state_of`` gave then, or None.
 
-    Raises a ValueError where there are fewer.
+    Raises a ValueError where there are fewer than ``start``.
     """
     if callable(batches):
         return iter(batches(start))
@@ -35,7 +35,7 @@ def position_batches(batches: Iterable | Callable, start: int, saved: str | None
 
 
 def state_of(iterator: Iterator) -> str | None:
-    """Where an iterator stands, as text, if it can tell; no arrays."""
+    """Where an iterator stands, as text, or None if it cannot tell."""
     if not hasattr(iterator, "get_state"):
         return None
     import json
@@ -53,8 +53,7 @@ def _decode(saved: str):
 def prefetch(iterator: Iterator, size: int) -> Iterator[tuple[Any, str | None]]:
     """Yield ``(batch on the device, state_of(iterator) after it)``, ``size`` of them ahead.
 
-    An error of the iterator is raised where its batch would have come. Leaves are [B, ...].
-    Source: the double buffer of JAX's and flax's input pipelines.
+    An error of the iterator is raised where its batch would have come.
     """
     ready: queue.Queue = queue.Queue(maxsize=size)
     stopped = threading.Event()

@@ -65,9 +65,9 @@ class StreamRun:
             self.best = (np.inf, 0, jax.tree.map(copy, state))
 
     def resume(self, checkpoint: Checkpoint, same: dict[str, Any]) -> None:
-        """Go on from the folder's last checkpoint, if there is one of this run.
+        """Go on from the folder's last checkpoint, if there is one.
 
-        Raises ValueError in one line for one of another run; ``same`` must agree, whatever shapes.
+        Raises a ValueError in one line where what it says of its run is not ``same``.
         """
         self.same = same
         if self.metric is not None:
@@ -98,7 +98,7 @@ class StreamRun:
             self.best = (float(tree["best"][0]), int(tree["best"][1]), tree["best"][2])
 
     def train(self, batches, checkpoint, bar_wanted, ahead) -> StreamResult:
-        """Take batches [B, D] one by one to the end, looking, saving and heeding signals."""
+        """Train on the batches to the end, looking, saving and heeding signals."""
         if self.log is not None:
             self.log.start(row for i in range(len(self.looks["steps"])) for row in self._rows(i))
         bar = Bar(self.steps, self.position, bar_wanted)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.checks import is_key
-from jaxdl.training import loop
+from jaxdl.training import loop, run_state
 from jaxdl.training.batching import Lengths, Rows
 
 
@@ -24,17 +24,17 @@ class Carry(NamedTuple):
 
 
 def init(learner: Learner, key: Key):
-    """The learner's first state, leaves of any shape; the key is consumed."""
+    """The learner's first state; the key is consumed."""
     return learner.init(key)
 
 
 def step(learner: Learner, carry: Carry, batch: Batch) -> Carry:
-    """One step on a batch [B, D]; it is not taken where it, or one before it, was not finite."""
+    """The Carry after a batch; no step is taken where it, or one before it, is not finite."""
     new, info = learner.step(carry.state, batch)
-    finite = jnp.isfinite(info["loss"]) & loop.all_finite(new)
+    finite = jnp.isfinite(info["loss"]) & run_state.all_finite(new)
     taken = finite & (carry.diverged < 0)
     return Carry(
-        loop.select(taken, new, carry.state),
+        run_state.select(taken, new, carry.state),
         carry.step + 1,
         carry.total + jnp.where(taken, info["loss"], 0).astype(carry.total.dtype),
         carry.count + taken,
