@@ -307,6 +307,12 @@ class Sequences(NamedTuple):
         mask = self.mask.reshape(*self.mask.shape, *(1,) * (self.values.ndim - 2))
         return jnp.where(mask, self.values, value)
 
+    def padded(self, length: int) -> "Sequences":
+        """The same sequences with at least ``length`` positions, zeros behind those of before."""
+        more = max(length - self.values.shape[1], 0)
+        behind = [(0, 0), (0, more), *[(0, 0)] * (self.values.ndim - 2)]
+        return self._replace(values=jnp.pad(jnp.asarray(self.values), behind))
+
 
 def evaluation_key(key: Key) -> Key:
     """The key of a run's evaluations; no step has its number, so no step shares its draws.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.arrays import num_rows
-from jaxdl.base import Array, Batch, Key, Learner
+from jaxdl.base import Array, Batch, Key, Learner, Sequences
 from jaxdl.checks import one_of, positive_int, typed_key
 from jaxdl.training import stopping
 from jaxdl.training.batching import Lengths, steps_per_epoch
@@ -178,9 +178,17 @@ def _history(spec: programs.FitSpec, run: RunState, tolerance) -> History:
 
 
 def _join(data: Batch, validation: Batch) -> Batch:
+    is_sequences = lambda node: isinstance(node, Sequences)
+
+    def join(a, b):
+        if is_sequences(a):  # padding is free: both get the positions of the longer
+            longest = max(a.values.shape[1], b.values.shape[1])
+            a, b = a.padded(longest), b.padded(longest)
+        return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), a, b)
+
     try:
-        return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), data, validation)
-    except (ValueError, TypeError) as error:
+        return jax.tree.map(join, data, validation, is_leaf=is_sequences)
+    except (ValueError, TypeError, AttributeError) as error:
         shapes = lambda tree: [list(leaf.shape) for leaf in jax.tree.leaves(tree)]
         raise ValueError(
             f"validation data {shapes(validation)} are not of the kind of the data {shapes(data)}"

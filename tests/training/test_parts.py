@@ -332,6 +332,21 @@ def test_a_transform_is_fitted_inside_each_fold(x64):
     np.testing.assert_allclose(inside.scores["nll"], study(by_hand).scores["nll"], rtol=1e-9)
 
 
+def test_validation_sequences_may_be_padded_to_another_length():
+    """More padding, or less, changes nothing."""
+    kind = KINDS["sequences and labels"]
+    x, y = kind.data(3)
+    held = Sequences(x.values[:, :2], np.minimum(x.lengths, 2))
+    wider = Sequences(np.pad(held.values, [(0, 0), (0, 5)], constant_values=7), held.lengths)
+    scores = [
+        fit(learner(kind), (x, y), key=jax.random.key(0), epochs=2, validation=(v, y))
+        .history.validation["nll"] for v in (held, wider)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(*scores)
+    with pytest.raises(ValueError, match=r"validation data .* are not of the kind of the data"):
+        fit(learner(kind), (x, y), key=jax.random.key(0), epochs=1, validation=(x.values, y))
+
+
 BAD = {
     "lengths beyond the end": (Sequences(TOKENS, LENGTHS + 3), r"lengths lie in 0\.\.4, not 3 to 7"),
     "negative lengths": (Sequences(TOKENS, LENGTHS - 1), r"lengths lie in 0\.\.4, not -1 to 3"),
