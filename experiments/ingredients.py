@@ -77,7 +77,7 @@ def network(h: Mapping[str, jax.Array], width: int, depth: int) -> Model:
             x = jnp.where(l < h["depth"], out, x)
         return layers.dense(params["logits"], x), new
 
-    return Model(init, apply)
+    return Model(init, apply, sees_mask=True)
 
 
 def shift(x: jax.Array, key: jax.Array, rate: float | jax.Array) -> jax.Array:

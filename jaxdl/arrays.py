@@ -83,8 +83,10 @@ def spread_mask(mask: Array | None, x: Array) -> Array | None:
 def masked_mean(values: Array, mask: Array | None = None) -> Array:
     """Mean of values [B] over the rows that count: sum_n m_n v_n / sum_n m_n; 0 if none does.
 
-    A row that does not count may hold anything, NaN included.
+    A row that does not count may hold anything, NaN included. Whole numbers and bools, as of
+    right answers, become floats.
     """
+    values = floating(values)
     if mask is None:
         return jnp.mean(values)
     total = jnp.sum(counted(values, mask), dtype=values.dtype)

@@ -53,8 +53,8 @@ class Model(NamedTuple):
     init: a ``ModelInit``, ``(key) -> (params, state)``.
     apply: a ``ModelApply``, ``(params, state, x, *, key=None, train=False) -> (eta, state)``.
         Statistics (of batch normalisation, say) are ``state``.
-    sees_mask: whether ``apply`` takes the keyword ``mask`` [N], True for the rows that count. Only
-        what lets rows meet needs it: batch normalisation does, so its padded rows would count.
+    sees_mask: whether ``apply`` takes the keyword ``mask`` [N], True for the rows that count. What
+        lets rows meet must say so: batch normalisation would count padded rows otherwise.
     """
 
     init: ModelInit
@@ -152,8 +152,8 @@ class ObjectiveLoss(Protocol):
 class ObjectivePredict(Protocol):
     """What a trained model is asked."""
 
-    def __call__(self, params: Params, state: State, x: Any) -> Any:
-        """Return predictions, such as ``family.mean(eta)`` or log-densities, one a row."""
+    def __call__(self, params: Params, state: State, x: Any) -> Array:
+        """Return one array of predictions: ``family.mean(eta)``, log-densities, one a row."""
 
 
 class ObjectiveEvaluate(Protocol):
@@ -206,8 +206,8 @@ class LearnerStep(Protocol):
 class LearnerPredict(Protocol):
     """Predict with what was learned."""
 
-    def __call__(self, train_state: Any, x: Any) -> Any:
-        """Return predictions, one a row of x."""
+    def __call__(self, train_state: Any, x: Any) -> Array:
+        """Return one array of predictions, one a row of x."""
 
 
 class LearnerEvaluate(Protocol):
@@ -317,8 +317,8 @@ class Sequences(NamedTuple):
 def evaluation_key(key: Key) -> Key:
     """The key of a run's evaluations; no step has its number, so no step shares its draws.
 
-    A learner whose evaluation draws folds its state's key so, and the engine that of each slice
-    of examples before: all settings of a fold and seed are scored by the same draws.
+    A learner whose evaluation draws folds its state's key so, and the engine that of a TrainState
+    by the slice of examples before: all settings of a fold and seed are scored by the same draws.
     """
     return jax.random.fold_in(key, 2**32 - 1)
 
@@ -326,6 +326,14 @@ def evaluation_key(key: Key) -> Key:
 def features(batch: Batch) -> Any:
     """A batch's first part, x of ``(x, y)``; all of it where it is one part."""
     return batch[0] if type(batch) is tuple else batch
+
+
+def pair(batch: Batch) -> tuple[Any, Any]:
+    """x and y of a supervised batch. Raises a ValueError for one part, such as Sequences alone."""
+    if type(batch) not in (tuple, list) or len(batch) != 2:
+        what = f"{len(batch)} parts" if type(batch) in (tuple, list) else type(batch).__name__
+        raise ValueError(f"a batch to learn responses from is (x, y), not {what}")
+    return batch[0], batch[1]
 
 
 def with_features(batch: Batch, x: Any) -> Batch:

@@ -28,9 +28,15 @@ def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
     choices = list(choices)
     if value in choices:
         return value
-    near = difflib.get_close_matches(str(value), [c for c in choices if isinstance(c, str)], n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(value, choices)
+    meant = f"; did you mean {near!r}?" if near else ""
     raise ValueError(f"{name} is one of {', '.join(map(str, choices))}, not {value!r}{meant}")
+
+
+def nearest(name: Any, known: Iterable[Any]) -> str | None:
+    """The known name that is most like this one, or None where none is."""
+    names = [k for k in known if isinstance(k, str)]
+    return next(iter(difflib.get_close_matches(str(name), names, n=1, cutoff=0.7)), None)
 
 
 def typed_key(key: Any) -> Key:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.base import Array, Key
+from jaxdl.checks import positive_int
 from jaxdl.divergences.general import in_base
 
 
@@ -38,8 +39,7 @@ def monte_carlo_expectation(
     >>> bool(abs(second_moment.mean - 1) < 4 * second_moment.standard_error)
     True
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, not {num_samples}")
+    positive_int("num_samples", num_samples)
     values = jax.vmap(phi)(sampler(key, num_samples))
     mean = jnp.mean(values, axis=0)
     if num_samples == 1:

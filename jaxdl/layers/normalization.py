@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import spread_mask
+from jaxdl.arrays import safe_sqrt, spread_mask
 from jaxdl.base import Array, Params, State
 from jaxdl.checks import one_of
 
@@ -258,8 +258,7 @@ def layer_norm(
     if epsilon_inside:
         y = centred * jax.lax.rsqrt(var + epsilon)
     else:
-        constant = var == 0
-        y = centred / (jnp.where(constant, 0, jnp.sqrt(jnp.where(constant, 1, var))) + epsilon)
+        y = centred / (safe_sqrt(var) + epsilon)
     return _scale_and_shift(params, y, x)
 
 

@@ -1,17 +1,18 @@
 """Which way a metric is better: known by its name, or said by the caller; never guessed."""
 
-import difflib
+import numpy as np
 
 from jaxdl.base import Array
+from jaxdl.checks import nearest
 
 HIGHER_IS_BETTER = (
-    "accuracy", "auc", "average_precision", "balanced_accuracy", "bleu", "elbo", "exact_match", "f1",
-    "log_likelihood", "precision", "r2", "recall", "roc_auc", "token_accuracy", "top5_accuracy",
+    "accuracy", "auc", "average_precision", "balanced_accuracy", "bleu", "elbo", "exact_match", "f1", "f1_score",
+    "log_likelihood", "precision", "r2", "r2_score", "recall", "roc_auc", "token_accuracy", "top5_accuracy",
 )  # fmt: skip
 LOWER_IS_BETTER = (
     "absolute_error", "bits_per_character", "bits_per_dim", "brier", "calibration_error",
-    "cross_entropy", "energy_distance", "error", "frechet_distance", "kl", "log_loss", "loss",
-    "mean_absolute_error", "mean_squared_error", "mmd", "negative_elbo", "nll", "nll_per_step", "perplexity",
+    "cross_entropy", "energy_distance", "error", "frechet_distance", "kl", "log_loss", "loss", "mae",
+    "mean_absolute_error", "mean_squared_error", "mmd", "mse", "negative_elbo", "nll", "nll_per_step", "perplexity", "rmse",
     "pinball_loss", "reconstruction_error", "root_mean_squared_error", "squared_error",
     "zero_one_loss",
 )  # fmt: skip
@@ -22,8 +23,10 @@ def known(metric: str) -> bool:
     return metric in HIGHER_IS_BETTER or metric in LOWER_IS_BETTER
 
 
-def resolve(metric: str, maximize: bool | None = None) -> bool:
+def resolve(metric: str, maximize: bool | None = None, where: str = "maximize=") -> bool:
     """Whether more of a metric is better: as the caller says, else as its name is known for.
+
+    ``where`` is what the caller should have said it by, for the message.
 
     Raises a ValueError for an unknown name without ``maximize``, and for a ``maximize`` that is
     neither True, False nor None.
@@ -31,16 +34,16 @@ def resolve(metric: str, maximize: bool | None = None) -> bool:
     >>> resolve("accuracy"), resolve("nll"), resolve("my_score", maximize=True)
     (True, False, True)
     """
-    if isinstance(maximize, bool):
-        return maximize
+    if isinstance(maximize, (bool, np.bool_)):
+        return bool(maximize)
     if maximize is not None:
         raise ValueError(f"maximize is True, False or None, not {maximize!r}")
     if not known(metric):
-        near = difflib.get_close_matches(metric, (*HIGHER_IS_BETTER, *LOWER_IS_BETTER), n=1)
-        meant = f" (known is {near[0]!r})" if near else ""
+        near = nearest(metric, (*HIGHER_IS_BETTER, *LOWER_IS_BETTER))
+        meant = f" (known is {near!r})" if near else ""
         raise ValueError(
             f"whether more or less of the metric {metric!r} is better is not known{meant}: "
-            "say maximize=True or maximize=False"
+            f"say {where}True or {where}False"
         )
     return metric in HIGHER_IS_BETTER
 

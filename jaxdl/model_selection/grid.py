@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Array, Key
-from jaxdl.checks import is_whole
+from jaxdl.checks import is_whole, positive_int
 
 
 class Signature(NamedTuple):
@@ -129,8 +129,7 @@ def random_search(space: Mapping[str, Any], num: int, *, key: Key) -> list[dict[
     ...                   key=jax.random.key(0)))
     3
     """
-    if num < 1:
-        raise ValueError(f"num must be at least 1, not {num}")
+    positive_int("num", num)
 
     def draw(key, values):
         if callable(values):

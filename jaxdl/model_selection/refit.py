@@ -14,7 +14,7 @@ import numpy as np
 from jaxdl import parallel
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, features
-from jaxdl.checks import typed_key
+from jaxdl.checks import is_whole, positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.population.campaign import Campaign
 from jaxdl.model_selection.population.members import Group, with_transform
@@ -24,6 +24,7 @@ from jaxdl.model_selection.study import Recipe, Study, plain
 from jaxdl.model_selection.validation import check_data, make_lengths
 from jaxdl.training import run_state
 from jaxdl.training.batching import pad_rows
+from jaxdl.training.host.inputs import as_arrays
 
 
 class Fitted(NamedTuple):
@@ -64,6 +65,8 @@ class Fitted(NamedTuple):
                 lambda members, one=one: jax.lax.map(one, members),
                 compiler_options=parallel.compiler_options(),
             )((signature.traced, stacked))
+            if not hasattr(every, "shape"):
+                raise ValueError(f"predict must give one array, not {type(every).__name__}")
             for m, output in zip(signature.members, every, strict=True):
                 outputs[m] = output
         return jnp.stack(outputs)
@@ -110,10 +113,10 @@ def refit(
     Raises:
       ValueError: where there are fewer usable settings than asked for, and as ``cross_validate``.
     """
-    if seeds < 1 or settings < 1:
-        raise ValueError(f"settings and seeds must be at least 1, not {settings} and {seeds}")
+    positive_int("seeds", seeds)
+    positive_int("settings", settings)
     if index is not None:
-        several = [index] if isinstance(index, (int, np.integer)) else list(index)
+        several = [index] if is_whole(index) else list(index)
         if not several or not all(-len(study.hparams) <= i < len(study.hparams) for i in several):
             raise ValueError(f"index is of {len(study.hparams)} settings, not {index}")
         chosen = [range(len(study.hparams))[i] for i in several]
@@ -219,6 +222,7 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
         ]
         return transform, states
 
+    data = as_arrays(data, mended=True)
     transform, states = jax.eval_shape(template, features(data))
     count = len(hparams)
     empty = Fitted(hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe)

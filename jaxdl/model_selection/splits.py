@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jaxdl.base import Key
-from jaxdl.checks import typed_key
+from jaxdl.checks import is_whole, typed_key
 
 
 class Split(NamedTuple):
@@ -52,7 +52,7 @@ def train_validation_test(
     Raises:
       ValueError: if the fractions do not sum to one, or a part with a positive fraction is empty.
     """
-    labels = None if isinstance(n, (int, np.integer)) else np.asarray(n)
+    labels = None if is_whole(n) else np.asarray(n)
     n = _check_count(n if labels is None else labels.shape[0])
     if stratify is None or stratify is True:
         labels = labels if labels is not None and (stratify or _discrete(labels)) else None
@@ -204,7 +204,7 @@ def as_folds(
     for name, labels in (("y", y), ("groups", groups)):
         if labels is not None and np.shape(labels)[:1] != (n,):
             raise ValueError(f"{name} has shape {np.shape(labels)}, but there are {n} examples")
-    if isinstance(folds, (int, np.integer)):
+    if is_whole(folds):
         if groups is not None:
             return group_k_fold(groups, folds)
         if y is not None and _discrete(np.asarray(y)):
@@ -297,13 +297,13 @@ def _apportion(weights: np.ndarray, total: int, rng: np.random.Generator) -> np.
 
 
 def _check_count(n: int) -> int:
-    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
+    if not is_whole(n) or n < 1:
         raise ValueError(f"the number of examples must be an integer from 1 on, not {n!r}")
     return int(n)
 
 
 def _check_folds(k: int, n: int, what: str = "examples") -> int:
-    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or not 2 <= k <= n:
+    if not is_whole(k) or not 2 <= k <= n:
         raise ValueError(
             f"the number of folds must be an integer from 2 to {n}, the number of {what}, not {k!r}"
         )

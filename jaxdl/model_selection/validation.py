@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxdl.arrays import num_rows
 from jaxdl.base import Key, Learner, Transform, identity_transform
-from jaxdl.checks import one_of, positive_int, typed_key
+from jaxdl.checks import is_whole, one_of, positive_int, typed_key
 from jaxdl.metrics import directions
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection import splits
@@ -113,7 +113,7 @@ def cross_validate(
     data, labels = check_data(data, transform, stratify)
     n = num_rows(data)
     parts = splits.as_folds(folds, n, labels)
-    seeds = list(range(seeds)) if isinstance(seeds, (int, np.integer)) else list(seeds)
+    seeds = list(range(seeds)) if is_whole(seeds) else list(seeds)
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be a positive number or different numbers, not {seeds}")
     train = pad_rows([part.train for part in parts])

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxdl import layers
 from jaxdl.arrays import spread_mask
 from jaxdl.base import Array, Model, stateless
+from jaxdl.checks import one_of
 from jaxdl.layers.initializers import RECTIFIERS
 
 
@@ -71,12 +72,7 @@ def mlp(
         activation = (activation,) * hidden
     if len(activation) != hidden:
         raise ValueError(f"{len(activation)} activations for {hidden} hidden layers")
-    known = isinstance(norm, layers.Normalization) or norm in (None, "batch", "layer")
-    if not known or norm_position not in ("pre", "post"):
-        raise ValueError(
-            "norm is 'batch', 'layer', a Normalization or None and norm_position 'pre' or 'post', "
-            f"not {norm!r} and {norm_position!r}"
-        )
+    one_of("norm_position", norm_position, ("pre", "post"))
     norm = _normalization(norm, momentum, statistics)
     phi = [layers.activation(a) for a in activation]
     lecun = jax.nn.initializers.lecun_normal()
@@ -139,6 +135,7 @@ def _normalization(norm, momentum, statistics):
     """The Normalization that a name stands for; None's has neither parameters nor a state."""
     if isinstance(norm, layers.Normalization):
         return norm
+    one_of("norm (a Normalization or a name)", norm, (None, "batch", "layer"))
     unchanged = lambda params, state, x, *, train=False, mask=None, observe=False: (x, state)
     named = {
         None: layers.Normalization(lambda features: ({}, {}), unchanged),

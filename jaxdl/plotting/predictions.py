@@ -96,9 +96,9 @@ def ensemble_size(curves: Any, ylabel: str = "score") -> Figure:
     """
     named = curves if isinstance(curves, dict) else {"": curves}
     named = {name: np.asarray(curve) for name, curve in named.items()}
-    odd = [list(c.shape) for c in named.values() if c.ndim != 1 or not c.size]
-    if odd or not named:
-        raise ValueError(f"curves must be [J], one score a size, not {odd}")
+    unfit = [list(c.shape) for c in named.values() if c.ndim != 1 or not c.size]
+    if unfit or not named:
+        raise ValueError(f"curves must be [J], one score a size, not {unfit}")
     figure, (axes,) = _figure(6.4, 4.2)
     for i, (name, curve) in enumerate(named.items()):
         sizes = np.arange(1, len(curve) + 1)

@@ -12,6 +12,7 @@ from jaxdl.model_selection.study import Study, mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from jaxdl.checks import is_whole
 from jaxdl.plotting.axes import (
     _band,
     _figure,
@@ -121,7 +122,7 @@ def learning_curves(
     metric = metric or study.metric
     if metric not in study.curves:
         raise ValueError(f"metric {metric!r} is none of {', '.join(study.curves)}")
-    if isinstance(settings, (int, np.integer)):
+    if is_whole(settings):
         settings = study.ranking(metric, maximize=maximize)[:settings]
     rows = [int(s) for s in settings]
     if not rows or not all(0 <= s < len(study.hparams) for s in rows):

@@ -189,7 +189,7 @@ def _join(data: Batch, validation: Batch) -> Batch:
     try:
         return jax.tree.map(join, data, validation, is_leaf=is_sequences)
     except (ValueError, TypeError, AttributeError) as error:
-        shapes = lambda tree: [list(leaf.shape) for leaf in jax.tree.leaves(tree)]
+        shapes = lambda tree: jax.tree.map(lambda leaf: "x".join(map(str, leaf.shape)), tree)
         raise ValueError(
             f"validation data {shapes(validation)} are not of the kind of the data {shapes(data)}"
         ) from error

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.arrays import masked_mean
-from jaxdl.base import Array, Learner, Model, Objective, TrainState, evaluation_key
+from jaxdl.base import Array, Learner, Model, Objective, TrainState, evaluation_key, pair
 from jaxdl.models import linear, perceptron
 from jaxdl.optim.gradient_descent import tree_norm
 
@@ -150,7 +150,7 @@ def perceptron_learner(num_features: int, init_scale: float | Array = 1.0) -> Le
 
 
 def _pairs(batch):
-    x, y = map(jnp.asarray, batch)
+    x, y = map(jnp.asarray, pair(batch))
     if x.ndim != 2 or y.shape != x.shape[:1]:
         raise ValueError(f"x must be [B, D] and y [B]; got x {x.shape} and y {y.shape}")
     return x, y

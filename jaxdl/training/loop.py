@@ -41,8 +41,9 @@ def masked_step(learner: Learner, state: Any, batch: Batch, mask: Array) -> tupl
         if "unexpected keyword argument 'mask'" not in str(error):
             raise
         raise ValueError(
-            "batches differ in size here (uneven folds, or a smaller last batch), so Learner.step "
-            "must take the keyword mask [B]; or use a batch_size that divides the training rows"
+            "batches differ in size here (uneven folds, or a smaller last batch), so Learner.step, "
+            "and the loss behind it, must take the keyword mask [B]; or use a batch_size that "
+            "divides the training rows"
         ) from error
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxdl import losses
 from jaxdl.arrays import masked_mean, num_rows, safe_divide
-from jaxdl.base import Array, Family, Model, Objective, Sequences
+from jaxdl.base import Array, Family, Model, Objective, Sequences, pair
 from jaxdl.checks import one_of
 
 
@@ -41,7 +42,7 @@ def negative_log_likelihood(
     regulariser = _regulariser(penalty)
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
-        x, y = batch
+        x, y = pair(batch)
         eta, state = _apply(model, params, state, x, key, train, mask)
         nll = -family.log_prob(match_response(eta, y), y)
         if nll.ndim != 1:
@@ -53,12 +54,12 @@ def negative_log_likelihood(
         return fit + regulariser(params), (state, {"nll": fit})
 
     def predict(params, state, x):
-        eta, _ = model.apply(params, state, x)
+        eta, _ = _apply(model, params, state, x)
         return _drop_output_axis(family.mean(eta), x)
 
     def evaluate(params, state, batch, *, key=None):
-        x, y = batch
-        eta, _ = model.apply(params, state, x)
+        x, y = pair(batch)
+        eta, _ = _apply(model, params, state, x)
         eta = match_response(eta, y)
         return {"nll": -family.log_prob(eta, y), **family.scores(eta, y)}
 
@@ -78,8 +79,8 @@ def sequence_nll(
     ``eta_n = f(x_n; w)``. Notes: Eq. (32), §7.2 (D-67).
 
     A batch is ``(x, y)`` with y Sequences [B, T] (or [B, T, K] for a family of rows), whose lengths
-    say what counts; x is Sequences, an array or a dict. What lies behind a length changes nothing,
-    as long as the model keeps it from the positions before, ``x.filled()`` say.
+    say what counts; x is Sequences, an array or a dict. The model finds zeros behind the ends of
+    Sequences, whatever stood there; it must keep those from the positions before.
 
     Args:
       model: the network f, with eta [B, T, ...].
@@ -113,18 +114,19 @@ def sequence_nll(
         return eta, responses, log_prob, state
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
-        x, y = batch
+        x, y = pair(batch)
         _, _, log_prob, state = per_position(params, state, x, y, key, train, mask)
         total, mean = over_steps(-log_prob, y)
         fit = masked_mean(total if reduction == "sum" else mean, mask)
         return fit + regulariser(params), (state, {"nll": fit})
 
     def predict(params, state, x):
-        eta, _ = model.apply(params, state, x)
-        return _drop_output_axis(family.mean(eta), x)
+        eta, _ = _apply(model, params, state, x)
+        mean = family.mean(eta)
+        return mean[..., 0] if mean.ndim > 2 and mean.shape[-1] == 1 else mean
 
     def evaluate(params, state, batch, *, key=None):
-        x, y = batch
+        x, y = pair(batch)
         eta, responses, log_prob, _ = per_position(params, state, x, y)
         nll, per_step = over_steps(-log_prob, y)
         scores = {k: over_steps(v, y)[1] for k, v in family.scores(eta, responses).items()}
@@ -133,7 +135,11 @@ def sequence_nll(
     return Objective(loss, predict, evaluate)
 
 
-def _apply(model, params, state, x, key, train, mask):
+def _apply(model, params, state, x, key=None, train=False, mask=None):
+    # A NaN behind an end would have gradients, though its loss is left out.
+    is_sequences = lambda node: isinstance(node, Sequences)
+    fill = lambda part: part._replace(values=part.filled()) if is_sequences(part) else part
+    x = jax.tree.map(fill, x, is_leaf=is_sequences)
     # Batch statistics are taken over the rows that count; other models never see the mask.
     rows = {"mask": mask} if model.sees_mask else {}
     return model.apply(params, state, x, key=key, train=train, **rows)
@@ -149,10 +155,7 @@ def _regulariser(penalty: float | Array | Callable) -> Callable:
 
 
 def _drop_output_axis(mean: Array, x: Any) -> Array:
-    """The means of a one-output network without their last axis: one a row, or one a position."""
-    if isinstance(x, Sequences):
-        positions = x.values.shape[:2]
-    else:
-        positions = x.shape[:-1] if hasattr(x, "shape") else ()
+    """The means of a one-output network without their last axis, one a row."""
+    positions = x.shape[:-1] if hasattr(x, "shape") else ()
     one_output = mean.ndim > 1 and mean.shape[-1] == 1
     return mean[..., 0] if one_output and mean.shape[:-1] in ((num_rows(x),), positions) else mean

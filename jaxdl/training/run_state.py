@@ -112,7 +112,8 @@ def with_key_words(state: Any, words: Array | None) -> Any:
 def with_slice(state: Any, number: int | Array) -> Any:
     """The state to evaluate slice ``number`` of the rows with, whose draws are its own.
 
-    They depend on the run's key and on the rows alone, so a score is the same under any strategy,
+    It is so for a TrainState; a state of another kind is left as it is. The draws depend on the
+    run's key and on the rows alone, so a score is the same under any strategy,
     and all settings of a fold and seed are scored by the same draws.
     """
     if not isinstance(state, TrainState):
@@ -127,15 +128,22 @@ def init_run(
     state = learner.init(jax.random.clone(key))
     one = take(data, jnp.zeros((2,), jnp.int32))  # batch normalisation refuses a single row
     metrics = jax.eval_shape(learner.evaluate, state, one)
+    for name, values in metrics.items():
+        if values.shape != (2,):
+            raise ValueError(
+                f"evaluate must give one value of {name!r} per example, [B], but gives "
+                f"{list(values.shape)} for 2"
+            )
+    of_scores = lambda values: jnp.result_type(values.dtype, float)  # of bools and counts too
     count = len(lengths.evaluation_epochs)
-    curves = {name: jnp.full((count,), jnp.nan, v.dtype) for name, v in metrics.items()}
+    curves = {name: jnp.full((count,), jnp.nan, of_scores(v)) for name, v in metrics.items()}
     info = jax.eval_shape(learner.step, state, one)[1]
     names = ("loss",) if besides.tolerance is None else ("loss", "grad_norm")
     history = lambda name: jnp.full((lengths.epochs,), jnp.nan, info[name].dtype)
     carried = without_clock(state)
     best = ()
     if besides.early_stopping is not None:
-        dtype = metrics[besides.early_stopping.metric].dtype
+        dtype = of_scores(metrics[besides.early_stopping.metric])
         best = stopping.before(dtype, carried if besides.early_stopping.restore_best else ())
     record = ()
     if besides.record is not None:

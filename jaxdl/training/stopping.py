@@ -60,7 +60,10 @@ def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> Early
         number = isinstance(value, (int, float, np.number, np.ndarray)) and np.ndim(value) == 0
         if not (number and np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} of early stopping must be 0 or more, not {value!r}")
-    return stopping._replace(metric=metric, maximize=directions.resolve(metric, stopping.maximize))
+    return stopping._replace(
+        metric=metric,
+        maximize=directions.resolve(metric, stopping.maximize, "EarlyStopping(..., maximize=)"),
+    )
 
 
 def check_patience(

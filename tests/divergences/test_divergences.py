@@ -332,7 +332,7 @@ def test_monte_carlo_by_hand(key):
 def test_monte_carlo_of_one_sample_and_of_none(key):
     estimate = dv.monte_carlo_expectation(key, normals, lambda x: 0 * x + 3, 1)
     assert estimate.mean == 3 and estimate.standard_error == jnp.inf
-    with pytest.raises(ValueError, match="at least 1, not 0"):
+    with pytest.raises(ValueError, match="num_samples must be a positive whole number, not 0"):
         dv.monte_carlo_expectation(jax.random.key(1), normals, jnp.square, 0)
 
 

@@ -141,3 +141,29 @@ def test_bad_options(option, message, tmp_path):
 def test_the_default_reaches_what_it_promises(tmp_path):
     figures = deep_digits.main(Config(out=str(tmp_path / "whole"), progress=False))
     assert figures["test_accuracy"]["ensemble of 10"] >= 0.985
+
+
+def test_padded_rows_of_a_batch_move_no_statistics():
+    """The network of ingredients normalises over the batch, so it must see the mask."""
+    learner = ingredients.make_learner(64, 2, 4)(
+        {
+            "norm": 1.0,
+            "skip": 0.0,
+            "dropout": 0.0,
+            "depth": 2.0,
+            "rate": 0.1,
+            "decay": 0.0,
+            "shift": 0.0,
+        }
+    )
+    x, y = np.arange(4 * 64, dtype=np.float32).reshape(4, 64) % 17, np.array([0, 1, 2, 3])
+    mask = np.array([True, True, True, False])
+    other = np.where(mask[:, None], x, 16 - x)
+    state = learner.init(jax.random.key(0))
+    one, two = (learner.step(state, (rows, y), mask=mask)[0] for rows in (x, other))
+    for a, b in zip(
+        jax.tree.leaves((one.params, one.state)),
+        jax.tree.leaves((two.params, two.state)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)

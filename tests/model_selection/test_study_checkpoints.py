@@ -83,7 +83,7 @@ def test_interrupted_again_and_again(case, tmp_path, x64):
 
 def test_a_finished_study_is_not_trained_again(tmp_path, x64, monkeypatch):
     whole = run(checkpoint=tmp_path)
-    monkeypatch.setattr(campaign.Run, "advance", lambda *a: pytest.fail("trained again"))
+    monkeypatch.setattr(campaign.Population, "advance", lambda *a: pytest.fail("trained again"))
     again = run(checkpoint=tmp_path)
     assert_same(again, whole)
     assert again.num_programs == 0

@@ -329,9 +329,12 @@ def test_traced_settings():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"norm": "group"}, "not 'group' and 'pre'"),
-        ({"norm": layers.layer_norm}, "a Normalization or None"),
-        ({"norm": "batch", "norm_position": "before"}, "and 'before'"),
+        ({"norm": "group"}, "is one of None, batch, layer, not 'group'"),
+        ({"norm": layers.layer_norm}, "norm .a Normalization or a name. is one of"),
+        (
+            {"norm": "batch", "norm_position": "before"},
+            "norm_position is one of pre, post, not 'before'",
+        ),
         ({"statistics": "population"}, "running, last, not 'population'"),
         ({"kernel_init": [layers.he_normal()] * 2}, "2 initializers for 3 layers"),
     ],
@@ -358,8 +361,8 @@ def test_population_statistics_layer_by_layer(x64):
     eta, exact = full.apply(params, state, x, train=True)
     assert_close(whole, exact, rtol=1e-10)
     np.testing.assert_allclose(net.apply(params, whole, x)[0], eta, rtol=1e-9)
-    worn = jax.tree.map(lambda leaf: 5 * leaf + 1, state)
-    chunks = models.population_statistics(net, params, worn, [x[:2], x[2:3], x[3:]])
+    other = jax.tree.map(lambda leaf: 5 * leaf + 1, state)
+    chunks = models.population_statistics(net, params, other, [x[:2], x[2:3], x[3:]])
     assert_close(chunks, exact, rtol=1e-10)
     spoilt = jnp.where(MASK[:, None], x, jnp.nan)
     few = models.population_statistics(net, params, state, x[MASK])

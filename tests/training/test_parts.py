@@ -14,6 +14,7 @@ from jaxdl.arrays import masked_mean
 from jaxdl.base import Model, Objective, Sequences, stateless
 from jaxdl.model_selection import cross_validate, refit
 from jaxdl.model_selection.population.members import member_key
+from jaxdl.model_selection.refit import load, save
 from jaxdl.training import (
     fit,
     fit_stream,
@@ -374,6 +375,85 @@ def test_a_name_says_which_array_of_a_dict_is_wrong():
     with pytest.raises(ValueError, match=r"part 0\['a'\] of the data has 12 values"):
         fit(learner(KINDS["dict alone"]), {"a": np.full(N, np.inf), "b": REAL[:, 1]},
             key=jax.random.key(0), epochs=1)  # fmt: skip
+
+
+def test_an_objective_of_pairs_takes_nothing_else_for_one():
+    """Sequences are two arrays, and a dict may have two keys: neither is (x, y)."""
+    make = learner(KINDS["sequences and labels"])
+    for part, name in ((behind(TOKENS, 0), "Sequences"), ({"x": TOKENS, "y": LABELS}, "dict")):
+        with pytest.raises(ValueError, match=rf"is \(x, y\), not {name}"):
+            fit(make, part, key=jax.random.key(0), epochs=1)
+    with pytest.raises(ValueError, match="not 3 parts"):
+        fit(make, (behind(TOKENS, 0), LABELS, LABELS), key=jax.random.key(0), epochs=1)
+
+
+def test_a_model_finds_zeros_behind_the_ends():
+    """It need not fill its input itself, and its gradients are finite."""
+    model = stateless(lambda key: jnp.ones(D), lambda w, x, *, key, train: x.values @ w)
+    objective = sequence_nll(model, families.normal())
+    batch = behind(REAL, np.nan), behind(REAL[..., 0], np.nan)
+    gradient = jax.grad(lambda w: objective.loss(w, {}, batch)[0])(jnp.ones(D))
+    residual = np.where(AHEAD, REAL[..., 1], 0)  # x1 + x2 - x1
+    np.testing.assert_allclose(gradient, np.einsum("nt,ntd->d", residual, REAL) / N, rtol=1e-5)
+    assert np.isfinite(objective.predict(jnp.ones(D), {}, batch[0])).all()
+
+
+def test_scores_of_bools_and_whole_numbers_are_averaged_as_floats():
+    """Three of the first four rows are right."""
+    right = np.array([True, True, False, True])
+    for dtype in (bool, np.int32):
+        score = lambda w, s, x, *, key=None, dtype=dtype: {
+            "exact_match": x > 0 if dtype is bool else x
+        }
+        model = stateless(lambda key: jnp.zeros(()), lambda *a, **k: None)
+        loss = lambda w, s, x, *, key=None, train=False, mask=None: (w**2, (s, {}))
+        make = gradient_learner(model, Objective(loss, lambda w, s, x: x, score), optax.sgd(0.1))
+        rows = right.astype(np.int32)
+        result = fit(make, rows, key=jax.random.key(0), epochs=1, validation=rows)
+        assert float(result.history.validation["exact_match"][0]) == 0.75
+        study = cross_validate(lambda h, make=make: make, [{}], np.tile(rows, 3), folds=3, epochs=1,
+                               key=jax.random.key(0))  # fmt: skip
+        np.testing.assert_allclose(study.scores["exact_match"], 0.75)
+        assert study.maximize
+
+
+def test_scores_that_are_not_one_a_row_are_refused():
+    """[B, T] would be summed over T."""
+    kind = KINDS["sequences alone"]
+    model, objective = kind.build()
+    by_position = lambda w, s, x, *, key=None: {"nll": jnp.ones(x.values.shape)}
+    make = gradient_learner(model, objective._replace(evaluate=by_position), optax.sgd(0.1))
+    with pytest.raises(
+        ValueError, match=r"one value of 'nll' per example, \[B\], but gives \[2, 4\]"
+    ):
+        fit(make, kind.data(0), key=jax.random.key(0), epochs=1, validation=kind.data(0))
+
+
+def test_predictions_that_are_no_array_are_refused():
+    """Out-of-fold predictions would be dropped, and members could not be stacked."""
+    kind = KINDS["sequences alone"]
+    model, objective = kind.build()
+    itself = objective._replace(predict=lambda w, s, x: x)
+    make = lambda h: gradient_learner(model, itself, optax.sgd(0.1))
+    how = {"key": jax.random.key(0), "folds": 2, "epochs": 1}
+    with pytest.raises(ValueError, match="predict must give one array, not Sequences"):
+        cross_validate(make, [{}], kind.data(0), predictions=True, **how)
+    fitted = refit(cross_validate(make, [{}], kind.data(0), **how), kind.data(0))
+    with pytest.raises(ValueError, match="predict must give one array, not Sequences"):
+        fitted.predict(kind.data(0))
+
+
+@pytest.mark.parametrize("name", ["dict and labels", "sequences and labels", "sequences alone"])
+def test_a_model_of_other_parts_is_saved_and_read_again(name, tmp_path):
+    kind = KINDS[name]
+    data = kind.data(5)
+    x = data[0] if type(data) is tuple else data
+    study = cross_validate(lambda h: learner(kind, h["rate"]), {"rate": [0.1]}, data,
+                           key=jax.random.key(0), folds=2, epochs=1)  # fmt: skip
+    fitted = refit(study, data)
+    save(tmp_path / "model.npz", fitted)
+    again = load(tmp_path / "model.npz", fitted.recipe, fitted.hparams, data)
+    np.testing.assert_array_equal(again.predict(x), fitted.predict(x))
 
 
 class Pair(NamedTuple):

@@ -122,10 +122,10 @@ def test_the_best_snapshot_is_the_state_of_that_epoch(metric):
     early = EarlyStopping(2, metric=metric)
     result = fit(learner, (x[20:], y[20:]), key=jax.random.key(0), early_stopping=early, **how)
     curve = np.asarray(plain.history.validation[metric or "nll"])
-    oriented = -curve if metric == "accuracy" else curve
+    as_loss = -curve if metric == "accuracy" else curve
     best = stop = 0
-    for epoch, score in enumerate(oriented, 1):
-        if best == 0 or score < oriented[best - 1]:
+    for epoch, score in enumerate(as_loss, 1):
+        if best == 0 or score < as_loss[best - 1]:
             best = epoch
         elif epoch - best >= 2:
             stop = epoch

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxdl.arrays import floating
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.checks import one_of, positive_int
-from jaxdl.model_selection.ensembles import Ambiguity, average
+from jaxdl.model_selection.ensembles.averages import Ambiguity, average
 from jaxdl.training import run_state
 from jaxdl.training.fit import FitResult, fit
 from jaxdl.training.host.checkpoints import Checkpoint

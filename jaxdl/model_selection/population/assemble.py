@@ -93,7 +93,7 @@ def study_metric(metrics: Sequence[str], metric: str | None) -> str:
 
 def _out_of_fold(join, results, folds, num_rows):
     """Predictions by row of the data, [S, K, N, ...]: the last fold that held a row out wins."""
-    if isinstance(results[0].predictions, tuple):
+    if type(results[0].predictions) is tuple:
         return None
     held = join(lambda r: r.predictions)  # [S, F, K, n, ...]
     shape = (held.shape[0], held.shape[2], num_rows, *held.shape[4:])
@@ -104,7 +104,7 @@ def _out_of_fold(join, results, folds, num_rows):
 
 
 def _states(results, shape):
-    if any(isinstance(r.states, tuple) and r.states == () for r in results):
+    if any(type(r.states) is tuple and r.states == () for r in results):
         return None
     split = lambda leaf: leaf.reshape(leaf.shape[0], *shape, *leaf.shape[2:])
     return [jax.tree.map(split, r.states) for r in results]

@@ -85,7 +85,7 @@ class Campaign:
     def _look(self, i: int, interrupts: Interrupts) -> None:
         population = self.populations[i]
         self.reporter.update(
-            sum(r.epoch * r.size for r in self.populations), population, population.epoch
+            sum(p.epoch * p.size for p in self.populations), population, population.epoch
         )
         if self.log is not None:
             self.log.add(self._rows(i, self.logged[i]))
@@ -151,7 +151,7 @@ class Campaign:
     def _rows(self, i: int, start: int) -> Iterator[dict[str, Any]]:
         """A log's rows of a population's members for the epochs from ``start`` on."""
         population = self.populations[i]
-        first = sum(r.size for r in self.populations[:i])
+        first = sum(p.size for p in self.populations[:i])
         every = population.recipe.lengths.evaluation_epochs
         loss, diverged, stopped = (
             population.peek(lambda p, n=n: getattr(p, n)) for n in ("loss", "diverged", "stopped")

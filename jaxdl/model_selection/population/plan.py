@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxdl.checks import one_of
+from jaxdl.checks import one_of, positive_int
 
 # Members whose training states together are larger than this fall out of a core's caches. Measured
 # with small multi-layer perceptrons on two cores.
@@ -85,8 +85,8 @@ def choose_plan(
     Raises a ValueError on unknown names and sizes under 1.
     """
     check_strategy(strategy)
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk must be at least 1, not {chunk}")
+    if chunk is not None:
+        positive_int("chunk", chunk)
     if size < 1:
         raise ValueError(f"a population has at least one member, not {size}")
     devices = tuple(jax.local_devices() if devices is None else devices)[:size]

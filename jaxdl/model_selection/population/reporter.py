@@ -27,17 +27,17 @@ class Reporter:
         if self.bar is not None:
             self.bar.close()
 
-    def update(self, done: int, run: Any, epoch: int) -> None:
+    def update(self, done: int, population: Any, epoch: int) -> None:
         """Show ``done`` member-epochs of all, and a population's least loss after ``epoch``."""
         if self.bar is None:
             return
         self.bar.set_description("training", refresh=False)
-        losses = run.peek(lambda p: p.loss)[:, :epoch]
+        losses = population.peek(lambda p: p.loss)[:, :epoch]
         seen = losses[:, ~np.all(np.isnan(losses), axis=0)]
         shown = {"loss": f"{np.nanmin(seen[:, -1]):.4g}"} if seen.size else {}
-        diverged = int(np.sum(run.peek(lambda p: p.diverged) >= 0))
-        active = int(run.active.sum())
+        diverged = int(np.sum(population.peek(lambda p: p.diverged) >= 0))
+        active = int(population.active.sum())
         shown |= {"diverged": diverged} if diverged else {}
-        shown |= {"active": active} if active < run.size else {}
+        shown |= {"active": active} if active < population.size else {}
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update(done - self.bar.n)

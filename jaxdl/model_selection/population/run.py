@@ -81,6 +81,8 @@ class Population:
             start, _ = jax.eval_shape(self._peek, first, fitted, any_key)
             work = work_of(self._peek, first, fitted, any_key)
             held = () if not predictions else jax.eval_shape(self._predict, first, fitted, any_key)
+        if predictions and not hasattr(held, "shape"):
+            raise ValueError(f"predict must give one array, not {type(held).__name__}")
         params = start.state.params if isinstance(start.state, TrainState) else start.state
         self.num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
         self.wanted = choose_plan(
@@ -216,9 +218,9 @@ class Population:
 
     def _besides(self, setting, metrics=None) -> run_state.StopAndRecord:
         early = self.recipe.early_stopping
-        if early is not None and not isinstance(early, stopping.EarlyStopping):
-            early = early({**self.signature.static, **setting})
         if early is not None:
+            if not isinstance(early, stopping.EarlyStopping):
+                early = early({**self.signature.static, **setting})
             early = stopping.check(early, metrics, True)
         return run_state.StopAndRecord(early_stopping=early, axis=SETTINGS)
 

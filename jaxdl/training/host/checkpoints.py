@@ -20,6 +20,8 @@ import jax
 import numpy as np
 
 from jaxdl.checks import is_key
+from jaxdl.metrics.directions import default_metric, known, resolve
+from jaxdl.training.stopping import EarlyStopping
 
 FORMAT = 1
 _SAVING, _OLD, _ABOUT, _ARRAYS = ".saving", ".old", "about.json", "arrays"
@@ -30,16 +32,39 @@ class Checkpoint(NamedTuple):
 
     folder: made where it is missing; a run belongs to one folder.
     seconds: at least so long between two of them; there is always one at the end.
-    keep: how many of the last to keep, besides the one with the best validation score: that of the
-        early stopping's metric, else of the first loss.
-    maximize: whether more of that metric is better. None where its name says so, or where the
-        early stopping does; for any other it must be said.
+    keep: how many of the last to keep, besides the one with the best validation score.
+    metric: by which the best is known; default, that of the early stopping, else the first loss.
+    maximize: whether more of it is better. None where its name says so, or where the early
+        stopping does; for any other it must be said.
     """
 
     folder: str | Path
     seconds: float = 60.0
     keep: int = 2
+    metric: str | None = None
     maximize: bool | None = None
+
+
+def judged_by(
+    checkpoint: Checkpoint, metrics: list[str], stopping: EarlyStopping | None
+) -> tuple[str, bool]:
+    """The metric by which the best checkpoint is known, and whether more of it is better.
+
+    Raises a ValueError for a metric that there is not, for one whose direction is not known, and
+    for a ``maximize`` without a metric where the default metric's direction is known already.
+    """
+    metric = checkpoint.metric or (stopping.metric if stopping else default_metric(metrics))
+    if metric not in metrics:
+        raise ValueError(f"Checkpoint(metric={metric!r}), but the metrics are {', '.join(metrics)}")
+    of_stopping = stopping is not None and metric == stopping.metric
+    if checkpoint.maximize is not None and checkpoint.metric is None:
+        if of_stopping or known(metric):
+            raise ValueError(
+                f"Checkpoint(maximize={checkpoint.maximize}) would speak of {metric!r}, whose "
+                "direction is known; name the metric that is meant too"
+            )
+    said = stopping.maximize if of_stopping and checkpoint.maximize is None else checkpoint.maximize
+    return metric, resolve(metric, said, "Checkpoint(..., maximize=)")
 
 
 def as_checkpoint(value: "Checkpoint | str | Path | None") -> Checkpoint | None:
@@ -156,9 +181,11 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
             )
     stored = {entry["name"]: entry for entry in header["arrays"]}
     _, wanted = _describe(target, read=False)
-    odd = sorted({e["name"] for e in wanted} ^ set(stored))
-    if odd:
-        raise ValueError(f"{path}: of another model (only one of the two has {', '.join(odd[:3])})")
+    mismatched = sorted({e["name"] for e in wanted} ^ set(stored))
+    if mismatched:
+        raise ValueError(
+            f"{path}: of another model (only one of the two has {', '.join(mismatched[:3])})"
+        )
     for entry in wanted:
         have = stored[entry["name"]]
         alike = lambda e: (e["dtype"], len(e["shape"]), e["shape"][1:])

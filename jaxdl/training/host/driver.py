@@ -7,12 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.metrics.directions import as_loss, default_metric, resolve
+from jaxdl.metrics.directions import as_loss, default_metric
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.interrupts import Interrupts
 from jaxdl.training.host.programs import FitSpec
 from jaxdl.training.host.stretches import Bar, stretches
 from jaxdl.training.run_state import RunState
+from jaxdl.training.stopping import EarlyStopping
 
 # Between two looks of the host: with a bar, and with checkpoints and logs alone.
 SECONDS_WITH_BAR, SECONDS = 0.5, 2.0
@@ -29,8 +30,9 @@ def train(spec, advance, run, numbers, metrics, about, checkpoint, log, bar_want
         return _stretches(spec, advance, run, 0, numbers, metric, None, log, bar_wanted)
     by = None
     if spec.num_valid:
-        said = spec.maximize if spec.metric else checkpoint.maximize
-        by = metric, resolve(metric, said)
+        stopping = spec.metric and EarlyStopping(metric=spec.metric, maximize=spec.maximize)
+        by = checkpoints.judged_by(checkpoint, metrics, stopping or None)
+    about = {**about, "run": {**about["run"], "best by": by and list(by)}}
     with checkpoints.opened(checkpoint.folder) as folder:
         begin = 0
         if known := checkpoints.positions(folder):

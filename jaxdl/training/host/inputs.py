@@ -91,6 +91,6 @@ def _check_numbers(array: Array | Sequences, label: str, finite: bool, advice: s
         return
     if _is_sequences(array):
         values = array.filled()
-    odd = int((~(jnp if isinstance(values, jax.Array) else np).isfinite(values)).sum())
-    if odd:
-        raise ValueError(f"{label} has {odd} values that are NaN or infinite; {advice}")
+    unfit = int((~(jnp if isinstance(values, jax.Array) else np).isfinite(values)).sum())
+    if unfit:
+        raise ValueError(f"{label} has {unfit} values that are NaN or infinite; {advice}")

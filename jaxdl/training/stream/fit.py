@@ -71,10 +71,11 @@ def fit_stream(
         "evaluate_every": evaluate_every,
         "early_stopping": fingerprint.of_stopping(early_stopping),
     }  # fmt: skip
+    run = StreamRun(
+        learner, key, steps, validation, evaluate_every, early_stopping, log, checkpoint
+    )
     if checkpoint is None:
-        run = StreamRun(learner, key, steps, validation, evaluate_every, early_stopping, log)
         return run.train(batches, None, progress, ahead)
     with checkpoints.opened(checkpoint.folder):
-        run = StreamRun(learner, key, steps, validation, evaluate_every, early_stopping, log)
         run.resume(checkpoint, same)
         return run.train(batches, checkpoint, progress, ahead)

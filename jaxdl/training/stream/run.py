@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.metrics.directions import as_loss, default_metric, resolve
+from jaxdl.metrics.directions import as_loss, default_metric
 from jaxdl.training import stopping
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.checkpoints import Checkpoint
@@ -45,7 +45,9 @@ class StreamResult(NamedTuple):
 class StreamRun:
     """A run over a stream: its carry on the device, its history on the host."""
 
-    def __init__(self, learner, key, steps, validation, evaluate_every, early_stopping, log):
+    def __init__(
+        self, learner, key, steps, validation, evaluate_every, early_stopping, log, checkpoint
+    ):
         self.learner, self.steps, self.every = learner, steps, evaluate_every
         self.validation, self.stopping, self.log = validation, early_stopping, log
         self.position, self.place = 0, None
@@ -63,16 +65,16 @@ class StreamRun:
             self.stopping = stopping.check(early_stopping, metrics, validation is not None)
             self.metric = self.stopping.metric
             self.best = (np.inf, 0, jax.tree.map(copy, state))
+        self.best_by = None
+        if checkpoint is not None and self.metric is not None:
+            self.best_by = checkpoints.judged_by(checkpoint, metrics, self.stopping)
 
     def resume(self, checkpoint: Checkpoint, same: dict[str, Any]) -> None:
         """Go on from the folder's last checkpoint, if there is one.
 
         Raises a ValueError in one line where what it says of its run is not ``same``.
         """
-        self.same = same
-        if self.metric is not None:
-            said = self.stopping.maximize if self.stopping else checkpoint.maximize
-            self.maximize = resolve(self.metric, said)
+        self.same = same = {**same, "best by": self.best_by and list(self.best_by)}
         known = checkpoints.positions(checkpoint.folder)
         if not known:
             return
@@ -198,8 +200,9 @@ class StreamRun:
             "stopped": self.stopped,
         }
         score = None
-        if self.metric is not None and self.looks[f"validation {self.metric}"]:
-            score = as_loss(self.looks[f"validation {self.metric}"][-1], self.maximize)
+        if self.best_by is not None and self.looks["steps"]:
+            metric, maximize = self.best_by
+            score = as_loss(self.looks[f"validation {metric}"][-1], maximize)
             score = score if np.isfinite(score) else None
         checkpoints.save(checkpoint, self.position, jax.device_get(self._tree()), about, score)
 
