@@ -114,6 +114,14 @@ def test_a_mean_over_the_rows_that_count():
     assert arrays.masked_mean(VALUES, jnp.array([1.0, 0, 1, 0])) == 3
 
 
+def test_a_mean_of_right_answers_is_their_share():
+    right = jnp.array([True, True, False])
+    np.testing.assert_allclose(arrays.masked_mean(right), 2 / 3, rtol=1e-6)
+    np.testing.assert_allclose(arrays.masked_mean(right, jnp.ones(3, bool)), 2 / 3, rtol=1e-6)
+    assert arrays.masked_mean(right, jnp.array([False, True, True])) == 0.5
+    assert arrays.masked_mean(jnp.array([3, 4, 9]), jnp.array([True, True, False])) == 3.5
+
+
 def test_slopes_of_a_masked_mean_are_its_weights():
     slope = jax.grad(arrays.masked_mean)(VALUES, MASK)
     assert slope.tolist() == [0.5, 0, 0.5, 0]

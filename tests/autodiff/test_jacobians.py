@@ -109,7 +109,7 @@ def test_bad_input():
     _, params, x = network()
     with pytest.raises(ValueError, match=r"x is one example \[D\]"):
         autodiff.chain_rule_jacobians(params, x[None])
-    with pytest.raises(ValueError, match="mode is one of forward, reverse, not 'sideways'"):
+    with pytest.raises(ValueError, match="mode is one of reverse, forward, not 'sideways'"):
         autodiff.accumulate([jnp.eye(2)], "sideways")
     with pytest.raises(ValueError, match="at least one Jacobian"):
         autodiff.accumulate([])
