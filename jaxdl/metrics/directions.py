@@ -23,10 +23,12 @@ def known(metric: str) -> bool:
     return metric in HIGHER_IS_BETTER or metric in LOWER_IS_BETTER
 
 
-def resolve(metric: str, maximize: bool | None = None, where: str = "maximize=") -> bool:
+def resolve(
+    metric: str, maximize: bool | None = None, say: str = "maximize=True or maximize=False"
+) -> bool:
     """Whether more of a metric is better: as the caller says, else as its name is known for.
 
-    ``where`` is what the caller should have said it by, for the message.
+    ``say`` is what the message advises.
 
     Raises a ValueError for an unknown name without ``maximize``, and for a ``maximize`` that is
     neither True, False nor None.
@@ -43,7 +45,7 @@ def resolve(metric: str, maximize: bool | None = None, where: str = "maximize=")
         meant = f" (known is {near!r})" if near else ""
         raise ValueError(
             f"whether more or less of the metric {metric!r} is better is not known{meant}: "
-            f"say {where}True or {where}False"
+            f"say {say}"
         )
     return metric in HIGHER_IS_BETTER
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxdl import parallel
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, features
-from jaxdl.checks import is_whole, positive_int, typed_key
+from jaxdl.checks import positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.population.campaign import Campaign
 from jaxdl.model_selection.population.members import Group, with_transform
@@ -116,7 +116,7 @@ def refit(
     positive_int("seeds", seeds)
     positive_int("settings", settings)
     if index is not None:
-        several = [index] if is_whole(index) else list(index)
+        several = [index] if np.ndim(index) == 0 else list(index)
         if not several or not all(-len(study.hparams) <= i < len(study.hparams) for i in several):
             raise ValueError(f"index is of {len(study.hparams)} settings, not {index}")
         chosen = [range(len(study.hparams))[i] for i in several]

@@ -52,7 +52,7 @@ def train_validation_test(
     Raises:
       ValueError: if the fractions do not sum to one, or a part with a positive fraction is empty.
     """
-    labels = None if is_whole(n) else np.asarray(n)
+    labels = None if np.ndim(n) == 0 else np.asarray(n)
     n = _check_count(n if labels is None else labels.shape[0])
     if stratify is None or stratify is True:
         labels = labels if labels is not None and (stratify or _discrete(labels)) else None
@@ -204,7 +204,7 @@ def as_folds(
     for name, labels in (("y", y), ("groups", groups)):
         if labels is not None and np.shape(labels)[:1] != (n,):
             raise ValueError(f"{name} has shape {np.shape(labels)}, but there are {n} examples")
-    if is_whole(folds):
+    if isinstance(folds, (int, np.integer)):
         if groups is not None:
             return group_k_fold(groups, folds)
         if y is not None and _discrete(np.asarray(y)):

@@ -62,7 +62,9 @@ def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> Early
             raise ValueError(f"{name} of early stopping must be 0 or more, not {value!r}")
     return stopping._replace(
         metric=metric,
-        maximize=directions.resolve(metric, stopping.maximize, "EarlyStopping(..., maximize=)"),
+        maximize=directions.resolve(
+            metric, stopping.maximize, "EarlyStopping(maximize=True) or False"
+        ),
     )
 
 

@@ -113,7 +113,7 @@ def test_bad_input():
         autodiff.accumulate([jnp.eye(2)], "sideways")
     with pytest.raises(ValueError, match="at least one Jacobian"):
         autodiff.accumulate([])
-    with pytest.raises(ValueError, match="mode is one of auto, forward, reverse, not 'both'"):
+    with pytest.raises(ValueError, match="mode is one of auto, reverse, forward, not 'both'"):
         autodiff.jacobian(jnp.sin, "both")
     with pytest.raises(ValueError, match="widths are two positive"):
         autodiff.flop_count([3])

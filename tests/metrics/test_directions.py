@@ -24,7 +24,7 @@ def test_less_of_these_is_better(metric):
 
 
 @pytest.mark.parametrize(
-    ("metric", "near"), [("acuracy", "accuracy"), ("accuracy_of_mine", "accuracy"), ("balanced_acc", None), ("zzz", None)]
+    ("metric", "near"), [("acuracy", "accuracy"), ("accuracy_of_mine", None), ("balanced_acc", None), ("zzz", None)]
 )  # fmt: skip
 def test_no_name_is_turned_round_by_what_it_begins_with(metric, near):
     assert not directions.known(metric)

@@ -64,7 +64,7 @@ def judged_by(
                 "direction is known; name the metric that is meant too"
             )
     said = stopping.maximize if of_stopping and checkpoint.maximize is None else checkpoint.maximize
-    return metric, resolve(metric, said, "Checkpoint(..., maximize=)")
+    return metric, resolve(metric, said, "Checkpoint(folder, maximize=True) or False")
 
 
 def as_checkpoint(value: "Checkpoint | str | Path | None") -> Checkpoint | None:

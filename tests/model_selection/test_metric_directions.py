@@ -139,14 +139,14 @@ def test_a_checkpoint_says_which_metric_it_is_of(tmp_path):
         score = lambda s, x: {"nll": -learner.evaluate(s, x)["accuracy"], **learner.evaluate(s, x)}
         return learner._replace(evaluate=score)
 
-    how = dict(key=jax.random.key(0), validation=X)
+    how = lambda: dict(key=jax.random.key(0), validation=X)
     with pytest.raises(ValueError, match="would speak of 'nll', whose direction is known"):
         fit(
             both({"level": 0.0}),
             X,
             epochs=1,
             checkpoint=Checkpoint(tmp_path / "a", maximize=True),
-            **how,
+            **how(),
         )
     with pytest.raises(ValueError, match=r"Checkpoint\(metric='f1'\), but the metrics are"):
         fit(
@@ -154,23 +154,23 @@ def test_a_checkpoint_says_which_metric_it_is_of(tmp_path):
             X,
             epochs=1,
             checkpoint=Checkpoint(tmp_path / "a", metric="f1"),
-            **how,
+            **how(),
         )
     assert not (tmp_path / "a").exists()
 
 
 def test_a_checkpoint_of_another_direction_is_of_another_run(tmp_path):
     learner = scoring("my_score", {"level": 0.0})
-    how = dict(key=jax.random.key(0), validation=X)
-    fit(learner, X, epochs=1, checkpoint=Checkpoint(tmp_path / "fit", maximize=True), **how)
+    how = lambda: dict(key=jax.random.key(0), validation=X)
+    fit(learner, X, epochs=1, checkpoint=Checkpoint(tmp_path / "fit", maximize=True), **how())
     with pytest.raises(
         ValueError, match=r"best by was \['my_score', True\], is \['my_score', False\]"
     ):
-        fit(learner, X, epochs=2, checkpoint=Checkpoint(tmp_path / "fit", maximize=False), **how)
+        fit(learner, X, epochs=2, checkpoint=Checkpoint(tmp_path / "fit", maximize=False), **how())
     stream = lambda steps, said: fit_stream(
         learner, [X] * steps, steps=steps, evaluate_every=1,
-        checkpoint=Checkpoint(tmp_path / "stream", maximize=said), **how)  # fmt: skip
-    with pytest.raises(ValueError, match=r"say Checkpoint\(..., maximize=\)True"):
+        checkpoint=Checkpoint(tmp_path / "stream", maximize=said), **how())  # fmt: skip
+    with pytest.raises(ValueError, match=r"say Checkpoint\(folder, maximize=True\) or False"):
         stream(1, None)
     assert not (tmp_path / "stream").exists()  # refused before anything is written
     stream(1, True)
