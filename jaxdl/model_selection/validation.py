@@ -113,7 +113,9 @@ def cross_validate(
     data, labels = check_data(data, transform, stratify)
     n = num_rows(data)
     parts = splits.as_folds(folds, n, labels)
-    seeds = list(range(seeds)) if is_whole(seeds) else list(np.atleast_1d(seeds))
+    seeds = (
+        list(range(seeds)) if is_whole(seeds) else list(seeds if np.iterable(seeds) else [seeds])
+    )
     if not seeds or not all(map(is_whole, seeds)) or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be a positive number or different numbers, not {seeds}")
     train = pad_rows([part.train for part in parts])

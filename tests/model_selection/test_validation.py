@@ -322,7 +322,7 @@ BAD = {
     "no list": ({"grid": {"rate": 0.1}}, r"grid\['rate'\] must be a list"),
     "unhashable": ({"grid": {"width": [[1]]}}, r"width=\[1\] cannot be static"),
     "strategy": ({"strategy": "fast"}, "strategy is one of auto, vmap"),
-    "chunk": ({"chunk": 0}, "chunk must be at least 1"),
+    "chunk": ({"chunk": 0}, "chunk must be a positive whole number, not 0"),
     "epochs": ({"epochs": 0}, "epochs must be a positive whole number"),
     "float epochs": ({"epochs": 1.5}, "epochs must be a positive whole number"),
     "batch": ({"batch_size": -1}, "batch_size must be a positive whole number"),
