@@ -147,6 +147,7 @@ def test_padded_rows_of_a_batch_move_no_statistics():
     """The network of ingredients normalises over the batch, so it must see the mask."""
     learner = ingredients.make_learner(64, 2, 4)(
         {
+            "init": 1.0,
             "norm": 1.0,
             "skip": 0.0,
             "dropout": 0.0,

@@ -96,7 +96,7 @@ def _signatures(study, best):
 def test_too_many_settings(study):
     with pytest.raises(ValueError, match="5 settings asked for, 4 did not diverge"):
         refit(study, DATA, settings=5)
-    with pytest.raises(ValueError, match="settings and seeds must be at least 1"):
+    with pytest.raises(ValueError, match="seeds must be a positive whole number, not 0"):
         refit(study, DATA, seeds=0)
 
 

@@ -123,7 +123,7 @@ def test_plans_by_kind_of_device():
 def test_bad_plans():
     with pytest.raises(ValueError, match=r"strategy is one of auto, vmap, .*not 'pmap'"):
         choose_plan(3, "pmap")
-    with pytest.raises(ValueError, match="chunk must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="chunk must be a positive whole number, not 0"):
         choose_plan(3, "chunked", chunk=0)
     with pytest.raises(ValueError, match="at least one member, not 0"):
         choose_plan(0)
