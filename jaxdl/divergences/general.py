@@ -146,10 +146,12 @@ def expected_kl(
 
 
 def floats(*arrays):
+    """The arrays as floats of one shape."""
     return jnp.broadcast_arrays(*(floating(a) for a in arrays))
 
 
 def in_base(nats, base):
+    """Nats as units of another base's logarithm; None leaves them."""
     return nats if base is None else nats / jnp.log(jnp.asarray(base, nats.dtype))
 
 

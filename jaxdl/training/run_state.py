@@ -87,7 +87,8 @@ def without_clock(state: Any) -> Any:
     return state._replace(step=None, key=None) if isinstance(state, TrainState) else state
 
 
-def with_clock(state, fresh, steps):
+def with_clock(state: Any, fresh: Any, steps: int | Array) -> Any:
+    """A TrainState with the key of a fresh one and its clock after so many steps."""
     if isinstance(state, TrainState):
         return state._replace(step=fresh.step + steps, key=fresh.key)
     return state

@@ -126,3 +126,21 @@ def pack(active: np.ndarray, size: int, num_rows: int, num_devices: int) -> np.n
     for i, ids in enumerate(rows):
         slots[(i % num_devices) * share + i // num_devices, : len(ids)] = ids
     return slots
+
+
+class Explained:
+    """Turns JAX's error about a traced value into one that names the settings."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, jax.errors.ConcretizationTypeError):
+            raise ValueError(
+                "make_learner, or what it builds, used the value of a traced setting in Python "
+                f"(one of {', '.join(self.names)}). Use jnp.where, or make the setting static: "
+                f"a string, a tuple or a whole number. JAX says: {str(error).splitlines()[0]}"
+            ) from error

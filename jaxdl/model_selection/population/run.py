@@ -14,6 +14,7 @@ from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population import execute
 from jaxdl.model_selection.population.members import (
     SETTINGS,
+    Explained,
     Group,
     Result,
     Shared,
@@ -367,25 +368,7 @@ class Population:
         return leaf.reshape(len(self.groups.fold), -1, *leaf.shape[1:]).swapaxes(0, 1)
 
     def _explained(self):
-        return _Explained(sorted(self.settings))
-
-
-class _Explained:
-    """Turns JAX's error about a traced value into one that names the settings."""
-
-    def __init__(self, names):
-        self.names = names
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if isinstance(error, jax.errors.ConcretizationTypeError):
-            raise ValueError(
-                "make_learner, or what it builds, used the value of a traced setting in Python "
-                f"(one of {', '.join(self.names)}). Use jnp.where, or make the setting static: "
-                f"a string, a tuple or a whole number. JAX says: {str(error).splitlines()[0]}"
-            ) from error
+        return Explained(sorted(self.settings))
 
 
 def _take(leaf, index):
