@@ -17,6 +17,7 @@ _SUBMODULES = (
     "divergences",
     "families",
     "features",
+    "generation",
     "layers",
     "losses",
     "metrics",
@@ -25,6 +26,8 @@ _SUBMODULES = (
     "optim",
     "parallel",
     "plotting",
+    "protocols",
+    "text",
     "training",
 )
 

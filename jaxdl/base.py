@@ -2,7 +2,7 @@
 
 Whatever is trained, sampled or fitted in jaxdl is one of these. They hold no arrays; parameters,
 statistics and training states are pytrees that go in and come out. What each function takes and
-gives is written beside its contract as a Protocol.
+gives is a Protocol in ``protocols``.
 
 Argument order everywhere: ``params, state, inputs, *, key, train``. Keys are typed
 (``jax.random.key``) and never split in place: a step uses ``fold_in(key, step)``.
@@ -11,40 +11,39 @@ A batch is a pytree of arrays with a leading example axis. A plain tuple is its 
 for supervised work; anything else (an array, a ``Sequences``, a dict) is one part.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-Array = jax.Array
-Key = jax.Array
-Params = Any
-State = Any
-Batch = Any
-Metrics = dict[str, Array]
-
-
-class Init(Protocol):
-    """Draw what a learner, a cell or a bijector starts from; the key is consumed."""
-
-    def __call__(self, key: Key) -> Any:
-        """Return the parameters; of a learner a TrainState, or a state of its own."""
-
-
-class ModelInit(Protocol):
-    """Draw the parameters, and the state before the first step; the key is consumed."""
-
-    def __call__(self, key: Key) -> tuple[Params, State]:
-        """Return ``(params, state)``; a model without statistics has the state ``{}``."""
-
-
-class ModelApply(Protocol):
-    """Map x [N, ...] to eta [N, ...], which a family's inverse link maps to the mean."""
-
-    def __call__(
-        self, params: Params, state: State, x: Any, *, key: Key | None = None, train: bool = False
-    ) -> tuple[Any, State]:
-        """Return ``(eta, state)``. A model with ``sees_mask`` takes ``mask=None`` [N] as well."""
+from jaxdl.protocols import (
+    Array,
+    Batch,
+    BijectorMap,
+    CellCarry,
+    CellStep,
+    CellUnroll,
+    DecoderStart,
+    DecoderStep,
+    Init,
+    Key,
+    LearnerEvaluate,
+    LearnerPredict,
+    LearnerStep,
+    LogProb,
+    ModelApply,
+    ModelInit,
+    ObjectiveEvaluate,
+    ObjectiveLoss,
+    ObjectivePredict,
+    OfPredictor,
+    Params,
+    Sample,
+    Scores,
+    State,
+    TransformApply,
+    TransformFit,
+)
 
 
 class Model(NamedTuple):
@@ -60,34 +59,6 @@ class Model(NamedTuple):
     init: ModelInit
     apply: ModelApply
     sees_mask: bool = False
-
-
-class OfPredictor(Protocol):
-    """A function of the linear predictor: the mean, or the entropy."""
-
-    def __call__(self, eta: Array) -> Array:
-        """Return [...] for eta [...], or [..., K] for a family of K of them."""
-
-
-class LogProb(Protocol):
-    """The log-density, stable in eta (logits, log-rates, ...)."""
-
-    def __call__(self, eta: Array, y: Array) -> Array:
-        """Return ``log p(y; eta)``, one value for each response."""
-
-
-class Sample(Protocol):
-    """Draw responses; the key is consumed."""
-
-    def __call__(self, key: Key, eta: Array) -> Array:
-        """Return one response for each predictor."""
-
-
-class Scores(Protocol):
-    """What else is reported of a prediction: accuracies, squared errors."""
-
-    def __call__(self, eta: Array, y: Array) -> Metrics:
-        """Return a dict of values, one for each response."""
 
 
 class Family(NamedTuple):
@@ -108,20 +79,6 @@ class Family(NamedTuple):
     scores: Scores = lambda eta, y: {}
 
 
-class TransformFit(Protocol):
-    """Take from a training part what ``apply`` needs; only ever sees training rows."""
-
-    def __call__(self, x: Any, mask: Array | None = None) -> Params:
-        """Return the fitted parameters; ``mask`` [N] marks the rows of x that count."""
-
-
-class TransformApply(Protocol):
-    """Change features by what was fitted."""
-
-    def __call__(self, params: Params, x: Any) -> Any:
-        """Return x, changed row by row."""
-
-
 class Transform(NamedTuple):
     """What is fitted to the features before the network sees them (standardise, impute, whiten).
 
@@ -131,38 +88,6 @@ class Transform(NamedTuple):
 
     fit: TransformFit
     apply: TransformApply
-
-
-class ObjectiveLoss(Protocol):
-    """What is minimised: the mean over the examples that count, and what is added to it."""
-
-    def __call__(
-        self,
-        params: Params,
-        state: State,
-        batch: Batch,
-        *,
-        key: Key | None = None,
-        train: bool = False,
-        mask: Array | None = None,
-    ) -> tuple[Array, tuple[State, Metrics]]:
-        """Return ``(scalar, (state, metrics))``; ``mask`` [B] marks what counts, None is all."""
-
-
-class ObjectivePredict(Protocol):
-    """What a trained model is asked."""
-
-    def __call__(self, params: Params, state: State, x: Any) -> Array:
-        """Return one array of predictions: ``family.mean(eta)``, log-densities, one a row."""
-
-
-class ObjectiveEvaluate(Protocol):
-    """How good a trained model is, example by example."""
-
-    def __call__(
-        self, params: Params, state: State, batch: Batch, *, key: Key | None = None
-    ) -> Metrics:
-        """Return values [B] by name. The key is for bounds and scores by Monte Carlo."""
 
 
 class Objective(NamedTuple):
@@ -194,29 +119,6 @@ class TrainState(NamedTuple):
     key: Key
 
 
-class LearnerStep(Protocol):
-    """Learn from one batch."""
-
-    def __call__(
-        self, train_state: Any, batch: Batch, *, mask: Array | None = None
-    ) -> tuple[Any, Metrics]:
-        """Return ``(train_state, info)``; info has the scalar ``"loss"`` and is not carried."""
-
-
-class LearnerPredict(Protocol):
-    """Predict with what was learned."""
-
-    def __call__(self, train_state: Any, x: Any) -> Array:
-        """Return one array of predictions, one a row of x."""
-
-
-class LearnerEvaluate(Protocol):
-    """Score what was learned, example by example."""
-
-    def __call__(self, train_state: Any, batch: Batch) -> Metrics:
-        """Return values [B] by name; what is drawn derives from the state's key."""
-
-
 class Learner(NamedTuple):
     """Anything that learns from batches. Nothing above it knows what is inside.
 
@@ -233,38 +135,35 @@ class Learner(NamedTuple):
     evaluate: LearnerEvaluate
 
 
-class CellCarry(Protocol):
-    """The carry before the first step."""
-
-    def __call__(self, batch_shape: tuple[int, ...]) -> Any:
-        """Return arrays [*batch_shape, ...], zeros or ones."""
-
-
-class CellStep(Protocol):
-    """One step through time: ``lax.scan``'s own signature behind the parameters."""
-
-    def __call__(self, params: Params, carry: Any, x: Array) -> tuple[Any, Array]:
-        """Return ``(carry, y)`` for x [..., D] and y [..., H]."""
-
-
 class Cell(NamedTuple):
     """One recurrent step: simple, LSTM, GRU. Notes: §7.
 
     init: ``(key) -> params``.
     carry: ``(batch_shape) -> carry``, zeros or ones.
     step: ``(params, carry, x) -> (carry, y)``.
+    unroll: None, or a faster form of all steps with the same result and gradients:
+        ``(params, carry, x [T, B, D], mask [T, B]) -> (carry, y [T, B, H])``. The carry stays as
+        it is where the mask is False; y means nothing there.
     """
 
     init: Init
     carry: CellCarry
     step: CellStep
+    unroll: CellUnroll | None = None
 
 
-class BijectorMap(Protocol):
-    """One direction of an invertible map."""
+class Decoder(NamedTuple):
+    """A model that reads its own output, token by token: what generation asks of it. Notes: §7.3.
 
-    def __call__(self, params: Params, value: Array) -> tuple[Array, Array]:
-        """Return the image and ``log |det|`` of this direction's Jacobian, one an example."""
+    start: ``(params, state, source, *, rows, max_length) -> carry``; the carry's arrays have the
+        row as their first axis, so that beam search can take, repeat and reorder rows.
+    step: ``(params, state, carry, tokens [B, T], lengths=None) -> (carry, logits [B, T, V])``.
+        ``logits[:, t]`` are of the token behind ``tokens[:, t]``; the rows may have read different
+        numbers of tokens before.
+    """
+
+    start: DecoderStart
+    step: DecoderStep
 
 
 class Bijector(NamedTuple):

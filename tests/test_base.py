@@ -69,7 +69,8 @@ def test_contracts_have_these_fields_and_no_others_are_there():
         "Objective": ("loss", "predict", "evaluate"),
         "TrainState": ("step", "params", "state", "opt_state", "key"),
         "Learner": ("init", "step", "predict", "evaluate"),
-        "Cell": ("init", "carry", "step"),
+        "Cell": ("init", "carry", "step", "unroll"),
+        "Decoder": ("start", "step"),
         "Bijector": ("init", "forward", "inverse"),
         "Sequences": ("values", "lengths"),
     }
@@ -83,9 +84,9 @@ def test_contracts_have_these_fields_and_no_others_are_there():
 def test_no_module_imports_one_above_it():
     """Arrows point down (README, Architecture)."""
     floors = [
-        {"base"}, {"checks"}, {"arrays", "parallel"},
-        {"data", "divergences", "families", "features", "layers"}, {"losses", "metrics", "optim"},
-        {"autodiff", "models"}, {"training"}, {"model_selection"}, {"plotting"},
+        {"protocols"}, {"base"}, {"checks"}, {"arrays", "parallel"},
+        {"data", "divergences", "families", "features", "layers", "text"}, {"losses", "metrics", "optim"},
+        {"autodiff", "models"}, {"generation"}, {"training"}, {"model_selection"}, {"plotting"},
     ]  # fmt: skip
     assert set().union(*floors) == set(jaxdl._SUBMODULES)
     assert imported_by("jaxdl.losses") >= {"base", "families", "jax"}
@@ -127,7 +128,7 @@ def test_a_stateless_model_carries_nothing_and_passes_everything_on():
     assert base.identity_transform().apply(base.identity_transform().fit(x), x) is x
 
 
-@pytest.mark.parametrize("name", ["Model", "Family", "Transform", "Objective", "Learner", "Cell", "Bijector"])  # fmt: skip
+@pytest.mark.parametrize("name", ["Model", "Family", "Transform", "Objective", "Learner", "Cell", "Decoder", "Bijector"])  # fmt: skip
 def test_each_callable_of_a_contract_has_its_protocol(name):
     """What it takes and gives is written beside the contract, down to the names."""
     contract = getattr(base, name)

@@ -15,6 +15,7 @@ from jaxdl.layers.activations import (
 )
 from jaxdl.layers.dense import dense, dense_init
 from jaxdl.layers.dropout import dropout
+from jaxdl.layers.embedding import embedding, embedding_init
 from jaxdl.layers.initializers import for_activation, he_normal, orthogonal, xavier_uniform
 from jaxdl.layers.normalization import (
     Normalization,
@@ -44,6 +45,8 @@ __all__ = [
     "dense_init",
     "derivative",
     "dropout",
+    "embedding",
+    "embedding_init",
     "for_activation",
     "gelu",
     "he_normal",
