@@ -79,8 +79,9 @@ class Population:
         any_key = jax.random.key(0)
         with self._explained():
             fitted = jax.eval_shape(recipe.transform.fit, features(self.one), np.ones(2, bool))
-            start, _ = jax.eval_shape(self._peek, first, fitted, any_key)
-            work = work_of(self._peek, first, fitted, any_key)
+            start, _ = jax.eval_shape(self._peek, first, fitted, any_key, self.one)
+            size = min(recipe.lengths.batch_size, train.mask.shape[1])
+            work = work_of(self._peek, first, fitted, any_key, take(data, np.zeros(size, np.int32)))
             held = () if not predictions else jax.eval_shape(self._predict, first, fitted, any_key)
         if predictions and not hasattr(held, "shape"):
             raise ValueError(f"predict must give one array, not {type(held).__name__}")
@@ -229,7 +230,7 @@ class Population:
         state = jax.eval_shape(learner.init, jax.random.key(0))
         return list(jax.eval_shape(learner.evaluate, state, self.one))
 
-    def _peek(self, setting, fitted, key):
+    def _peek(self, setting, fitted, key, batch):
         """One member before and after its first step, for shapes and for the kind of work."""
         learner = self._learner(setting, fitted)
         init_key, step_key = jax.random.split(key)
@@ -237,7 +238,7 @@ class Population:
         start = run_state.init_run(
             learner, self.shared.data, init_key, self.recipe.lengths, besides
         )
-        return start, learner.step(learner.init(step_key), self.one)[1]
+        return start, learner.step(learner.init(step_key), batch)[1]
 
     def _predict(self, setting, fitted, key):
         learner = self._learner(setting, fitted)

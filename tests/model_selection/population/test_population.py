@@ -51,7 +51,25 @@ def test_auto_maps_what_loops_over_data_and_says_so():
     ],
 )  # fmt: skip
 def test_loops_convolutions_and_factorisations_are_found(fn, work):
-    assert work_of(fn, 1.0) == work
+    assert work_of(fn, 1.0)[:2] == work
+
+
+def test_members_with_large_arrays_run_one_by_one_on_cpus():
+    def step(x, batch=8):
+        return jnp.sum(jnp.tile(jnp.outer(x, x), (batch, 1)))
+
+    small, large = (work_of(step, jnp.ones(n)) for n in (4, 512))
+    assert small.largest_bytes == 8 * 4 * 4 * 4 and large.largest_bytes == 8 * 512 * 512 * 4
+    assert choose_plan(6, work=small, devices=jax.devices()[:1]).chunk == 6
+    chosen = choose_plan(6, work=large)
+    assert chosen.strategy == "map" and len(chosen.devices) == 2 and "caches" in chosen.reason
+    half = Work(largest_bytes=CACHE_BYTES // 2)
+    assert choose_plan(8, work=half, member_bytes=16, devices=jax.devices()[:1]).chunk == 2
+
+    class Accelerator:
+        platform = "gpu"
+
+    assert choose_plan(6, work=large, devices=[Accelerator()]).strategy == "vmap"
 
 
 def test_lapack_never_runs_in_batches_on_several_host_devices():
