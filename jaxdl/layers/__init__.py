@@ -13,10 +13,20 @@ from jaxdl.layers.activations import (
     softplus,
     tanh,
 )
+from jaxdl.layers.attention import (
+    attend,
+    attention_weights,
+    dot_product_attention,
+    query_weights,
+    self_attention,
+)
+from jaxdl.layers.attention_masks import causal_mask, padding_mask
+from jaxdl.layers.chunked_attention import chunked_attention
 from jaxdl.layers.dense import dense, dense_init
 from jaxdl.layers.dropout import dropout
 from jaxdl.layers.embedding import embedding, embedding_init
 from jaxdl.layers.initializers import for_activation, he_normal, orthogonal, xavier_uniform
+from jaxdl.layers.multi_head_attention import multi_head_attention, multi_head_attention_init
 from jaxdl.layers.normalization import (
     Normalization,
     batch_norm,
@@ -31,22 +41,46 @@ from jaxdl.layers.normalization import (
     normalize,
     population_statistics,
 )
+from jaxdl.layers.positions import (
+    learned_positions,
+    learned_positions_init,
+    rotary,
+    sinusoidal_positions,
+    sinusoids,
+)
 from jaxdl.layers.residual import add_skip, residual_block, residual_block_init, skip_init
+from jaxdl.layers.transformer import (
+    decoder_layer,
+    decoder_layer_init,
+    encoder_layer,
+    encoder_layer_init,
+    position_wise_ffn,
+    position_wise_ffn_init,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "Normalization",
     "activation",
     "add_skip",
+    "attend",
+    "attention_weights",
     "batch_norm",
     "batch_norm_init",
     "batch_normalization",
+    "causal_mask",
+    "chunked_attention",
+    "decoder_layer",
+    "decoder_layer_init",
     "dense",
     "dense_init",
     "derivative",
+    "dot_product_attention",
     "dropout",
     "embedding",
     "embedding_init",
+    "encoder_layer",
+    "encoder_layer_init",
     "for_activation",
     "gelu",
     "he_normal",
@@ -55,17 +89,29 @@ __all__ = [
     "layer_norm_init",
     "layer_normalization",
     "leaky_relu",
+    "learned_positions",
+    "learned_positions_init",
     "logistic",
     "merge_statistics",
     "moments",
     "move_statistics",
+    "multi_head_attention",
+    "multi_head_attention_init",
     "normalize",
     "orthogonal",
+    "padding_mask",
     "population_statistics",
+    "position_wise_ffn",
+    "position_wise_ffn_init",
+    "query_weights",
     "relu",
     "residual_block",
     "residual_block_init",
+    "rotary",
+    "self_attention",
     "silu",
+    "sinusoidal_positions",
+    "sinusoids",
     "skip_init",
     "softplus",
     "tanh",

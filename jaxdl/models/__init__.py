@@ -2,18 +2,26 @@
 
 from jaxdl.models import chain_rule, glm, linear, logistic, mcculloch_pitts, perceptron, polynomial
 from jaxdl.models.augmented import augmented_apply, collapse_linear, from_augmented, to_augmented
+from jaxdl.models.language_model import language_model
 from jaxdl.models.masked import masked_mlp, unmask
 from jaxdl.models.mlp import mlp
 from jaxdl.models.population_statistics import population_statistics
 from jaxdl.models.summary import Summary, summary
+from jaxdl.models.transformer import attention_maps, transformer, transformer_classifier
+from jaxdl.models.transformer_config import TransformerConfig, vaswani_base
+from jaxdl.models.transformer_decoding import language_model_decoder, transformer_decoder
 
 __all__ = [
     "Summary",
+    "TransformerConfig",
+    "attention_maps",
     "augmented_apply",
     "chain_rule",
     "collapse_linear",
     "from_augmented",
     "glm",
+    "language_model",
+    "language_model_decoder",
     "linear",
     "logistic",
     "masked_mlp",
@@ -24,5 +32,9 @@ __all__ = [
     "population_statistics",
     "summary",
     "to_augmented",
+    "transformer",
+    "transformer_classifier",
+    "transformer_decoder",
     "unmask",
+    "vaswani_base",
 ]
