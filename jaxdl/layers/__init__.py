@@ -22,10 +22,18 @@ from jaxdl.layers.attention import (
 )
 from jaxdl.layers.attention_masks import causal_mask, padding_mask
 from jaxdl.layers.chunked_attention import chunked_attention
+from jaxdl.layers.convolution import (
+    conv,
+    conv_init,
+    conv_num_parameters,
+    conv_transpose,
+    conv_transpose_init,
+)
 from jaxdl.layers.dense import dense, dense_init
 from jaxdl.layers.dropout import dropout
 from jaxdl.layers.embedding import embedding, embedding_init
 from jaxdl.layers.initializers import for_activation, he_normal, orthogonal, xavier_uniform
+from jaxdl.layers.lowering import Lowering, conv_lowering
 from jaxdl.layers.multi_head_attention import multi_head_attention, multi_head_attention_init
 from jaxdl.layers.normalization import (
     Normalization,
@@ -41,6 +49,7 @@ from jaxdl.layers.normalization import (
     normalize,
     population_statistics,
 )
+from jaxdl.layers.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jaxdl.layers.positions import (
     learned_positions,
     learned_positions_init,
@@ -57,19 +66,29 @@ from jaxdl.layers.transformer import (
     position_wise_ffn,
     position_wise_ffn_init,
 )
+from jaxdl.layers.windows import conv_output_size, pool_output_size
 
 __all__ = [
     "ACTIVATIONS",
+    "Lowering",
     "Normalization",
     "activation",
     "add_skip",
     "attend",
     "attention_weights",
+    "avg_pool",
     "batch_norm",
     "batch_norm_init",
     "batch_normalization",
     "causal_mask",
     "chunked_attention",
+    "conv",
+    "conv_init",
+    "conv_lowering",
+    "conv_num_parameters",
+    "conv_output_size",
+    "conv_transpose",
+    "conv_transpose_init",
     "decoder_layer",
     "decoder_layer_init",
     "dense",
@@ -83,6 +102,8 @@ __all__ = [
     "encoder_layer_init",
     "for_activation",
     "gelu",
+    "global_avg_pool",
+    "global_max_pool",
     "he_normal",
     "identity",
     "layer_norm",
@@ -92,6 +113,7 @@ __all__ = [
     "learned_positions",
     "learned_positions_init",
     "logistic",
+    "max_pool",
     "merge_statistics",
     "moments",
     "move_statistics",
@@ -100,6 +122,7 @@ __all__ = [
     "normalize",
     "orthogonal",
     "padding_mask",
+    "pool_output_size",
     "population_statistics",
     "position_wise_ffn",
     "position_wise_ffn_init",
