@@ -86,7 +86,7 @@ def _box(title, params, kind):
     lines = {}
     for part, shapes in parts.items():
         text = ", ".join(shapes[name] for name in sorted(shapes, key=lambda n: n != "kernel"))
-        lines.setdefault(text, []).append("" if part == "embedding" else part)
+        lines.setdefault(text, []).append("" if part in ("embedding", "kernel") else part)
     shapes = tuple(f"{', '.join(names)} {text}".strip() for text, names in lines.items())
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     return Box(title, shapes, kind, size)
