@@ -143,7 +143,7 @@ class Cell(NamedTuple):
     step: ``(params, carry, x) -> (carry, y)``.
     unroll: None, or a faster form of all steps with the same result and gradients:
         ``(params, carry, x [T, B, D], mask [T, B]) -> (carry, y [T, B, H])``. The carry stays as
-        it is where the mask is False; y means nothing there.
+        it is where the mask is False, and y means nothing there; without a mask all counts.
     """
 
     init: Init

@@ -150,7 +150,7 @@ class CellUnroll(Protocol):
     """All steps through time at once, with the result and the gradients of ``step``'s."""
 
     def __call__(self, params: Params, carry: Any, x: Array, mask: Array) -> tuple[Any, Array]:
-        """Return ``(carry, y [T, B, H])`` for x [T, B, D]; a carry stays where mask [T, B] is False."""
+        """Return ``(carry, y [T, B, H])`` for x [T, B, D]; a carry stays where mask [T, B] is False; None is all True."""
 
 
 class DecoderStart(Protocol):

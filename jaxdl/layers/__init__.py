@@ -57,6 +57,7 @@ from jaxdl.layers.positions import (
     sinusoidal_positions,
     sinusoids,
 )
+from jaxdl.layers.recurrent import gru_cell, initial_carry, lstm_cell, simple_cell
 from jaxdl.layers.residual import add_skip, residual_block, residual_block_init, skip_init
 from jaxdl.layers.transformer import (
     decoder_layer,
@@ -66,6 +67,7 @@ from jaxdl.layers.transformer import (
     position_wise_ffn,
     position_wise_ffn_init,
 )
+from jaxdl.layers.unroll import bidirectional, stacked, stacked_init, truncated_unroll, unroll
 from jaxdl.layers.windows import conv_output_size, pool_output_size
 
 __all__ = [
@@ -80,6 +82,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_init",
     "batch_normalization",
+    "bidirectional",
     "causal_mask",
     "chunked_attention",
     "conv",
@@ -104,8 +107,10 @@ __all__ = [
     "gelu",
     "global_avg_pool",
     "global_max_pool",
+    "gru_cell",
     "he_normal",
     "identity",
+    "initial_carry",
     "layer_norm",
     "layer_norm_init",
     "layer_normalization",
@@ -113,6 +118,7 @@ __all__ = [
     "learned_positions",
     "learned_positions_init",
     "logistic",
+    "lstm_cell",
     "max_pool",
     "merge_statistics",
     "moments",
@@ -133,10 +139,15 @@ __all__ = [
     "rotary",
     "self_attention",
     "silu",
+    "simple_cell",
     "sinusoidal_positions",
     "sinusoids",
     "skip_init",
     "softplus",
+    "stacked",
+    "stacked_init",
     "tanh",
+    "truncated_unroll",
+    "unroll",
     "xavier_uniform",
 ]
