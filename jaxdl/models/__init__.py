@@ -2,10 +2,12 @@
 
 from jaxdl.models import chain_rule, glm, linear, logistic, mcculloch_pitts, perceptron, polynomial
 from jaxdl.models.augmented import augmented_apply, collapse_linear, from_augmented, to_augmented
+from jaxdl.models.cnn import cnn
 from jaxdl.models.language_model import language_model
 from jaxdl.models.masked import masked_mlp, unmask
 from jaxdl.models.mlp import mlp
 from jaxdl.models.population_statistics import population_statistics
+from jaxdl.models.residual_cnn import residual_cnn
 from jaxdl.models.summary import Summary, summary
 from jaxdl.models.transformer import attention_maps, transformer, transformer_classifier
 from jaxdl.models.transformer_config import TransformerConfig, vaswani_base
@@ -17,6 +19,7 @@ __all__ = [
     "attention_maps",
     "augmented_apply",
     "chain_rule",
+    "cnn",
     "collapse_linear",
     "from_augmented",
     "glm",
@@ -30,6 +33,7 @@ __all__ = [
     "perceptron",
     "polynomial",
     "population_statistics",
+    "residual_cnn",
     "summary",
     "to_augmented",
     "transformer",

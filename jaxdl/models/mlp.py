@@ -11,6 +11,7 @@ from jaxdl.arrays import spread_mask
 from jaxdl.base import Array, Model, stateless
 from jaxdl.checks import one_of
 from jaxdl.layers.initializers import RECTIFIERS
+from jaxdl.models.normalizations import find_normalization, without_empty
 
 
 def mlp(
@@ -73,7 +74,7 @@ def mlp(
     if len(activation) != hidden:
         raise ValueError(f"{len(activation)} activations for {hidden} hidden layers")
     one_of("norm_position", norm_position, ("pre", "post"))
-    norm = _normalization(norm, momentum, statistics)
+    norm = find_normalization(norm, momentum, statistics)
     phi = [layers.activation(a) for a in activation]
     lecun = jax.nn.initializers.lecun_normal()
     if kernel_init is None:
@@ -99,7 +100,7 @@ def mlp(
             )
             if i < hidden:
                 params[f"norm_{i}"], state[f"norm_{i}"] = norm.init(n)
-        params, state = _without_empty(params), _without_empty(state)
+        params, state = without_empty(params), without_empty(state)
         if state and not norm.over_batch:
             raise ValueError("a normalisation with a state is over the batch: over_batch=True")
         return params, state
@@ -121,7 +122,7 @@ def mlp(
             layer_key = None if key is None else jax.random.fold_in(key, i)
             h = layers.dropout(h, dropout, key=layer_key, train=train)
             x = layers.add_skip(params.get(f"skip_{i}"), x, h) if skip else h
-        return layers.dense(params[f"dense_{hidden}"], x), _without_empty(new)
+        return layers.dense(params[f"dense_{hidden}"], x), without_empty(new)
 
     def apply_without_state(params, x, *, key, train):
         return apply(params, {}, x, key=key, train=train)[0]
@@ -129,22 +130,3 @@ def mlp(
     if norm.over_batch:
         return Model(init, apply, sees_mask=True)
     return stateless(lambda key: init(key)[0], apply_without_state)
-
-
-def _normalization(norm, momentum, statistics):
-    """The Normalization that a name stands for; None's has neither parameters nor a state."""
-    if isinstance(norm, layers.Normalization):
-        return norm
-    one_of("norm (a Normalization or a name)", norm, (None, "batch", "layer"))
-    unchanged = lambda params, state, x, *, train=False, mask=None, observe=False: (x, state)
-    named = {
-        None: layers.Normalization(lambda features: ({}, {}), unchanged),
-        "batch": layers.batch_normalization(momentum=momentum, statistics=statistics),
-        "layer": layers.layer_normalization(),
-    }
-    return named[norm]
-
-
-def _without_empty(tree):
-    """Layers without arrays have no entry."""
-    return {name: part for name, part in tree.items() if jax.tree.leaves(part)}

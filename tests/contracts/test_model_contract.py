@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from jaxdl import models
+from jaxdl.arrays import spread_mask
 from jaxdl.base import Model
 
 D, K = 3, 2
-X = np.random.default_rng(0).normal(size=(7, D)).astype(np.float32)
+IMAGE = 6, 4, D
 
 
 class Row(NamedTuple):
@@ -21,6 +22,11 @@ class Row(NamedTuple):
     names: tuple[str, ...]  # of the parameters' leaves, in the order of the tree
     stochastic: bool = False  # draws something while training
     batch_wise: bool = False  # while training, rows meet and the state moves
+    shape: tuple[int, ...] = (D,)  # of one example
+
+    @property
+    def x(self):
+        return np.random.default_rng(0).normal(size=(7, *self.shape)).astype(np.float32)
 
 
 def leaves(*layers, bias=True):
@@ -30,6 +36,12 @@ def leaves(*layers, bias=True):
 
 NORMED = (*leaves(2), "norm_0.bias", "norm_0.scale")
 BATCH_NORMED = NORMED[1:]  # no offset before batch normalisation
+BLOCK = tuple(
+    f"{kind}_{i}.{leaf}"
+    for kind, of in (("conv", ("kernel",)), ("norm", ("bias", "scale")))
+    for i in range(2)
+    for leaf in of
+)
 
 MODELS = {
     "linear": Row(models.mlp((D, K)), leaves(1)),
@@ -50,6 +62,43 @@ MODELS = {
         models.masked_mlp((D, 8, K), width=jnp.array([6]), activation="tanh", dropout=0.3),
         leaves(2),
         stochastic=True,
+    ),
+    "cnn": Row(
+        models.cnn(IMAGE, K, filters=(4, 5), hidden=(6,), activation="tanh"),
+        (
+            "conv_0.bias",
+            "conv_0.kernel",
+            "conv_1.bias",
+            "conv_1.kernel",
+            *(f"head.{name}" for name in leaves(2)),
+        ),
+        shape=IMAGE,
+    ),
+    "cnn_batch_norm": Row(
+        models.cnn(IMAGE, K, filters=(4,), hidden=(6,), norm="batch", dropout=0.3),
+        (
+            "conv_0.kernel",
+            *(f"head.{name}" for name in BATCH_NORMED),
+            "norm_0.bias",
+            "norm_0.scale",
+        ),
+        stochastic=True,
+        batch_wise=True,
+        shape=IMAGE,
+    ),
+    "residual_cnn": Row(
+        models.residual_cnn(IMAGE, K, filters=(3, 4), activation="gelu"),
+        (
+            "dense.bias",
+            "dense.kernel",
+            *(f"stage_0_block_0.{name}" for name in BLOCK),
+            *(f"stage_1_block_0.{name}" for name in (*BLOCK, "skip.kernel")),
+            "stem.conv.kernel",
+            "stem.norm.bias",
+            "stem.norm.scale",
+        ),
+        batch_wise=True,
+        shape=IMAGE,
     ),
     "everything": Row(
         models.mlp((D, 8, K), activation="gelu", norm="batch", skip=True, dropout=0.3),
@@ -83,9 +132,9 @@ def assert_equal(a, b, **tolerance):
 def test_init_and_apply_take_each_others_trees(row):
     params, state = initialised(row)
     assert leaf_names(params) == row.names
-    for batch in (X, X[0], X.reshape(7, 1, D)):
+    for batch in (row.x, row.x[0], row.x[:, None]):
         eta, after = jax.eval_shape(row.model.apply, params, state, batch)
-        assert eta.shape == (*batch.shape[:-1], K)
+        assert eta.shape == (*batch.shape[: batch.ndim - row.x.ndim + 1], K)
         assert jax.tree.structure(after) == jax.tree.structure(state)
     shapes = jax.eval_shape(row.model.init, jax.random.key(0))
     assert jax.tree.map(jnp.shape, (params, state)) == jax.tree.map(lambda s: s.shape, shapes)
@@ -110,7 +159,10 @@ def test_jit_equals_eager(row, train):
     key = training_key(row) if train else None
     with jax.debug_key_reuse(False):  # one mask, twice
         assert_equal(
-            jax.jit(run)(params, state, X, key), run(params, state, X, key), rtol=2e-5, atol=1e-6
+            jax.jit(run)(params, state, row.x, key),
+            run(params, state, row.x, key),
+            rtol=2e-5,
+            atol=1e-6,
         )
 
 
@@ -119,8 +171,8 @@ def test_vmap_over_inits_equals_a_loop(row):
     keys = jax.random.split(jax.random.key(1), 3)
     with jax.debug_key_reuse(False):
         params, state = jax.jit(jax.vmap(row.model.init))(keys)
-        together, _ = jax.jit(jax.vmap(lambda p, s: row.model.apply(p, s, X)))(params, state)
-        one = jax.jit(lambda key: row.model.apply(*row.model.init(key), X)[0])
+        together, _ = jax.jit(jax.vmap(lambda p, s: row.model.apply(p, s, row.x)))(params, state)
+        one = jax.jit(lambda key: row.model.apply(*row.model.init(key), row.x)[0])
         for key, eta in zip(keys, together, strict=True):
             alone = one(key)
             np.testing.assert_allclose(eta, alone, rtol=2e-5, atol=1e-6)
@@ -130,26 +182,28 @@ def test_vmap_over_inits_equals_a_loop(row):
 @rows
 def test_evaluation_is_deterministic_and_leaves_the_state(row):
     params, state = initialised(row)
-    eta, after = row.model.apply(params, state, X)
-    again, _ = row.model.apply(params, after, X, key=jax.random.key(9))  # a key changes nothing
+    eta, after = row.model.apply(params, state, row.x)
+    again, _ = row.model.apply(params, after, row.x, key=jax.random.key(9))  # a key changes nothing
     np.testing.assert_array_equal(eta, again)
     assert_equal(after, state)
-    one_by_one = jax.lax.map(lambda x: row.model.apply(params, state, x)[0], X)
+    one_by_one = jax.lax.map(lambda x: row.model.apply(params, state, x)[0], row.x)
     np.testing.assert_allclose(eta, one_by_one, rtol=2e-5, atol=1e-6)  # rows do not meet
 
 
 @rows
 def test_training_without_a_key_raises_iff_stochastic(row):
     params, state = initialised(row)
-    evaluated, _ = row.model.apply(params, state, X)
+    evaluated, _ = row.model.apply(params, state, row.x)
     if row.stochastic:
         with pytest.raises(ValueError, match="key"):
-            row.model.apply(params, state, X, train=True)
-        trained, _ = row.model.apply(params, state, X, key=jax.random.key(5), train=True)
-        other, _ = row.model.apply(params, state, X, key=jax.random.key(6), train=True)
+            row.model.apply(params, state, row.x, train=True)
+        trained, _ = row.model.apply(params, state, row.x, key=jax.random.key(5), train=True)
+        other, _ = row.model.apply(params, state, row.x, key=jax.random.key(6), train=True)
         assert abs(trained - evaluated).max() > 1e-3 and abs(trained - other).max() > 1e-3
     elif not row.batch_wise:
-        np.testing.assert_array_equal(row.model.apply(params, state, X, train=True)[0], evaluated)
+        np.testing.assert_array_equal(
+            row.model.apply(params, state, row.x, train=True)[0], evaluated
+        )
 
 
 @rows
@@ -157,17 +211,17 @@ def test_training_moves_the_state_iff_batch_wise(row):
     params, state = initialised(row)
     train = lambda x: row.model.apply(params, state, x, key=training_key(row), train=True)
     assert bool(jax.tree.leaves(state)) == row.batch_wise
-    _, after = train(X)
+    _, after = train(row.x)
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         assert abs(old - new).max() > 1e-3
     mask = np.arange(7) < 4
     if row.batch_wise:
         _, few = row.model.apply(
-            params, state, np.where(mask[:, None], X, np.nan), key=training_key(row), train=True,
+            params, state, np.where(spread_mask(mask, row.x), row.x, np.nan), key=training_key(row), train=True,
             mask=mask,
         )  # fmt: skip
-        assert_equal(few, train(X[:4])[1], rtol=1e-5, atol=1e-6)
+        assert_equal(few, train(row.x[:4])[1], rtol=1e-5, atol=1e-6)
 
 
 @rows
@@ -175,7 +229,7 @@ def test_every_parameter_has_a_gradient(row):
     params, state = initialised(row)
 
     def loss(params):
-        eta, _ = row.model.apply(params, state, X, key=training_key(row), train=True)
+        eta, _ = row.model.apply(params, state, row.x, key=training_key(row), train=True)
         return jnp.sum(jnp.sin(eta) * jnp.arange(1.0, 15.0).reshape(7, K))
 
     gradient = jax.jit(jax.grad(loss))(params)
@@ -187,7 +241,7 @@ def test_every_parameter_has_a_gradient(row):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_dtype_follows_the_inputs(x64, row, dtype):
     params, state = jax.tree.map(lambda leaf: leaf.astype(dtype), initialised(row))
-    x = jnp.asarray(X, dtype)
+    x = jnp.asarray(row.x, dtype)
     for settings in ({}, {"key": training_key(row), "train": True}):
         apply = lambda p, settings=settings: row.model.apply(p, state, x, **settings)[0]
         assert jax.eval_shape(apply, params).dtype == dtype
