@@ -9,6 +9,15 @@ from jaxdl.autodiff.backprop import (
     forward,
     output_delta,
 )
+from jaxdl.autodiff.bptt import (
+    Bptt,
+    ScalarRecurrence,
+    bptt,
+    bptt_scalar,
+    gradient_norms_through_time,
+    scalar_states,
+    state_derivative,
+)
 from jaxdl.autodiff.jacobians import accumulate, chain_rule_jacobians, flop_count, jacobian
 from jaxdl.autodiff.layouts import row_gradient
 from jaxdl.autodiff.memory import peak_memory, stack_layers
@@ -21,15 +30,20 @@ from jaxdl.autodiff.scalar import (
 
 __all__ = [
     "Backprop",
+    "Bptt",
     "Cache",
+    "ScalarRecurrence",
     "ScalarWeights",
     "accumulate",
     "backprop",
     "backprop_deltas",
+    "bptt",
+    "bptt_scalar",
     "chain_rule_jacobians",
     "diagnostics",
     "flop_count",
     "forward",
+    "gradient_norms_through_time",
     "jacobian",
     "output_delta",
     "peak_memory",
@@ -37,5 +51,7 @@ __all__ = [
     "scalar_nn",
     "scalar_nn_gradients",
     "scalar_skip_gradients",
+    "scalar_states",
     "stack_layers",
+    "state_derivative",
 ]
