@@ -1,19 +1,25 @@
-"""Data: embedded sets, tables from files, synthetic data with known truth, mini-batches."""
+"""Data: embedded sets, tables and images from files, synthetic data with known truth, mini-batches."""
 
-from jaxdl.data import dates, synthetic, toy_sequences
+from jaxdl.data import augmentation, dates, synthetic, toy_sequences
 from jaxdl.data.batches import minibatches
 from jaxdl.data.dataset import Dataset, load
+from jaxdl.data.idx import download_idx, load_idx, load_idx_images, parse_idx
 from jaxdl.data.readers import TableError
 from jaxdl.data.table import encode_table, load_table
 
 __all__ = [
     "Dataset",
     "TableError",
+    "augmentation",
     "dates",
+    "download_idx",
     "encode_table",
     "load",
+    "load_idx",
+    "load_idx_images",
     "load_table",
     "minibatches",
+    "parse_idx",
     "synthetic",
     "toy_sequences",
 ]
