@@ -1,1 +1,21 @@
 """Generation: what a ``Decoder`` says, token by token. Notes: §7.2, §8.3.2."""
+
+from jaxdl.generation.beam import Beams, beam_hypotheses, beam_search
+from jaxdl.generation.greedy import greedy
+from jaxdl.generation.loop import Generated, Progress, SpecialIds, advance, begin, special_ids
+from jaxdl.generation.sampling import sample, sampling_probabilities
+
+__all__ = [
+    "Beams",
+    "Generated",
+    "Progress",
+    "SpecialIds",
+    "advance",
+    "beam_hypotheses",
+    "beam_search",
+    "begin",
+    "greedy",
+    "sample",
+    "sampling_probabilities",
+    "special_ids",
+]
