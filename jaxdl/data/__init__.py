@@ -1,6 +1,6 @@
 """Data: embedded sets, tables and images from files, synthetic data with known truth, mini-batches."""
 
-from jaxdl.data import augmentation, dates, synthetic, toy_sequences
+from jaxdl.data import augmentation, dates, reviews, synthetic, toy_sequences
 from jaxdl.data.batches import minibatches
 from jaxdl.data.dataset import Dataset, load
 from jaxdl.data.idx import download_idx, load_idx, load_idx_images, parse_idx
@@ -20,6 +20,7 @@ __all__ = [
     "load_table",
     "minibatches",
     "parse_idx",
+    "reviews",
     "synthetic",
     "toy_sequences",
 ]
