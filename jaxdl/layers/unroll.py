@@ -61,8 +61,9 @@ def truncated_unroll(
     """``unroll`` whose gradients do not pass from one chunk of ``steps`` positions to that before.
 
     The carry goes on from chunk to chunk, so values are those of ``unroll``, exactly; backward,
-    each chunk takes the carry that it starts from as a constant. Raises ValueError unless ``steps``
-    is a positive whole number. Source: Williams and Peng (1990). Notes: §7.1.
+    each chunk but the first takes the carry that it starts from as a constant, so that a learned
+    initial carry still learns. Raises ValueError unless ``steps`` is a positive whole number.
+    Source: Williams and Peng (1990). Notes: §7.1.
     """
     positive_int("steps", steps)
     values, mask = _parts(x)
@@ -79,9 +80,11 @@ def truncated_unroll(
     counts = cut(jnp.pad(mask, ((0, 0), (0, fill))))
 
     def chunk(carry, now):
-        return _time_major(cell, params, jax.lax.stop_gradient(carry), *now)
+        first, values, counts = now
+        cut_off = lambda c: jnp.where(first, c, jax.lax.stop_gradient(c))
+        return _time_major(cell, params, jax.tree.map(cut_off, carry), values, counts)
 
-    carry, y = jax.lax.scan(chunk, carry, (values, counts))
+    carry, y = jax.lax.scan(chunk, carry, (jnp.arange(chunks) == 0, values, counts))
     y = y.reshape(chunks * steps, rows, -1)[:length].swapaxes(0, 1)
     return carry, jnp.where(mask[..., None], y, 0)
 

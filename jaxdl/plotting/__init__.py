@@ -13,6 +13,7 @@ from jaxdl.plotting.networks import (
     update_ratios_by_step,
 )
 from jaxdl.plotting.predictions import confusion_matrix, ensemble_size, reliability_diagram
+from jaxdl.plotting.recurrence import norms_through_time
 from jaxdl.plotting.studies import (
     MAX_LINES,
     learning_curve_sizes,
@@ -34,6 +35,7 @@ __all__ = [
     "learning_curves",
     "log_curves",
     "norms_by_layer",
+    "norms_through_time",
     "reliability_diagram",
     "spectrum",
     "training_curves",

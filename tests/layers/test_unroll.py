@@ -183,6 +183,17 @@ def test_truncation_cuts_gradients_and_nothing_else(cell, steps, x64):
     assert (of_cut[:start] == 0).all() and (abs(of_full).max(axis=1) > 0).all()
 
 
+def test_a_learned_initial_carry_learns_from_the_first_chunk_alone():
+    cell, x = (
+        layers.simple_cell(1, 1, activation="identity", initial="learned", use_bias=False),
+        jnp.zeros((1, 4, 1)),
+    )
+    params = {**ONES, "initial": [jnp.ones(1)]}
+    total = lambda p: jnp.sum(layers.truncated_unroll(cell, p, x, steps=2)[1])
+    # Each of the four outputs is h_0; the first two belong to the chunk that starts from it.
+    assert jax.grad(total)(params)["initial"][0].item() == 2
+
+
 @cells
 def test_under_vmap_each_member_is_itself(cell):
     members = [started(cell, seed) for seed in range(2)]
