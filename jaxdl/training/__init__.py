@@ -12,6 +12,7 @@ from jaxdl.training.learners import (
 )
 from jaxdl.training.objectives import negative_log_likelihood, sequence_nll
 from jaxdl.training.precision import Precision, mixed_precision
+from jaxdl.training.sequence_objectives import next_token_nll
 from jaxdl.training.stopping import EarlyStopping
 from jaxdl.training.stream import StreamHistory, StreamResult, fit_stream
 
@@ -32,6 +33,7 @@ __all__ = [
     "masked_mean",
     "mixed_precision",
     "negative_log_likelihood",
+    "next_token_nll",
     "perceptron_learner",
     "read_log",
     "sequence_nll",

@@ -39,11 +39,11 @@ def negative_log_likelihood(
     Returns:
       An Objective; ``evaluate`` gives ``nll`` and the family's scores per example.
     """
-    regulariser = _regulariser(penalty)
+    added = regulariser(penalty)
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
         x, y = pair(batch)
-        eta, state = _apply(model, params, state, x, key, train, mask)
+        eta, state = apply_model(model, params, state, x, key, train, mask)
         nll = -family.log_prob(match_response(eta, y), y)
         if nll.ndim != 1:
             raise ValueError(
@@ -51,15 +51,15 @@ def negative_log_likelihood(
                 f"{nll.shape}; sum the outputs with families.independent(family)"
             )
         fit = masked_mean(nll, mask)
-        return fit + regulariser(params), (state, {"nll": fit})
+        return fit + added(params), (state, {"nll": fit})
 
     def predict(params, state, x):
-        eta, _ = _apply(model, params, state, x)
+        eta, _ = apply_model(model, params, state, x)
         return _drop_output_axis(family.mean(eta), x)
 
     def evaluate(params, state, batch, *, key=None):
         x, y = pair(batch)
-        eta, _ = _apply(model, params, state, x)
+        eta, _ = apply_model(model, params, state, x)
         eta = match_response(eta, y)
         return {"nll": -family.log_prob(eta, y), **family.scores(eta, y)}
 
@@ -72,6 +72,7 @@ def sequence_nll(
     penalty: float | Array | Callable = 0.0,
     *,
     reduction: str = "sum",
+    label_smoothing: float | Array = 0.0,
 ) -> Objective:
     """The objective of maximum likelihood for sequences of responses, one to each position.
 
@@ -87,25 +88,29 @@ def sequence_nll(
       family, penalty: as in ``negative_log_likelihood``.
       reduction: ``"sum"`` over the positions of a sequence, its log-likelihood; or ``"mean"``, so
         that long sequences count no more than short ones.
+      label_smoothing: epsilon of the loss, which may be traced: responses are 1 - epsilon of the
+        label and epsilon of all K labels alike. Scores are of the labels themselves.
+        Source: Szegedy et al. (2016).
 
     Returns:
       An Objective; per example, ``evaluate`` gives ``nll`` of the whole sequence, and the means
       over its positions: ``nll_per_step`` and the family's scores. An empty sequence has zeros.
     """
     one_of("reduction", reduction, ("sum", "mean"))
-    regulariser = _regulariser(penalty)
+    added = regulariser(penalty)
 
     def over_steps(values, y):
         total = jnp.sum(jnp.where(y.mask, values, 0), axis=1)
         return total, safe_divide(total, y.lengths.astype(total.dtype))
 
-    def per_position(params, state, x, y, key=None, train=False, mask=None):
+    def per_position(params, state, x, y, key=None, train=False, mask=None, smoothed=False):
         if not isinstance(y, Sequences):
             raise ValueError(f"sequence_nll takes responses y as Sequences, not {type(y).__name__}")
-        eta, state = _apply(model, params, state, x, key, train, mask)
+        eta, state = apply_model(model, params, state, x, key, train, mask)
         responses = y.filled()
         eta = match_response(eta, responses)
-        log_prob = family.log_prob(eta, responses)
+        epsilon = label_smoothing if smoothed else 0.0
+        log_prob = family.log_prob(eta, smooth_labels(eta, responses, epsilon))
         if log_prob.shape != y.mask.shape:
             raise ValueError(
                 f"log_prob must give one value per position, {list(y.mask.shape)}, but gives "
@@ -115,13 +120,13 @@ def sequence_nll(
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
         x, y = pair(batch)
-        _, _, log_prob, state = per_position(params, state, x, y, key, train, mask)
+        _, _, log_prob, state = per_position(params, state, x, y, key, train, mask, smoothed=True)
         total, mean = over_steps(-log_prob, y)
         fit = masked_mean(total if reduction == "sum" else mean, mask)
-        return fit + regulariser(params), (state, {"nll": fit})
+        return fit + added(params), (state, {"nll": fit})
 
     def predict(params, state, x):
-        eta, _ = _apply(model, params, state, x)
+        eta, _ = apply_model(model, params, state, x)
         mean = family.mean(eta)
         return mean[..., 0] if mean.ndim > 2 and mean.shape[-1] == 1 else mean
 
@@ -135,7 +140,29 @@ def sequence_nll(
     return Objective(loss, predict, evaluate)
 
 
-def _apply(model, params, state, x, key=None, train=False, mask=None):
+def smooth_labels(eta: Array, y: Array, epsilon: float | Array) -> Array:
+    """``(1 - epsilon) onehot(y) + epsilon / K`` for labels y [...] and eta [..., K]; y for 0.
+
+    Raises ValueError where eta has no such axis of labels.
+
+    >>> smooth_labels(jnp.zeros((1, 2)), jnp.array([1]), 0.5).tolist()
+    [[0.25, 0.75]]
+    """
+    if isinstance(epsilon, (int, float)) and epsilon == 0:
+        return y
+    if isinstance(epsilon, (int, float)) and not 0 <= epsilon <= 1:
+        raise ValueError(f"label_smoothing lies in [0, 1], got {epsilon}")
+    if eta.ndim != y.ndim + 1 or not jnp.issubdtype(y.dtype, jnp.integer):
+        raise ValueError(
+            f"label_smoothing is for labels [...] and eta [..., K], not {y.dtype} {list(y.shape)} "
+            f"and {list(eta.shape)}"
+        )
+    labels = eta.shape[-1]
+    return (1 - epsilon) * jax.nn.one_hot(y, labels, dtype=eta.dtype) + epsilon / labels
+
+
+def apply_model(model, params, state, x, key=None, train=False, mask=None):
+    """``model.apply`` on Sequences with zeros behind their ends; returns ``(eta, state)``."""
     # A NaN behind an end would have gradients, though its loss is left out.
     is_sequences = lambda node: isinstance(node, Sequences)
     fill = lambda part: part._replace(values=part.filled()) if is_sequences(part) else part
@@ -145,7 +172,7 @@ def _apply(model, params, state, x, key=None, train=False, mask=None):
     return model.apply(params, state, x, key=key, train=train, **rows)
 
 
-def _regulariser(penalty: float | Array | Callable) -> Callable:
+def regulariser(penalty: float | Array | Callable) -> Callable:
     """``R(w)`` times its coefficient, as a function of the parameters."""
     if callable(penalty):
         return penalty
