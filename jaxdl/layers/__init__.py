@@ -67,11 +67,19 @@ from jaxdl.layers.transformer import (
     position_wise_ffn,
     position_wise_ffn_init,
 )
-from jaxdl.layers.unroll import bidirectional, stacked, stacked_init, truncated_unroll, unroll
+from jaxdl.layers.unroll import (
+    Layer,
+    bidirectional,
+    stacked,
+    stacked_init,
+    truncated_unroll,
+    unroll,
+)
 from jaxdl.layers.windows import conv_output_size, pool_output_size
 
 __all__ = [
     "ACTIVATIONS",
+    "Layer",
     "Lowering",
     "Normalization",
     "activation",

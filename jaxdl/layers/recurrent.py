@@ -196,8 +196,12 @@ def gru_cell(
 
 
 def initial_carry(cell: Cell, params: Params, batch_shape: tuple[int, ...]) -> tuple:
-    """h_0, and c_0 of an LSTM, for rows of ``batch_shape``: learned, zeros or ones (E-46)."""
-    carry = cell.carry(batch_shape)
+    """h_0, and c_0 of an LSTM, for rows of ``batch_shape``: learned, zeros or ones (E-46).
+
+    Their type is that of the params.
+    """
+    dtype = jnp.result_type(*jax.tree.leaves(params)) if params else float
+    carry = tuple(c.astype(dtype) for c in cell.carry(batch_shape))
     if "initial" not in params:
         return carry
     return tuple(

@@ -17,6 +17,7 @@ from jaxdl.base import Model, Sequences
 N, T, V, K = 3, 4, 5, 2
 LENGTHS = np.array([4, 2, 1])
 TOKENS = np.random.default_rng(0).integers(0, V, (N, T))
+VECTORS = np.random.default_rng(1).normal(size=(N, T, 4)).astype(np.float32)
 ONE = Sequences(TOKENS, LENGTHS)
 PAIR = {"source": Sequences(TOKENS[::-1], LENGTHS[::-1]), "inputs": ONE}
 
@@ -46,6 +47,14 @@ def rotary_and_scanned(**changes):
     return config(num_layers=2, **choices, **changes)
 
 
+def recurrent(**changes):
+    return models.RecurrentConfig(V, features=4, hidden=3)._replace(**changes)
+
+
+def pairs(**changes):
+    return models.Seq2SeqConfig(V, features=4, hidden=3)._replace(**changes)
+
+
 MODELS = {
     "transformer": Row(models.transformer(config()), PAIR, (T, V)),
     "transformer_dropout": Row(
@@ -62,6 +71,48 @@ MODELS = {
     "transformer_classifier": Row(
         models.transformer_classifier(config(), K), ONE, (K,), aligned=None
     ),
+    "classifier": Row(models.sequence_classifier(recurrent(), K), ONE, (K,), aligned=None),
+    "classifier_everything": Row(
+        models.sequence_classifier(
+            recurrent(cell="gru", num_layers=2, bidirectional=True, dropout=0.3),
+            K,
+            head_hidden=(5,),
+        ),
+        ONE,
+        (K,),
+        stochastic=True,
+        aligned=None,
+    ),
+    "classifier_of_vectors": Row(
+        models.sequence_classifier(recurrent(num_tokens=None, cell="simple"), K),
+        Sequences(VECTORS, LENGTHS),
+        (K,),
+        aligned=None,
+    ),
+    "labeller": Row(models.sequence_labeller(recurrent(), K), ONE, (T, K)),
+    "labeller_both_ways": Row(
+        models.sequence_labeller(recurrent(bidirectional=True, dropout=0.3), K),
+        ONE,
+        (T, K),
+        stochastic=True,
+    ),
+    "recurrent_language_model": Row(
+        models.recurrent_language_model(recurrent(num_layers=2)), ONE, (T, V)
+    ),
+    "one_to_many": Row(
+        models.recurrent_language_model(recurrent(), context=4),
+        {"source": VECTORS[:, 0], "inputs": ONE},
+        (T, V),
+    ),
+    "seq2seq": Row(models.seq2seq(pairs(attention=None, cell="lstm")), PAIR, (T, V)),
+    "seq2seq_dot": Row(models.seq2seq(pairs(bidirectional=True)), PAIR, (T, V)),
+    "seq2seq_additive": Row(
+        models.seq2seq(pairs(attention="additive", num_layers=2, dropout=0.3)),
+        PAIR,
+        (T, V),
+        stochastic=True,
+    ),
+    "seq2seq_sampled": Row(models.seq2seq(pairs(sampled=0.5)), PAIR, (T, V), stochastic=True),
     "language_model": Row(models.language_model(config(norm_position="pre")), ONE, (T, V)),
     "language_model_scanned": Row(
         models.language_model(rotary_and_scanned(dropout=0.3, remat=True)),
@@ -75,7 +126,8 @@ is_sequences = lambda node: isinstance(node, Sequences)
 
 
 def over_sequences(function, x):
-    return jax.tree.map(function, x, is_leaf=is_sequences)
+    change = lambda part: function(part) if is_sequences(part) else part
+    return jax.tree.map(change, x, is_leaf=is_sequences)
 
 
 def spoilt(x):
@@ -128,8 +180,9 @@ def test_shapes_and_dtypes(row):
     assert eta.shape == (N, *row.output) and eta.dtype == jnp.float32
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
-    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
-    assert jax.eval_shape(row.model.apply, half, state, row.x)[0].dtype == jnp.bfloat16
+    halve = lambda leaf: leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf
+    half, x = jax.tree.map(halve, (params, row.x))
+    assert jax.eval_shape(row.model.apply, half, state, x)[0].dtype == jnp.bfloat16
 
 
 @rows
