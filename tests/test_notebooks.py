@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from scipy.signal import correlate
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
@@ -25,6 +26,8 @@ FIGURES = {
     "03_model_selection": 10,
     "04_deep_networks": 8,
     "05_training": 8,
+    "06_convolutional_networks": 5,
+    "07_sequence_models": 4,
 }
 SMALL = {
     "01_univariate_models": {"points": 60, "samples": 64, "grid_points": 40, "epochs": 5},
@@ -80,6 +83,27 @@ SMALL = {
         "cycles": 2,
         "members": 3,
     },
+    "06_convolutional_networks": {
+        "models_compared": ["cnn"],
+        "filters": (3, 4),
+        "width": 8,
+        "shifts": [0.5],
+        "epochs": 2,
+        "batch_size": 128,
+        "folds": 2,
+        "members": 2,
+    },
+    "07_sequence_models": {
+        "length": 12,
+        "scales": [0.5, 2.0],
+        "hidden": 8,
+        "positions": 6,
+        "examples": 100,
+        "epochs": 2,
+        "batch_size": 50,
+        "rate": 0.01,
+        "cells": ["simple", "lstm"],
+    },
 }
 NUMBERS = {
     "01_univariate_models": {"w": "w_star", "x": "sample.x", "y": "sample.y"},
@@ -123,6 +147,30 @@ NUMBERS = {
         "y": "y",
         "sizes": "curves['deep ensemble']",
         "error": "error",
+    },
+    "06_convolutional_networks": {
+        "image": "x[0]",
+        "kernel": "first['kernel']",
+        "bias": "first['bias']",
+        "maps": "layers.conv(first, x[0], padding='same')",
+        "programs": "study.num_programs",
+        "p": "p",
+        "right": "right",
+        "y": "y_test",
+        "looks": "guard.looks",
+    },
+    "07_sequence_models": {
+        "input": "params['input']['kernel']",
+        "recurrent": "params['recurrent']['kernel']",
+        "values": "values",
+        "last": "last",
+        "slope": "autodiff.bptt_scalar(w, series, labels, h0=1.0)",
+        "series": "series",
+        "labels": "labels",
+        "norms": "[norms['tanh, r = 0.5'], norms['identity, r = 2']]",
+        "weights": "list(weights.values())",
+        "totals": "totals",
+        "curves": "list(curves.values())",
     },
 }
 
@@ -332,12 +380,52 @@ def _check_training(numbers):
     np.testing.assert_allclose(numbers["error"], np.abs(gaps).sum() / len(y), atol=1e-3)
 
 
+def _check_convolution(numbers):
+    """The maps by SciPy, the score by counting."""
+    image, kernel = np.array(numbers["image"])[..., 0], np.array(numbers["kernel"])[:, :, 0]
+    for k, bias in enumerate(numbers["bias"]):
+        expected = correlate(image, kernel[..., k], "same") + bias
+        np.testing.assert_allclose(np.array(numbers["maps"])[..., k], expected, atol=1e-5)
+    p = np.array(numbers["p"])
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
+    assert numbers["right"] == np.sum(p.argmax(1) == numbers["y"])
+    assert numbers["programs"] == 1 and numbers["looks"] == 1
+
+
+def _check_sequences(numbers):
+    """The states and the derivative by a NumPy loop, the latter by differences."""
+    values = np.array(numbers["values"])
+    for row, length in enumerate((5, 2)):
+        h = np.zeros(3)
+        for x in values[row, :length]:
+            h = np.tanh(x @ np.array(numbers["input"]) + h @ np.array(numbers["recurrent"]))
+        np.testing.assert_allclose(numbers["last"][row], h, atol=1e-5)
+    series, labels = np.array(numbers["series"]), np.array(numbers["labels"])
+
+    def loss(w1):
+        h = np.ones(len(series))
+        for x in series.T:
+            h = np.tanh(0.8 * x + w1 * h)
+        return np.mean(np.log1p(np.exp(1.3 * h)) - labels * 1.3 * h)
+
+    difference = (loss(0.9 + 1e-5) - loss(0.9 - 1e-5)) / 2e-5
+    np.testing.assert_allclose(numbers["slope"], difference, atol=1e-5)
+    vanishing, exploding = np.array(numbers["norms"])
+    assert vanishing[0] < 0.5**11 * vanishing[-1]
+    np.testing.assert_allclose(exploding / exploding[-1], 2.0 ** np.arange(11, -1, -1), rtol=1e-3)
+    assert numbers["weights"] == [28, 84, 112]
+    np.testing.assert_allclose(numbers["totals"], 1, atol=1e-5)
+    assert np.shape(numbers["curves"]) == (2, 2)
+
+
 CHECKS = {
     "01_univariate_models": _check_univariate,
     "02_vector_inputs_and_outputs": _check_vectors,
     "03_model_selection": _check_selection,
     "04_deep_networks": _check_networks,
     "05_training": _check_training,
+    "06_convolutional_networks": _check_convolution,
+    "07_sequence_models": _check_sequences,
 }
 
 
