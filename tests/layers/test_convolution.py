@@ -328,7 +328,7 @@ def test_output_sizes_are_those_of_outputs_and_of_torch():
     assert layers.conv_output_size(7, 4, padding=(2, 0)) == 6
 
 
-@pytest.mark.equation("I(§6)")
+@pytest.mark.equation("§6")
 @pytest.mark.parametrize(("groups", "use_bias"), [(1, True), (1, False), (2, True)])
 def test_numbers_of_parameters_are_torchs_and_ours(groups, use_bias):
     torch = pytest.importorskip("torch")
