@@ -191,3 +191,16 @@ def test_what_cannot_be_said_is_not_found():
     tokens = [found.values[0, k, : int(found.lengths[0, k])].tolist() for k in range(4)]
     assert tokens[0] == [3, 2] and sorted(tokens[1:]) == [[], [3, 3, 2], [3, 3, 3]]
     np.testing.assert_allclose(np.exp(found.log_prob[0]), [0.5, 0.25, 0.25, 0], rtol=1e-5)
+
+
+def test_in_float64(x64):
+    params = tuple(np.asarray(p, np.float64) for p in sum_params(4, seed=6))
+    score, log_prob, tokens = exhaustive(params, 4, 3, 0.7)[0]
+    found = generation.beam_hypotheses(
+        DECODER, params, {}, beams=27, length_penalty=0.7, **IDS, max_length=3
+    )
+    assert tuple(np.asarray(found.values)[0, 0, : len(tokens)].tolist()) == tokens
+    np.testing.assert_allclose([found.score[0, 0], found.log_prob[0, 0]], [score, log_prob], rtol=1e-10)  # fmt: skip
+    greedy = generation.greedy(DECODER, params, {}, **IDS, max_length=5)
+    expected = log_prob_of(lambda h: next_log_probs(params, h), said(greedy))
+    np.testing.assert_allclose(greedy.log_prob[0], expected, rtol=1e-10)
