@@ -235,7 +235,8 @@ def _weights(q, k, mask):
 
 
 def _cudnn(q, k, v, mask, causal, past):
-    aligned = causal and past is None and q.shape[-2] == k.shape[-2]
+    # A query that sees nothing must be known by the mask, so only causality alone is left to cuDNN.
+    aligned = causal and mask is None and past is None and q.shape[-2] == k.shape[-2]
     mask = _allowed(q, k, mask, causal and not aligned, past)
     q, k, v = (_heads_in_front(x) for x in (q, k, v))
     out = jax.nn.dot_product_attention(
