@@ -323,19 +323,15 @@ def draw(epochs: "np.ndarray", curve: "np.ndarray", rivals: dict[int, float]) ->
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
     names = {1: "unigram", 2: "bigram"}
-    for i, (order, bits) in enumerate(rivals.items()):
-        axes.axhline(bits, color=f"C{i + 1}", linestyle="--")
+    for i, (order, bits) in enumerate(rivals.items(), start=1):
         name = names.get(order, f"{order}-gram Kneser-Ney")
-        axes.text(
-            0.99, bits, f"{name}, {bits:.2f}", color=f"C{i + 1}", ha="right", va="bottom",
-            transform=axes.get_yaxis_transform(),
-        )  # fmt: skip
+        axes.axhline(bits, color=f"C{i}", linestyle="--", label=f"{name}, {bits:.2f}")
     axes.plot(epochs, curve, "o-", color="C0", label=f"transformer, {curve[-1]:.2f} at the end")
     axes.set_xlabel("passes over the text")
     axes.set_ylabel("bits per character, held out")
     axes.set_ylim(bottom=0, top=max(*curve, *rivals.values()) * 1.1)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="lower left")
+    figure.legend(loc="outside upper center", ncols=2)
     axes.grid(alpha=0.3)
     return figure
 
