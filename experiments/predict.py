@@ -1,10 +1,14 @@
-"""Predictions of a saved model: ``python -m experiments.predict RUN FILE [--out FILE]``."""
+"""Predictions of a saved model: ``python -m experiments.predict RUN FILE [--out FILE]``.
+
+For a model of ``experiments.sentiment`` a text stands for FILE.
+"""
 
 import csv
 import dataclasses
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 from experiments.command import command, write_whole
 
@@ -16,13 +20,14 @@ class Config:
     run: str
     """The run's folder, or its model.npz."""
     file: str
-    """A CSV or NPZ file with the columns of the training data, or an embedded data set's name."""
+    """A CSV or NPZ file with the columns of the training data, or an embedded data set's name; for
+    a model of ``experiments.sentiment``, a text in quotation marks."""
     out: str | None = None
     """The CSV to write; default, standard output."""
 
 
-def main(config: Config) -> dict[str, float]:
-    """Write a line for each row: the class and all probabilities, or the mean.
+def main(config: Config) -> dict[str, Any]:
+    """Write a line for each row, or for the text: the class and all probabilities, or the mean.
 
     Returns the number of rows, and the model's score where the file has the responses too.
     """
@@ -31,7 +36,12 @@ def main(config: Config) -> dict[str, float]:
     from experiments import tabular
 
     path = Path(config.run)
-    fitted, problem = tabular.load_model(path / "model.npz" if path.is_dir() else path)
+    path = path / "model.npz" if path.is_dir() else path
+    if reads_texts(path):
+        from experiments import sentiment
+
+        return sentiment.predict(path, config.file, config.out)
+    fitted, problem = tabular.load_model(path)
     x, y = tabular.rows_to_predict(config.file, problem)
     out = np.asarray(fitted.predict(x))
     text = table(out, problem.target, problem.target_names)
@@ -46,6 +56,14 @@ def main(config: Config) -> dict[str, float]:
         figures["rmse"] = float(np.sqrt(np.mean(np.square(out - y))))
     print(", ".join(f"{k} {v:.4g}" for k, v in figures.items()), file=sys.stderr)
     return figures
+
+
+def reads_texts(path: Path) -> bool:
+    """Whether a saved model is one of ``experiments.sentiment``."""
+    from jaxdl.model_selection.refit import read_header
+
+    about = read_header(path).get("about")
+    return isinstance(about, dict) and "texts" in about
 
 
 def table(out, target: str, names: list[str] | None) -> str:
