@@ -63,6 +63,7 @@ def check_tokens(tokens: Array, num_tokens: int) -> None:
         raise ValueError(f"tokens are whole numbers, not {tokens.dtype}")
     if isinstance(tokens, jax.core.Tracer) or not tokens.size:
         return
+    tokens = np.asarray(tokens)  # inside jit, the least of known tokens would be traced
     low, high = int(tokens.min()), int(tokens.max())
     if low < 0 or high >= num_tokens:
         wrong = low if low < 0 else high
