@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +61,22 @@ def compiler_options(platform: str | None = None) -> dict[str, str | int] | None
     if traced or (platform or jax.default_backend()) != "cpu":
         return None
     return {name: value for name, value in _ON_CPUS.items() if _known_on_cpus(name)} or None
+
+
+def compiled(fn: Callable, donated: tuple[str, ...] = ()) -> Callable:
+    """``fn`` under ``jit``, static in its first argument, kept from call to call.
+
+    ``donated`` arguments are given up. Inside another transformation it has no compiler options of
+    its own. ``fn`` must be a function of a module: one made anew would compile anew.
+    """
+    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    return _program(fn, donated, traced, jax.default_backend())
+
+
+@functools.cache
+def _program(fn: Callable, donated: tuple[str, ...], traced: bool, platform: str) -> Callable:
+    options = None if traced else compiler_options(platform)
+    return jax.jit(fn, static_argnums=0, donate_argnames=donated, compiler_options=options)
 
 
 @functools.cache

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl import parallel
 from jaxdl.base import Array, Decoder, Key, Params, Sequences, State
 from jaxdl.checks import positive_int, typed_key
-from jaxdl.generation import programs
 from jaxdl.generation.loop import Generated, SpecialIds, advance, begin, special_ids
 
 
@@ -47,9 +47,8 @@ def sample(
     settings = _Settings(
         decoder, special_ids(bos_id, eos_id, pad_id), max_length, rows, top_k
     )  # fmt: skip
-    return programs.call(
-        _sample, settings, params, state, source, prompt, key, temperature, top_p
-    )  # fmt: skip
+    program = parallel.compiled(_sample)
+    return program(settings, params, state, source, prompt, key, temperature, top_p)
 
 
 def sampling_probabilities(

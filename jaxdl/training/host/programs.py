@@ -1,6 +1,5 @@
 """The programs of one run: what is static of it, and what is compiled."""
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -86,22 +85,7 @@ def finish(spec: FitSpec, key: Key, run: RunState):
 
 def call(fn: Callable, donated: tuple[str, ...], spec: FitSpec, *args):
     """``fn(spec, *args)``, compiled once for each spec and for the shapes of the arguments."""
-    return compiled(fn, donated, isinstance(jnp.zeros(()), jax.core.Tracer))(spec, *args)
-
-
-def compiled(fn: Callable, donated: tuple[str, ...] = (), traced: bool = False) -> Callable:
-    """``fn`` under ``jit``, static in its first argument, kept from call to call.
-
-    ``donated`` arguments are given up. What is ``traced``, inside another transformation, has no
-    compiler options of its own.
-    """
-    return _program(fn, donated, traced, jax.default_backend())
-
-
-@functools.cache
-def _program(fn: Callable, donated: tuple[str, ...], traced: bool, platform: str):
-    options = None if traced else parallel.compiler_options(platform)
-    return jax.jit(fn, static_argnums=0, donate_argnames=donated, compiler_options=options)
+    return parallel.compiled(fn, donated)(spec, *args)
 
 
 def _besides(spec: FitSpec, numbers=((0, 0.0), 0.0)) -> StopAndRecord:
@@ -117,7 +101,7 @@ def _besides(spec: FitSpec, numbers=((0, 0.0), 0.0)) -> StopAndRecord:
 
 
 def _shapes(fn: Callable, static, *args):
-    return _program(fn, (), True, "").eval_shape(static, *args)  # jit remembers what it traced
+    return parallel.compiled(fn).eval_shape(static, *args)  # jit remembers what it traced
 
 
 def _peek(learner: Learner, data: Batch, key: Key):

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.metrics.directions import as_loss, default_metric
+from jaxdl.parallel import compiled
 from jaxdl.training import stopping
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.host.interrupts import Interrupts
-from jaxdl.training.host.programs import compiled
 from jaxdl.training.host.stretches import Bar
 from jaxdl.training.stream import steps as stream_steps
 from jaxdl.training.stream.prefetch import position_batches, prefetch
