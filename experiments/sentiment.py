@@ -153,11 +153,13 @@ def load(config: Config) -> tuple[list[str], "np.ndarray", tuple[str, ...], str]
     if empty is not None:
         raise table.error(f"{table.row(empty)} has no {config.target}")
     classes, y, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    few = classes[counts < 2 * config.folds]
-    if len(classes) < 2 or len(few):
-        what = f"{few[0]!r} has {counts.min()}" if len(few) else f"there is only {classes[0]!r}"
+    if len(classes) < 2:
+        raise table.error(f"two classes or more are needed; there is only {str(classes[0])!r}")
+    rarest = counts.argmin()
+    if counts[rarest] < 2 * config.folds:
+        what = f"{str(classes[rarest])!r} has {counts[rarest]}"
         raise table.error(
-            f"at least two classes with {2 * config.folds} texts each are needed; {what}"
+            f"each class needs {2 * config.folds} texts for {config.folds} folds; {what}"
         )
     return texts, y.astype(np.int32), tuple(map(str, classes)), Path(config.data).name
 

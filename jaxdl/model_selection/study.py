@@ -62,7 +62,7 @@ class Study:
       best_epochs: [S, F, K], the epochs after which its score was best, with early stopping.
       dropped: [S], the epochs after which successive halving dropped a setting, -1 if it did not.
       folds: [F] pairs of index arrays; seeds: [K].
-      predictions: [K, S] lists of arrays by row of the data (rows in no fold are NaN), or None.
+      predictions: [S, K, N, ...] by row of the data (rows in no fold are NaN), or None.
       states: one pytree [s, F, K, ...] for each signature, or None.
       metric: what ``best`` goes by. maximize: whether more of it is better.
       num_params: [S].

@@ -103,7 +103,7 @@ def test_accuracy_by_length_by_hand():
     lengths = np.array([9, 1, 2, 8])
     (axes,) = draw_lengths(lengths, {"a": np.array([True, False, False, False])}, bins=2).axes
     (line,) = axes.lines
-    assert line.get_xdata() == [1.5, 8.5] and line.get_ydata() == [0.0, 0.5]
+    assert list(line.get_xdata()) == [1.5, 8.5] and list(line.get_ydata()) == [0.0, 0.5]
 
 
 @pytest.mark.parametrize(
