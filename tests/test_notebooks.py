@@ -28,6 +28,7 @@ FIGURES = {
     "05_training": 8,
     "06_convolutional_networks": 5,
     "07_sequence_models": 4,
+    "08_transformers": 4,
 }
 SMALL = {
     "01_univariate_models": {"points": 60, "samples": 64, "grid_points": 40, "epochs": 5},
@@ -104,6 +105,22 @@ SMALL = {
         "rate": 0.01,
         "cells": ["simple", "lstm"],
     },
+    "08_transformers": {
+        "length": 4,
+        "examples": 640,
+        "epochs": 2,
+        "features": 8,
+        "heads": 2,
+        "rate": 0.01,
+        "reviews": 400,
+        "longest": 30,
+        "text_epochs": 20,
+        "rates": [0.003, 0.01],
+        "dropouts": [0.0],
+        "labelled": 60,
+        "folds": 2,
+        "study_epochs": 2,
+    },
 }
 NUMBERS = {
     "01_univariate_models": {"w": "w_star", "x": "sample.x", "y": "sample.y"},
@@ -171,6 +188,31 @@ NUMBERS = {
         "weights": "list(weights.values())",
         "totals": "totals",
         "curves": "list(curves.values())",
+    },
+    "08_transformers": {
+        "query": "q",
+        "keys": "keys",
+        "values": "values",
+        "attention": "layers.attend(q, keys, values)",
+        "asked": "asked",
+        "known": "known",
+        **{
+            f"{name}_map": f"multi[{name!r}]['kernel']" for name in ("query", "key", "value", "out")
+        },
+        "output": "output",
+        "turned": "list(turned.values())",
+        "positions": "positions",
+        "weights": "shown",
+        "maps": "maps['source']",
+        "lengths": "[given['source'].lengths[0], given['inputs'].lengths[0]]",
+        "cached": "answers.tokens.values",
+        "uncached": "uncached",
+        "log_probs": "[answers.log_prob, beams.log_prob]",
+        "learned": "fitted.history.validation['nll_per_step']",
+        "nats": "nats",
+        "said": "[samples[t].tokens.values for t in samples]",
+        "programs": "study.num_programs",
+        "scores": "study.scores['nll']",
     },
 }
 
@@ -418,6 +460,47 @@ def _check_sequences(numbers):
     assert np.shape(numbers["curves"]) == (2, 2)
 
 
+def _check_transformers(numbers):
+    """Attention and positions by NumPy; what the masks hide; answers with and without a cache."""
+    number = {name: np.array(value) for name, value in numbers.items() if name[0] != "p"}
+
+    def attend(q, k, v):
+        scores = np.exp(q @ k.T / np.sqrt(k.shape[1]))
+        return scores / scores.sum(-1, keepdims=True) @ v
+
+    expected = attend(*(number[name] for name in ("query", "keys", "values")))
+    np.testing.assert_allclose(number["attention"], expected, atol=1e-5)
+    asked, known, output = number["asked"], number["known"], 0
+    for e in range(2):
+        head = (number[f"{name}_map"][:, e] for name in ("query", "key", "value"))
+        q, k, v = (x @ w for x, w in zip((asked, known, known), head, strict=True))
+        output = output + attend(q, k, v) @ number["out_map"][e]
+    np.testing.assert_allclose(number["output"], output, atol=1e-5)
+    assert number["turned"][0] < 1e-5 < 0.1 < number["turned"][1]
+    angles = np.arange(50)[:, None] / 10_000 ** (np.arange(0, 64, 2) / 64)
+    positions = np.array(numbers["positions"])
+    np.testing.assert_allclose(positions[:, ::2], np.sin(angles), atol=1e-5)
+    np.testing.assert_allclose(positions[:, 1::2], np.cos(angles), atol=1e-5)
+
+    plain, causal, padded, both = number["weights"]
+    seen = np.tri(6) * (np.arange(6) < 4)
+    for weights, mask in ((causal, np.tri(6)), (padded, np.arange(6) < 4), (both, seen)):
+        expected = plain * mask / np.sum(plain * mask, axis=1, keepdims=True)
+        np.testing.assert_allclose(weights, expected, atol=1e-5)
+    read, _ = number["lengths"]
+    assert number["maps"].shape == (1, 1, 2, 5, 4) and (number["maps"][..., read:] == 0).all()
+    np.testing.assert_allclose(number["maps"].sum(-1), 1, atol=1e-5)
+
+    same = (number["cached"] == number["uncached"]).all(1)
+    assert same.mean() > 0.99
+    greedy, beams = number["log_probs"].mean(1)
+    assert beams >= greedy
+    first, last = number["learned"]
+    assert last < first and numbers["nats"] < np.log(28)  # letters, the blank and the full stop
+    assert number["said"].shape == (2, 5, 31)
+    assert numbers["programs"] == 1 and number["scores"].shape == (2, 2, 1)
+
+
 CHECKS = {
     "01_univariate_models": _check_univariate,
     "02_vector_inputs_and_outputs": _check_vectors,
@@ -426,6 +509,7 @@ CHECKS = {
     "05_training": _check_training,
     "06_convolutional_networks": _check_convolution,
     "07_sequence_models": _check_sequences,
+    "08_transformers": _check_transformers,
 }
 
 
