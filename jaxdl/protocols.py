@@ -150,7 +150,10 @@ class CellUnroll(Protocol):
     """All steps through time at once, with the result and the gradients of ``step``'s."""
 
     def __call__(self, params: Params, carry: Any, x: Array, mask: Array) -> tuple[Any, Array]:
-        """Return ``(carry, y [T, B, H])`` for x [T, B, D]; a carry stays where mask [T, B] is False; None is all True."""
+        """Return ``(carry, y [T, B, H])`` for x [T, B, D].
+
+        A carry stays where mask [T, B] is False; None is all True.
+        """
 
 
 class DecoderStart(Protocol):

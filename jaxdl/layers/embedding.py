@@ -44,7 +44,7 @@ def embedding(params: Params, tokens: Array, *, trainable: bool = True) -> Array
     >>> embedding(params, jnp.array([1, 0, 1])).tolist()
     [[2.0, 3.0], [0.0, 1.0], [2.0, 3.0]]
     """
-    table = params["embedding"]
+    table = jnp.asarray(params["embedding"])
     check_tokens(tokens, len(table))
     if not trainable:
         table = jax.lax.stop_gradient(table)

@@ -31,7 +31,7 @@ def started(cell):
     return jax.jit(cell.init)(jax.random.key(0))
 
 
-def close(a, b):
+def assert_close(a, b):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), a, b)
 
 
@@ -62,8 +62,8 @@ def test_steps_are_the_unrolled_cell(cell):
     last, y = jax.jit(cell.unroll)(params, carry, X.swapaxes(0, 1), None)
     for t in range(T):
         carry, expected = cell.step(params, carry, X[:, t])
-        close(y[t], expected)
-    close(last, carry)
+        assert_close(y[t], expected)
+    assert_close(last, carry)
 
 
 @cells
@@ -74,7 +74,7 @@ def test_the_carry_stays_where_nothing_counts(cell):
     last, _ = cell.unroll(params, carry, X.swapaxes(0, 1), mask)
     two, _ = cell.unroll(params, carry, X.swapaxes(0, 1)[:2], None)
     for end, after, start in zip(last, two, carry, strict=True):
-        close(end[0], after[0])
+        assert_close(end[0], after[0])
         np.testing.assert_array_equal(end[1], start[1])
 
 
@@ -92,4 +92,4 @@ def test_vmap_over_inits_equals_a_loop(cell):
         run = lambda key: layers.unroll(cell, cell.init(key), X)
         together = jax.vmap(run)(keys)
         for i, key in enumerate(keys):
-            close(jax.tree.map(lambda leaf, i=i: leaf[i], together), run(key))
+            assert_close(jax.tree.map(lambda leaf, i=i: leaf[i], together), run(key))

@@ -41,7 +41,6 @@ def run(folder, tmp_path_factory):
     return main(Config(**TINY, data=str(folder), rows=500, out=str(out))), out
 
 
-@pytest.mark.smoke
 def test_it_learns_and_writes(run):
     figures, out = run
     names = {p.name for p in out.iterdir()}

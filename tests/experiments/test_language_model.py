@@ -25,7 +25,6 @@ def run(tmp_path_factory):
     return main(config), config, folder / "out"
 
 
-@pytest.mark.smoke
 def test_it_learns_and_writes(run):
     figures, _, out = run
     assert sorted(p.name for p in out.iterdir()) == [

@@ -24,7 +24,6 @@ def run(tmp_path_factory):
     return main(Config(**TINY, out=str(out))), out
 
 
-@pytest.mark.smoke
 def test_it_writes_its_report_its_pictures_and_its_model(run):
     figures, out = run
     names = {p.name for p in out.iterdir()}

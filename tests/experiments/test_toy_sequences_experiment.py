@@ -18,7 +18,6 @@ def run(tmp_path_factory):
     return main(Config(task="addition", out=str(out), **SMALL)), out
 
 
-@pytest.mark.smoke
 def test_it_writes_figures_pictures_and_models(run):
     figures, out = run
     assert {p.name for p in out.iterdir()} >= {"report.json", "addition.png", "addition.npz"}

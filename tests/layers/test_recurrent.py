@@ -73,6 +73,7 @@ def test_a_step_is_that_of_torch(name, double, x64):
     np.testing.assert_array_equal(y, after[-1])
 
 
+@pytest.mark.smoke
 def test_cells_are_those_of_flax():
     import flax.linen as nn
 

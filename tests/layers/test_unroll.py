@@ -147,6 +147,7 @@ def test_backwards_within_each_length():
     assert h.item() == 15 and y[0, :, 0].tolist() == [15, 14, 12, 9]
 
 
+@pytest.mark.smoke
 def test_the_state_at_the_end_of_each_row():
     """Reading the padding too would give another state (D-66)."""
     params = {
