@@ -327,9 +327,13 @@ def _logistic_slope(w, x, y):
     return (1 / (1 + np.exp(-np.dot(x, w))) - y) @ x / len(y)
 
 
+# The transformers' takes minutes where cores are shared: most of it is compilation.
+MARKS = {SMOKE: pytest.mark.smoke, "08_transformers": pytest.mark.slow}
+
+
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(p, marks=pytest.mark.smoke if p.stem == SMOKE else ()) for p in NOTEBOOKS],
+    [pytest.param(p, marks=MARKS.get(p.stem, ())) for p in NOTEBOOKS],
     ids=lambda path: path.stem,
 )
 def test_notebooks_run_from_top_to_bottom(path, tmp_path):

@@ -88,7 +88,7 @@ def learner_of(make):
     return learner
 
 
-QUICK = ("lstm", "gru_both_ways", "language_model")
+QUICK = ("lstm", "language_model")
 NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ROWS]
 
 

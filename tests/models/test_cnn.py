@@ -107,7 +107,9 @@ def test_lowerings_agree(x64, build, form):
     jax.tree.map(close, gradient(form), gradient("slices"))
 
 
-@pytest.mark.parametrize("build", [models.cnn, models.residual_cnn])
+@pytest.mark.parametrize(
+    "build", [pytest.param(models.cnn, marks=pytest.mark.slow), models.residual_cnn]
+)
 def test_padded_rows_change_neither_statistics_nor_gradients(x64, build):
     norm = {"norm": "batch"} if build is models.cnn else {}
     model = build(IMAGE, 3, filters=(3, 4), **norm)
