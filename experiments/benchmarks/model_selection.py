@@ -6,16 +6,14 @@ size. Compile time is apart. Use an idle machine.
 """
 
 import dataclasses
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from experiments.benchmarks.timing import Row, digits, stratified, timed
-from experiments.command import command, written_whole
+from experiments.benchmarks.timing import Row, digits, measure, stratified, timed
+from experiments.command import command
 
 BLOCKS = ("mlp", "many", "softmax", "leave_one_out", "cache")
 
@@ -48,20 +46,7 @@ def main(config: Config) -> list[Row]:
         "leave_one_out": lambda: convex.leave_one_out(config.repeats),
         "cache": lambda: _cache(config),
     }
-    rows = []
-    with written_whole(config.out) as folder:
-        for block in config.only:
-            print(f"{block} ...", flush=True)
-            rows += blocks[block]()
-        text = table(rows)
-        print(text)
-        (folder / "model_selection.md").write_text(text)
-        about = {"machine": machine(), "config": dataclasses.asdict(config)}
-        rows_json = [row._asdict() for row in rows]
-        (folder / "model_selection.json").write_text(
-            json.dumps({**about, "rows": rows_json}, indent=1)
-        )
-    return rows
+    return measure(config, "model_selection", blocks)
 
 
 def check(config: Config) -> None:
@@ -72,38 +57,6 @@ def check(config: Config) -> None:
     for name in ("epochs", "settings", "repeats"):
         if getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
-
-
-def machine() -> dict[str, str | int]:
-    """What it ran on."""
-    import jax
-    import sklearn
-
-    from jaxdl import parallel
-
-    versions = {"python": platform.python_version(), "jax": jax.__version__}
-    return {
-        **versions,
-        "scikit-learn": sklearn.__version__,
-        "cores": parallel.usable_cores(),
-        "devices": f"{len(jax.local_devices())} {jax.default_backend()}",
-    }
-
-
-def table(rows: list[Row]) -> str:
-    """Markdown; ``times`` is the run time over that of the block's first row."""
-    lines = [
-        "| work | way | run s | compile s | total s | run, times ours | result |",
-        "|---|---|---:|---:|---:|---:|---|",
-    ]
-    first = {}
-    for row in rows:
-        ours = first.setdefault(row.block, row)
-        lines.append(
-            f"| {row.block} | {row.way} | {row.run:.2f} | {row.compile:.2f} | {row.total:.2f} "
-            f"| {row.run / ours.run:.1f} | {row.result} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def _ours(work, repeats: int, strategy="auto"):

@@ -7,13 +7,12 @@ all cores. Compile time is apart. Use an idle machine.
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable
 
 from experiments.benchmarks import sequence_peers as peers
 from experiments.benchmarks.loops import Timing
-from experiments.benchmarks.timing import Row, digits, stratified, timed
-from experiments.command import command, written_whole
+from experiments.benchmarks.timing import Row, digits, measure, stratified, timed
+from experiments.command import command
 
 BLOCKS = ("digits_cnn", "images_cnn", "cnn_population", "lstm", "lstm_population", "transformer",
           "decoding", "chunked_attention")  # fmt: skip
@@ -37,7 +36,6 @@ class Config:
 def main(config: Config) -> list[Row]:
     """Run the blocks, print the table and write ``sequences.{md,json}``."""
     check(config)
-    from experiments.benchmarks.model_selection import machine, table
 
     blocks = {
         "digits_cnn": lambda: _cnn(config, "8 x 8 images", (8, 8, 1), (16, 32), 128, 400),
@@ -49,18 +47,7 @@ def main(config: Config) -> list[Row]:
         "decoding": lambda: _decoding(config),
         "chunked_attention": lambda: _chunked_attention(config),
     }
-    rows = []
-    with written_whole(config.out) as folder:
-        for block in config.only:
-            print(f"{block} ...", flush=True)
-            rows += blocks[block]()
-        text = table(rows)
-        print(text)
-        (folder / "sequences.md").write_text(text)
-        about = {"machine": machine(), "config": dataclasses.asdict(config)}
-        rows_json = [row._asdict() for row in rows]
-        (folder / "sequences.json").write_text(json.dumps({**about, "rows": rows_json}, indent=1))
-    return rows
+    return measure(config, "sequences", blocks)
 
 
 def check(config: Config) -> None:

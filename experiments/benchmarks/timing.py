@@ -1,7 +1,12 @@
 """What the blocks of a benchmark share: a row of the table, a clock, the digits and their folds."""
 
+import dataclasses
+import json
+import platform
 import time
 from typing import NamedTuple
+
+from experiments.command import written_whole
 
 
 class Row(NamedTuple):
@@ -41,3 +46,51 @@ def stratified(y, count: int = 5):
     from sklearn.model_selection import StratifiedKFold
 
     return list(StratifiedKFold(count).split(np.zeros(len(y)), y))
+
+
+def measure(config, name: str, blocks: dict) -> list[Row]:
+    """The rows of ``config.only``'s blocks, ``() -> rows``: prints a table, writes ``name.{md,json}``."""
+    rows = []
+    with written_whole(config.out) as folder:
+        for block in config.only:
+            print(f"{block} ...", flush=True)
+            rows += blocks[block]()
+        text = table(rows)
+        print(text)
+        (folder / f"{name}.md").write_text(text)
+        about = {"machine": machine(), "config": dataclasses.asdict(config)}
+        rows_json = [row._asdict() for row in rows]
+        (folder / f"{name}.json").write_text(json.dumps({**about, "rows": rows_json}, indent=1))
+    return rows
+
+
+def machine() -> dict[str, str | int]:
+    """What it ran on."""
+    import jax
+    import sklearn
+
+    from jaxdl import parallel
+
+    versions = {"python": platform.python_version(), "jax": jax.__version__}
+    return {
+        **versions,
+        "scikit-learn": sklearn.__version__,
+        "cores": parallel.usable_cores(),
+        "devices": f"{len(jax.local_devices())} {jax.default_backend()}",
+    }
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown; ``times`` is the run time over that of the block's first row."""
+    lines = [
+        "| work | way | run s | compile s | total s | run, times ours | result |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    first = {}
+    for row in rows:
+        ours = first.setdefault(row.block, row)
+        lines.append(
+            f"| {row.block} | {row.way} | {row.run:.2f} | {row.compile:.2f} | {row.total:.2f} "
+            f"| {row.run / ours.run:.1f} | {row.result} |"
+        )
+    return "\n".join(lines) + "\n"

@@ -7,13 +7,12 @@ Compile time is apart. Use an idle machine.
 
 import dataclasses
 import functools
-import json
 import tempfile
 import time
 from pathlib import Path
 
-from experiments.benchmarks.timing import Row, digits, timed
-from experiments.command import command, written_whole
+from experiments.benchmarks.timing import Row, digits, measure, timed
+from experiments.command import command
 
 BLOCKS = ("small", "wide", "checkpoint", "study")
 
@@ -38,7 +37,6 @@ class Config:
 def main(config: Config) -> list[Row]:
     """Run the blocks, print the table and write ``training.{md,json}``."""
     check(config)
-    from experiments.benchmarks.model_selection import machine, table
     from jaxdl import parallel
 
     parallel.use_all_cores()
@@ -50,18 +48,7 @@ def main(config: Config) -> list[Row]:
         "checkpoint": lambda: checkpoints(4 * config.epochs, config.repeats),
         "study": lambda: studies(config.study_epochs, config.repeats),
     }
-    rows = []
-    with written_whole(config.out) as folder:
-        for block in config.only:
-            print(f"{block} ...", flush=True)
-            rows += blocks[block]()
-        text = table(rows)
-        print(text)
-        (folder / "training.md").write_text(text)
-        about = {"machine": machine(), "config": dataclasses.asdict(config)}
-        rows_json = [row._asdict() for row in rows]
-        (folder / "training.json").write_text(json.dumps({**about, "rows": rows_json}, indent=1))
-    return rows
+    return measure(config, "training", blocks)
 
 
 def check(config: Config) -> None:

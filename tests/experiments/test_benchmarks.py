@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import model_selection, peers, timing
-from experiments.benchmarks.model_selection import Config, main, table
-from experiments.benchmarks.timing import Row
+from experiments.benchmarks.model_selection import Config, main
+from experiments.benchmarks.timing import Row, table
 
 
 @pytest.fixture(scope="module")
