@@ -5,12 +5,12 @@ XLA runs its convolution on CPUs 24 to 30 times slower inside a loop than outsid
 with the kernel: every place's window laid out as one row, made of shifted slices of the input. It
 also turns a convolution under ``vmap`` over members into a batched product.
 
-Measured on two cores, steps of a network of conv, relu and pool twice, inside the loop, PyTorch's
-time being 1: 8 x 8 images (16 and 32 filters, batch 128) 0.44 with slices and one product, 0.62 with
-a sum of shifted products, 7 with XLA's convolution; 28 x 28 images (32 and 64 filters, batch 64) 0.96,
-1.22 and 18. With the pool before the relu, as in ``models.cnn``, 0.33 and 0.79. Writing the gradient
-of x as one more convolution took longer (1.11) than the sum of shifted slices that differentiation
-makes of the patches.
+Measured on two cores that others used too, steps of a network of conv, relu and pool twice, inside
+the loop, PyTorch's time being 1: 8 x 8 images (16 and 32 filters, batch 128) 0.44 with slices and one
+product, 0.62 with a sum of shifted products; 28 x 28 images (32 and 64 filters, batch 64) 0.96 and
+1.22. With the pool before the relu, as in ``models.cnn``, 0.33 and 0.79. Writing the gradient of x as
+one more convolution took longer (1.11) than the sum of shifted slices that differentiation makes of
+the patches.
 """
 
 import itertools
