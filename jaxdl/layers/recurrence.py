@@ -3,7 +3,8 @@
 A cell here is ``s_t = U'h_{t-1} + b`` and a function, element by element, of what the input gives,
 ``u_t``, of ``s_t`` and of the carry, whose last part is h. The products with the inputs are one
 product before the loop, and the gradient of U is one product behind the backward loop: a loop that
-adds a [H, G] gradient up at every step spends most of its time on that.
+adds a [H, G] gradient up at every step spends most of its time on that. What the backward loop can
+know beforehand is computed for all steps at once, on all cores; a step alone is too small for that.
 """
 
 import functools
@@ -19,12 +20,15 @@ from jaxdl.base import Array
 class Gates(NamedTuple):
     """What a cell does element by element, and its derivative.
 
-    forward: ``(u [B, G], s [B, G], carry) -> (carry, kept)``; ``kept`` is for ``backward``.
-    backward: ``(kept, before, after, d) -> (du, ds, d before)`` with the carry before and after the
-        step, and the loss's derivatives d by the carry after it.
+    forward: ``(u [B, G], s [B, G], carry) -> (carry, kept)``; ``kept`` is for ``slopes``.
+    slopes: ``(kept, before, after) -> slopes``, all of the derivative that the carries before and
+        after the step decide. It is called for all steps at once, so it takes [..., G] and [..., H].
+    backward: ``(slopes, d) -> (du, ds, d before)`` of the loss's derivatives d by the carry after
+        the step. Where du and ds are the same, it returns one array twice.
     """
 
     forward: Callable
+    slopes: Callable
     backward: Callable
 
 
@@ -66,25 +70,25 @@ def _forward(gates, kernel, bias, u, mask, carry):
 def _backward(gates, residuals, d):
     kernel, bias, mask, first, after, kept = residuals
     before = jax.tree.map(lambda c, a: jnp.concatenate([c[None], a[:-1]]), first, after)
+    slopes = gates.slopes(kept, before, after)
     transposed = kernel.T
 
     def step(d, now):
-        kept, before, after, mask, dy = now
+        slopes, mask, dy = now
         d = (*d[:-1], d[-1] + dy)
         nothing = jax.tree.map(jnp.zeros_like, d)
-        counts = hold(mask, d, nothing)
-        du, ds, d_before = gates.backward(kept, before, after, counts)
+        du, ds, d_before = gates.backward(slopes, hold(mask, d, nothing))
         d_before = (*d_before[:-1], d_before[-1] + ds @ transposed)
         if mask is not None:
             d_before = jax.tree.map(jnp.add, d_before, hold(mask, nothing, d))
-        return d_before, (du, ds)
+        return d_before, (du, None if ds is du else ds)  # what is kept once is written once
 
     d_last, d_outputs = d
-    now = (kept, before, after, mask, d_outputs)
-    d_first, (du, ds) = jax.lax.scan(step, d_last, now, reverse=True)
+    d_first, (du, ds) = jax.lax.scan(step, d_last, (slopes, mask, d_outputs), reverse=True)
     flat = lambda x: x.reshape(-1, x.shape[-1])
-    d_kernel = flat(before[-1]).T @ flat(ds)
-    d_bias = None if bias is None else jnp.sum(flat(ds), axis=0)
+    ds = flat(du if ds is None else ds)
+    d_kernel = flat(before[-1]).T @ ds
+    d_bias = None if bias is None else jnp.sum(ds, axis=0)
     return d_kernel, d_bias, du, None, d_first
 
 

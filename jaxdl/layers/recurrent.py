@@ -55,11 +55,14 @@ def simple_cell(
     def forward(u, s, carry):
         return (phi(u + s),), u + s
 
-    def backward(a, before, after, d):
-        da = jax.vjp(phi, a)[1](d[0])[0]
-        return da, da, (jnp.zeros_like(d[0]),)
+    def slopes(a, before, after):
+        return jax.vjp(phi, a)[1](jnp.ones_like(a))[0]
 
-    return _cell(d_in, hidden, 1, 1, Gates(forward, backward), initial, use_bias, kernel_init,
+    def backward(slope, d):
+        da = d[0] * slope
+        return da, da, (jnp.zeros_like(da),)
+
+    return _cell(d_in, hidden, 1, 1, Gates(forward, slopes, backward), initial, use_bias, kernel_init,
                  recurrent_init)  # fmt: skip
 
 
@@ -101,16 +104,20 @@ def lstm_cell(
         c = f * carry[0] + i * g
         return (c, o * jnp.tanh(c)), gates
 
-    def backward(gates, before, after, d):
+    def slopes(gates, before, after):
         i, f, g, o = jnp.split(gates, 4, axis=-1)
         tanh_c = jnp.tanh(after[0])
-        dc = d[0] + d[1] * o * (1 - tanh_c * tanh_c)
-        to_gates = jnp.concatenate([dc * g, dc * before[0], dc * i, d[1] * tanh_c], axis=-1)
-        slopes = jnp.concatenate([i * (1 - i), f * (1 - f), 1 - g * g, o * (1 - o)], axis=-1)
-        da = to_gates * slopes
-        return da, da, (dc * f, jnp.zeros_like(d[1]))
+        of_c = [g * i * (1 - i), before[0] * f * (1 - f), i * (1 - g * g)]
+        of_gates = jnp.concatenate([*of_c, tanh_c * o * (1 - o)], axis=-1)
+        return f, o * (1 - tanh_c * tanh_c), of_gates
 
-    cell = _cell(d_in, hidden, 4, 2, Gates(forward, backward), initial, use_bias, kernel_init,
+    def backward(slopes, d):
+        f, c_of_h, of_gates = slopes
+        dc = d[0] + d[1] * c_of_h
+        da = jnp.concatenate([dc, dc, dc, d[1]], axis=-1) * of_gates
+        return da, da, (dc * f, jnp.zeros_like(dc))
+
+    cell = _cell(d_in, hidden, 4, 2, Gates(forward, slopes, backward), initial, use_bias, kernel_init,
                  recurrent_init)  # fmt: skip
     if not use_bias:
         return cell
@@ -159,16 +166,19 @@ def gru_cell(
         n = jnp.tanh(u[..., 2 * hidden :] + r * s_n)
         return ((1 - z) * n + z * h,), (r, z, n, s_n)
 
-    def backward(kept, before, after, d):
-        (r, z, n, s_n), (h,), (dh,) = kept, before, d
-        da_n = dh * (1 - z) * (1 - n * n)
-        da_z = dh * (h - n) * z * (1 - z)
-        da_r = da_n * s_n * r * (1 - r)
+    def slopes(kept, before, after):
+        (r, z, n, s_n), (h,) = kept, before
+        return r, z, (1 - z) * (1 - n * n), (h - n) * z * (1 - z), s_n * r * (1 - r)
+
+    def backward(slopes, d):
+        r, z, n_slope, z_slope, r_slope = slopes
+        da_n, da_z = d[0] * n_slope, d[0] * z_slope
+        da_r = da_n * r_slope
         du = jnp.concatenate([da_r, da_z, da_n], axis=-1)
         ds = jnp.concatenate([da_r, da_z, da_n * r], axis=-1)
-        return du, ds, (dh * z,)
+        return du, ds, (d[0] * z,)
 
-    cell = _cell(d_in, hidden, 3, 1, Gates(forward, backward), initial, use_bias, kernel_init,
+    cell = _cell(d_in, hidden, 3, 1, Gates(forward, slopes, backward), initial, use_bias, kernel_init,
                  recurrent_init, candidate_bias=reset == "after")  # fmt: skip
     if reset == "after":
         return cell
