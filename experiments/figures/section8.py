@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from experiments.figures.claims import canvas, claim
 from jaxdl import layers, models
@@ -42,8 +43,10 @@ class Column(NamedTuple):
 
 
 def columns(config) -> tuple[Column, Column]:
-    """Encoder and decoder as boxes, from the parameters that a post-LN model of this config has."""
-    shapes = jax.eval_shape(models.transformer(config).init, jax.random.key(0))[0]
+    """Encoder and decoder as boxes, from the summary of a post-LN model of this config."""
+    leaves = summary(config).params
+    named = {leaf.path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves}
+    shapes = traverse_util.unflatten_dict(named, sep="/")
     target = _box("Embedding of targets, + positions", shapes["embedding"]["tokens"], "embed")
     own = shapes.get("source_embedding")
     source = target if own is None else _box("", own["tokens"], "embed")
@@ -58,6 +61,12 @@ def columns(config) -> tuple[Column, Column]:
     softmax = Box("Softmax", (), "softmax", 0)
     encoder = Column([source], *_stack(shapes["encoder"]), [])
     return encoder, Column([target], *_stack(shapes["decoder"]), [linear, softmax])
+
+
+def summary(config):
+    """The model's own summary, for one pair of sequences."""
+    tokens = jax.ShapeDtypeStruct((1, 8), int)
+    return models.summary(models.transformer(config), {"source": tokens, "inputs": tokens})
 
 
 def _stack(params):
@@ -143,8 +152,7 @@ def architecture(key):
     later = inputs.at[:, 2:].set((inputs[:, 2:] + 1) % TINY.num_tokens)
     change = np.abs(apply(source, later) - p).max(axis=(0, 2))
     other = np.abs(apply((source + 1) % TINY.num_tokens, inputs) - p).max(axis=(0, 2))
-    shapes = jax.eval_shape(models.transformer(PICTURED).init, jax.random.key(0))[0]
-    counted = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    counted = summary(PICTURED).size
     sums = p.sum(-1)
     return figure, [
         claim("the boxes, applied along the arrows, are the model", apart < 1e-10,

@@ -1,13 +1,13 @@
 """What a model consists of, and what it costs to apply."""
 
 import html
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxdl.base import Array, Key, Model
+from jaxdl.base import Key, Model
+from jaxdl.checks import is_whole
 
 
 class Leaf(NamedTuple):
@@ -18,7 +18,7 @@ class Leaf(NamedTuple):
     dtype: str
     size: int  # numbers in it
     bytes: int
-    flops: int | None  # of the product with a kernel [in, out]: 2 rows in out; None for others
+    flops: int | None  # of the product of x [N, D] with a kernel [in, out]: 2 N in out; else None
 
 
 class Summary(NamedTuple):
@@ -26,7 +26,7 @@ class Summary(NamedTuple):
 
     params: tuple[Leaf, ...]
     state: tuple[Leaf, ...]
-    input_shape: tuple[int, ...]
+    input_shape: Any  # of x; a dict of shapes where x has several parts
     output_shape: tuple[int, ...]
     size: int  # of all params
     bytes: int  # of all params
@@ -49,15 +49,15 @@ class Summary(NamedTuple):
         return f"<table>{head}<tbody>{body}</tbody></table><p>{html.escape(_totals(self))}</p>"
 
 
-def summary(
-    model: Model, x: Array | jax.ShapeDtypeStruct | tuple[int, ...], *, key: Key | None = None
-) -> Summary:
+def summary(model: Model, x: Any, *, key: Key | None = None) -> Summary:
     """The arrays of a model by path, with shapes, sizes and bytes, and the FLOPs of ``apply``.
 
-    Nothing is computed: everything comes from shapes. ``x`` is an input [..., D], or its shape;
-    ``key`` matters only for models whose shapes depend on it. The FLOPs are those of one
-    evaluation of the whole of x, by XLA's cost analysis of the program as lowered; a dense layer
-    has 2 D_in D_out for each row of x and D_out for its offsets.
+    Nothing is computed: everything comes from shapes. ``x`` is what the model reads, with arrays or
+    ``jax.ShapeDtypeStruct``s in it (an array, Sequences, a dict of a source and a target), or the
+    shape of an array of floats; ``key`` matters only for models whose shapes depend on it. The
+    FLOPs are those of one evaluation of the whole of x, by XLA's cost analysis of the program as
+    lowered, which counts the body of a loop once; a dense layer has 2 D_in D_out for each row of
+    x and D_out for its offsets.
 
     >>> from jaxdl.models import mlp
     >>> print(summary(mlp((4, 8, 3)), (1, 4)))  # doctest: +ELLIPSIS
@@ -68,25 +68,41 @@ def summary(
     ...
     67 parameters, 268 bytes; [1, 4] -> [1, 3] in 131 FLOPs
     """
-    if isinstance(x, (tuple, list)):
+    if isinstance(x, (tuple, list)) and all(map(is_whole, x)):
         x = jax.ShapeDtypeStruct(tuple(x), jnp.zeros((), float).dtype)
-    x = jax.ShapeDtypeStruct(jnp.shape(x), x.dtype)
+    x = jax.tree.map(lambda part: jax.ShapeDtypeStruct(jnp.shape(part), part.dtype), x)
     params, state = jax.eval_shape(model.init, jax.random.key(0) if key is None else key)
     apply = lambda params, state, x: model.apply(params, state, x)[0]
     eta = jax.eval_shape(apply, params, state, x)
     costs = jax.jit(apply).lower(params, state, x).cost_analysis() or {}
-    leaves = _leaves(params, math.prod(x.shape[:-1]))
+    table = isinstance(x, jax.ShapeDtypeStruct) and len(x.shape) == 2
+    reads_rows = table and jnp.issubdtype(x.dtype, jnp.inexact)
+    leaves = _leaves(params, x.shape[0] if reads_rows else None)
     size, n_bytes = sum(leaf.size for leaf in leaves), sum(leaf.bytes for leaf in leaves)
     return Summary(
-        leaves, _leaves(state, None), x.shape, eta.shape, size, n_bytes, costs.get("flops")
+        leaves, _leaves(state, None), _shapes(x), eta.shape, size, n_bytes, costs.get("flops")
     )
+
+
+def _shapes(x):
+    """The shape of an array; of several, ``{path: shape}``."""
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return x.shape
+    return {
+        _path(path): part.shape
+        for path, part in jax.tree_util.tree_leaves_with_path(x)
+    }  # fmt: skip
+
+
+def _path(path):
+    return "/".join(str(getattr(p, "key", getattr(p, "name", p))) for p in path)
 
 
 def _leaves(tree, rows):
     return tuple(
-        _leaf("/".join(str(getattr(p, "key", getattr(p, "name", p))) for p in path), leaf, rows)
+        _leaf(_path(path), leaf, rows)
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    )
+    )  # fmt: skip
 
 
 def _leaf(path, leaf, rows):
@@ -117,5 +133,7 @@ def _table(s):
 
 def _totals(s):
     cost = "" if s.flops is None else f" in {s.flops:,.0f} FLOPs"
-    shapes = f"{list(s.input_shape)} -> {list(s.output_shape)}"
+    read = s.input_shape if isinstance(s.input_shape, dict) else {"": s.input_shape}
+    inputs = ", ".join(f"{name} {list(shape)}".strip() for name, shape in read.items())
+    shapes = f"{inputs} -> {list(s.output_shape)}"
     return f"{s.size:,} parameters, {s.bytes:,} bytes; {shapes}{cost}"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl import models
+from jaxdl.base import Sequences
 from jaxdl.models.summary import Leaf
 
 NET = models.mlp((4, 8, 3), activation="identity")
@@ -25,12 +26,30 @@ def test_sizes_and_shapes():
     s = models.summary(NET, np.ones((5, 2, 4), np.float32))
     assert s.input_shape == (5, 2, 4) and s.output_shape == (5, 2, 3)
     assert s.size == 4 * 8 + 8 + 8 * 3 + 3 and s.bytes == 4 * s.size and s.state == ()
-    assert s.params[1] == Leaf("dense_0/kernel", (4, 8), "float32", 32, 128, 2 * 10 * 32)
+    assert s.params[1] == Leaf("dense_0/kernel", (4, 8), "float32", 32, 128, None)
     assert s.params[0] == Leaf("dense_0/bias", (8,), "float32", 8, 32, None)
     params, _ = NET.init(jax.random.key(0))
     assert s.size == sum(leaf.size for leaf in jax.tree.leaves(params))
     given = models.summary(NET, jax.ShapeDtypeStruct((5, 2, 4), jnp.float32), key=jax.random.key(1))
     assert given == s
+
+
+def test_what_models_of_sequences_read():
+    """Tokens, Sequences and pairs; no kernel's FLOPs are guessed from an axis that is not rows."""
+    sizes = {"features": 4, "hidden": 6, "num_heads": 2, "num_layers": 1}
+    pair = {"source": np.zeros((2, 5), int), "inputs": jax.ShapeDtypeStruct((2, 3), int)}
+    s = models.summary(models.transformer(models.TransformerConfig(7, **sizes)), pair)
+    assert s.input_shape == {"inputs": (2, 3), "source": (2, 5)} and s.output_shape == (2, 3, 7)
+    assert "inputs [2, 3], source [2, 5] -> [2, 3, 7]" in str(s)
+    classifier = models.sequence_classifier(models.RecurrentConfig(9, features=4, hidden=5), 2)
+    tokens = Sequences(np.zeros((3, 6), int), np.array([6, 2, 1]))
+    s = models.summary(classifier, tokens)
+    assert s.input_shape == {"values": (3, 6), "lengths": (3,)} and s.output_shape == (3, 2)
+    lstm = 4 * ((4 + 5) * 5 + 5)
+    assert s.size == 9 * 4 + lstm + 5 * 2 + 2
+    assert {leaf.flops for leaf in s.params} == {None}
+    images = models.summary(models.cnn((8, 8, 1), 10, filters=(2,), hidden=()), (5, 8, 8, 1))
+    assert {leaf.flops for leaf in images.params} == {None}
 
 
 def test_double_precision(x64):
