@@ -10,15 +10,11 @@ A trained model answers again: ``--task addition --predict 27+156``.
 
 import dataclasses
 import json
-import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from experiments.command import command, written_whole
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PAIRS = ("copy", "reverse", "addition")
 TASKS = (*PAIRS, "adding", "copy_memory")
@@ -44,7 +40,8 @@ class Config:
     """One of the tasks, or all."""
     predict: str | None = None
     """Answer with the model of an earlier run in the folder ``out``, instead of training: digits to
-    copy or reverse, or a sum such as 27+156."""
+    copy or reverse, a sum such as 27+156, numbers of which two have a star, "0.2 0.5* 0.9 0.3*", for
+    adding, or ten digits from 0 to 7 for copy_memory."""
     length: int = 16
     """Of the sequences to copy or reverse."""
     digits: int = 3
@@ -99,12 +96,14 @@ def check(config: Config) -> None:
         )
     if not 0 <= config.seed < 2**31:
         raise ValueError(f"seed must be between 0 and 2^31 - 1, not {config.seed}")
-    if config.predict is not None and config.task not in PAIRS:
-        raise ValueError(f"predict needs a task of {', '.join(PAIRS)}, not {config.task}")
+    if config.predict is not None and config.task == "all":
+        raise ValueError(f"predict needs a task of {', '.join(TASKS)}, not all")
 
 
 def _study(config: Config, folder: Path) -> dict[str, Any]:
+    from experiments import memory_tasks
     from jaxdl import plotting
+    from jaxdl.data.toy_sequences import adding_baseline
 
     began = time.perf_counter()
     figures: dict[str, Any] = {"exact_match": {}, "seconds_by_task": {}}
@@ -115,13 +114,11 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
             figure = plotting.attention_map(*drawn, ylabel="says")
             line = f"{figures['exact_match'][task]:.4f} of the answers right to the last character"
         elif task == "adding":
-            mse, figure = _adding(config, folder)
-            from jaxdl.data.toy_sequences import adding_baseline
-
+            mse, figure = memory_tasks.adding(config, DEFAULTS[task], folder)
             figures |= {"adding_mse": mse, "adding_baseline_mse": adding_baseline()}
             line = f"squared error {mse:.4f}, by the best constant {adding_baseline():.4f}"
         else:
-            nats, baseline, figure = _copy_memory(config, folder)
+            nats, baseline, figure = memory_tasks.copy_memory(config, DEFAULTS[task], folder)
             figures |= {"copy_memory_nats": nats, "copy_memory_baseline_nats": baseline}
             scores = ", ".join(f"{name} {value:.4f}" for name, value in nats.items())
             line = f"nats a position: {scores}, without memory {baseline:.4f}"
@@ -207,10 +204,14 @@ def _pairs(config: Config, task: str, folder: Path):
 
 
 def predict(folder: Path, task: str, text: str) -> str:
-    """The answer of a saved model to digits, or to a sum."""
-    from experiments import saved, translation
+    """The answer of a saved model."""
+    from experiments import memory_tasks, saved, translation
     from jaxdl import models
 
+    if task == "adding":
+        return memory_tasks.predict_adding(folder, text)
+    if task == "copy_memory":
+        return memory_tasks.predict_copy_memory(folder, text)
     path = folder / f"{task}.npz"
     about, arrays = saved.read(path)
     wanted = {"width": int, "digits": int, "length": int}
@@ -238,120 +239,6 @@ def _check_question(task, text, about):
             raise ValueError(f"the model adds numbers with up to {most} digits, not {text!r}")
     elif not (text.isascii() and text.isdigit() and len(text) == about["length"]):
         raise ValueError(f"the model reads {about['length']} digits, not {text!r}")
-
-
-def _adding(config: Config, folder: Path) -> "tuple[float, Figure]":
-    """The squared error of an LSTM on the test part, and its predictions drawn."""
-    import jax
-    import numpy as np
-
-    from experiments import saved, translation
-    from jaxdl import families, training
-    from jaxdl.data import toy_sequences as toy
-
-    steps, batch_size, rate, width = DEFAULTS["adding"]
-    train = toy.adding_problem(config.seed, config.examples, length=config.adding_length)
-    test = toy.adding_problem(config.seed + 1, config.test_examples, length=config.adding_length)
-    model = recurrent(2, width, 1, every=False)
-    objective = training.negative_log_likelihood(model, families.normal())
-    trained = translation.fit(
-        model, objective, tuple(train), key=jax.random.key(config.seed), rate=rate,
-        steps=config.steps or steps, batch_size=batch_size,
-    )  # fmt: skip
-    saved.save(folder / "adding.npz", trained.params, {"task": "adding", "width": width})
-    predicted = np.asarray(objective.predict(trained.params, {}, test.x)).reshape(-1)
-    return float(np.mean(np.square(predicted - test.y))), draw_adding(test.y, predicted)
-
-
-def _copy_memory(config: Config, folder: Path):
-    """Nats a position of an LSTM and of a transformer, of no memory, and the nats drawn."""
-    import jax
-    import numpy as np
-
-    from experiments import saved, translation
-    from jaxdl import families, models, training
-    from jaxdl.data import toy_sequences as toy
-
-    steps, batch_size, rate, width = DEFAULTS["copy_memory"]
-    tokens = toy.NUM_COPY_MEMORY_TOKENS
-    train = tuple(toy.copy_memory(config.seed, config.examples, delay=config.delay))
-    test = tuple(toy.copy_memory(config.seed + 1, config.test_examples, delay=config.delay))
-    family = families.categorical(tokens)
-    nets = {
-        "lstm": recurrent(tokens, 2 * width, tokens, every=True),
-        "transformer": models.language_model(transformer_config(width, tokens, heads=2)),
-    }
-    nats, curves = {}, {}
-    for name, model in nets.items():
-        objective = training.sequence_nll(model, family, reduction="mean")
-        trained = translation.fit(
-            model, objective, train, key=jax.random.key(config.seed), rate=rate,
-            steps=config.steps or steps, batch_size=batch_size,
-        )  # fmt: skip
-        saved.save(folder / f"copy_memory_{name}.npz", trained.params,
-                   {"task": "copy_memory", "model": name, "width": width})  # fmt: skip
-        eta, _ = jax.jit(model.apply)(trained.params, {}, test[0])
-        curves[name] = -np.asarray(family.log_prob(eta, test[1].values)).mean(0)
-        nats[name] = float(curves[name].mean())
-    baseline = toy.copy_memory_baseline(config.delay)
-    return nats, baseline, draw_copy_memory(curves, len(curves["lstm"]) - 10)
-
-
-def recurrent(d_in: int, width: int, d_out: int, *, every: bool):
-    """An LSTM over x [N, T, D], or over tokens as unit vectors; a linear map of its last state,
-    or of the one at every position."""
-    import jax
-
-    from jaxdl import base, layers
-
-    cell = layers.lstm_cell(d_in, width)
-
-    def init(key):
-        keys = jax.random.split(key)
-        return {"lstm": cell.init(keys[0]), "output": layers.dense_init(keys[1], width, d_out)}
-
-    def apply(params, x, *, key, train):
-        if x.values.ndim == 2:
-            x = x._replace(values=jax.nn.one_hot(x.values, d_in))
-        (_, last), h = layers.unroll(cell, params["lstm"], x)
-        return layers.dense(params["output"], h if every else last)
-
-    return base.stateless(init, apply)
-
-
-def draw_adding(y, predicted) -> "Figure":
-    """Predicted sums by true ones; the dashed line is the best constant."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(y, predicted, ".", ms=3, alpha=0.5, label="LSTM")
-    axes.plot([0, 2], [0, 2], color="0.4", lw=0.8, label="right")
-    axes.axhline(1, color="C3", ls="--", lw=1, label="best constant")
-    axes.set(xlabel="true sum", ylabel="predicted sum", xlim=(0, 2), ylim=(-0.1, 2.1),
-             title="The adding problem")  # fmt: skip
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def draw_copy_memory(curves: dict, first: int) -> "Figure":
-    """Nats [T] by position; from ``first`` on the symbols are said."""
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-    axes = figure.subplots()
-    total = len(next(iter(curves.values())))
-    for name, values in curves.items():
-        axes.semilogy(np.maximum(values, 1e-7), ".-", lw=1, ms=4, label=name)
-    axes.plot([first, total - 1], [math.log(8)] * 2, "k--", lw=1, label="without memory")
-    axes.axvspan(first - 0.5, total - 0.5, color="0.93", zorder=0)
-    axes.set(xlabel="position (shaded: the symbols are to be said)", ylabel="nats",
-             title="Copy memory", xlim=(-0.5, total - 0.5))  # fmt: skip
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
 
 
 def run(config: Config) -> None:

@@ -2,10 +2,12 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import toy_sequences
+from experiments import memory_tasks, saved, toy_sequences
 from experiments.toy_sequences import Config, examples, main, question, reply
 
 SMALL = {"length": 3, "digits": 1, "adding_length": 4, "delay": 2, "examples": 60,
@@ -33,11 +35,42 @@ def test_the_adding_problem_has_its_baseline(tmp_path):
     assert {p.name for p in (tmp_path / "adding").iterdir()} == {
         "adding.npz", "adding.png", "report.json",
     }  # fmt: skip
+    ask = lambda text: main(Config(task="adding", predict=text, out=str(tmp_path / "adding")))
+    first, other = (float(ask(text)["answer"]) for text in ("0.1* 0.9 0.2*", "0.1 0.9* 0.2*"))
+    assert -1 < first < 3 and first != other  # the stars are read
+    for text in ("0.1 0.2*", "0.1* 1.2*", "a* 0.1*", ""):
+        with pytest.raises(ValueError, match="two of them with a star"):
+            ask(text)
+    with pytest.raises(ValueError, match="up to 4 numbers, not 5"):
+        ask("0.1* 0.2* 0.3 0.4 0.5")
+
+
+def test_models_of_copy_memory_answer(tmp_path):
+    """Untrained networks, but for offsets that make one say 3 and the other blanks."""
+    for name, token in (("lstm", 3), ("transformer", 8)):
+        params, _ = memory_tasks._copier(name, 4).init(jax.random.key(0))
+        params = jax.tree.map(jnp.zeros_like, params)
+        if name == "lstm":
+            params["output"]["bias"] = params["output"]["bias"].at[token].set(1)
+        else:  # the norm's offset, and a tied embedding that has it in one row
+            params["decoder"]["norm"]["bias"] = jnp.ones(4)
+            tokens = params["embedding"]["tokens"]
+            tokens["embedding"] = tokens["embedding"].at[token].set(1)
+        about = {"task": "copy_memory", "model": name, "width": 4, "delay": 2}
+        saved.save(tmp_path / f"copy_memory_{name}.npz", params, about)
+    ask = lambda text: main(Config(task="copy_memory", predict=text, out=str(tmp_path)))["answer"]
+    assert ask("0123456701") == "lstm: 3333333333\ntransformer: __________"
+    for text in ("012345670", "0123456789"):
+        with pytest.raises(ValueError, match="10 digits from 0 to 7"):
+            ask(text)
+    (tmp_path / "copy_memory_lstm.npz").unlink()
+    with pytest.raises(OSError, match="no saved model"):
+        ask("0123456701")
 
 
 def test_the_picture_of_copy_memory_has_its_baseline():
     curves = {"lstm": np.full(8, 0.5), "transformer": np.zeros(8)}
-    (axes,) = toy_sequences.draw_copy_memory(curves, 5).axes
+    (axes,) = memory_tasks.draw_copy_memory(curves, 5).axes
     lines = {line.get_label(): line for line in axes.lines}
     np.testing.assert_array_equal(lines["lstm"].get_ydata(), curves["lstm"])
     assert list(lines["without memory"].get_xdata()) == [5, 7]
@@ -103,7 +136,10 @@ def test_examples_are_of_their_task():
         ({"digits": 7}, "digits must be from 1 to 6"),
         ({"digits": 1, "test_examples": 55}, "with more sums than test_examples"),
         ({"seed": -1}, "seed must be between"),
-        ({"predict": "1+1"}, "predict needs a task of copy, reverse, addition, not all"),
+        (
+            {"predict": "1+1"},
+            "predict needs a task of copy, reverse, addition, adding, copy_memory, not all",
+        ),
     ],
 )
 def test_bad_options(option, message, tmp_path):
