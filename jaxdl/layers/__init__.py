@@ -67,6 +67,7 @@ from jaxdl.layers.transformer import (
     position_wise_ffn,
     position_wise_ffn_init,
 )
+from jaxdl.layers.uneven_heads import uneven_heads_attention, uneven_heads_init
 from jaxdl.layers.unroll import (
     Layer,
     bidirectional,
@@ -156,6 +157,8 @@ __all__ = [
     "stacked_init",
     "tanh",
     "truncated_unroll",
+    "uneven_heads_attention",
+    "uneven_heads_init",
     "unroll",
     "xavier_uniform",
 ]

@@ -6,6 +6,7 @@ from jaxdl.models.cnn import cnn
 from jaxdl.models.language_model import language_model
 from jaxdl.models.masked import masked_mlp, unmask
 from jaxdl.models.mlp import mlp
+from jaxdl.models.padded_prefixes import padded_prefixes
 from jaxdl.models.population_statistics import population_statistics
 from jaxdl.models.recurrent_config import RecurrentConfig
 from jaxdl.models.recurrent_language_model import (
@@ -46,6 +47,7 @@ __all__ = [
     "masked_mlp",
     "mcculloch_pitts",
     "mlp",
+    "padded_prefixes",
     "perceptron",
     "polynomial",
     "population_statistics",

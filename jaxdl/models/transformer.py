@@ -149,6 +149,7 @@ def decode(
     source: Array,
     source_mask: Array | None,
     *,
+    causal: bool = True,
     key: Key | None = None,
     train: bool = False,
     weights: bool = False,
@@ -156,14 +157,15 @@ def decode(
     """The decoder's last layer [N, T, D], and its weights ``(self, source)`` or None.
 
     No mask of the inputs' lengths: causality keeps what is behind an end from all before it.
-    Notes: L1139, Eqs. (44)-(47), §8.3.2.
+    ``causal=False`` is for inputs in which nothing is to be hidden. Notes: L1139, Eqs. (44)-(47),
+    §8.3.2.
     """
     tokens, _ = parts.tokens_and_lengths(inputs)
     keys = [None] * 2 if key is None else jax.random.split(key)
 
     def layer(params, y, key):
         out = layers.decoder_layer(
-            params, y, source, source_mask=source_mask, key=key, train=train,
+            params, y, source, source_mask=source_mask, causal=causal, key=key, train=train,
             return_weights=weights, **parts.layer_settings(config),
             **parts.attention_settings(config),
         )  # fmt: skip
