@@ -290,15 +290,18 @@ def test_a_uniform_model_has_the_same_loss_a_position_whatever_the_padding():
 
 @pytest.mark.equation(32)
 def test_the_mean_of_sums_and_the_mean_of_steps_by_hand():
-    """D-67: rows of 2 steps of 0.5 nats and of 10 steps of 0.6: (1 + 6) / 2 = 3.5, and 7 / 12."""
+    """D-67, of 2 steps of 0.5 nats and 10 steps of 0.6: 3.5 a sequence, 7 / 12 = 0.583 a token."""
     echo = base.stateless(lambda key: {}, lambda params, x, *, key, train: x.values)
     lengths = jnp.array([2, 10])
     nats = jnp.array([[0.5], [0.6]])
     logits = jnp.stack([jnp.zeros((2, 1)), jnp.log(jnp.expm1(nats))], axis=-1)  # -log p(0) = nats
     x = Sequences(jnp.tile(logits, (1, 12, 1)), lengths)
     y = Sequences(jnp.zeros((2, 12), jnp.int32), lengths)
-    loss = lambda reduction: training.sequence_nll(
+    objective = lambda reduction: training.sequence_nll(
         echo, families.categorical(2), reduction=reduction
-    ).loss({}, {}, (x, y))[0]  # fmt: skip
-    assert float(loss("sum")) == pytest.approx(3.5, rel=1e-6)
-    assert float(loss("mean")) == pytest.approx(7 / 12, rel=1e-6)
+    )
+    loss = lambda reduction: float(objective(reduction).loss({}, {}, (x, y))[0])
+    assert loss("sum") == pytest.approx(3.5, rel=1e-6)
+    assert loss("mean") == pytest.approx((0.5 + 0.6) / 2, rel=1e-6)  # each sequence counts once
+    nats = objective("sum").evaluate({}, {}, (x, y))["nll"]
+    assert float(nats.sum() / lengths.sum()) == pytest.approx(7 / 12, rel=1e-6)
