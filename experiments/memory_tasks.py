@@ -26,7 +26,10 @@ SYMBOLS = 10  # that copy memory asks to be said again
 def adding(config, defaults: tuple, folder: Path) -> "tuple[float, Figure]":
     """The squared error of an LSTM on the test part, and its predictions drawn."""
     steps, batch_size, rate, width = defaults
-    train = toy.adding_problem(config.seed, config.examples, length=config.adding_length)
+    # Of all lengths, so that the model answers shorter questions too; tested at the whole length.
+    train = toy.adding_problem(
+        config.seed, config.examples, length=config.adding_length, min_length=2
+    )
     test = toy.adding_problem(config.seed + 1, config.test_examples, length=config.adding_length)
     objective = training.negative_log_likelihood(_adder(width), families.normal())
     trained = translation.fit(

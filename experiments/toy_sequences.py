@@ -2,8 +2,8 @@
 
 ``python -m experiments.toy_sequences --help`` lists the options. A one-layer transformer copies,
 reverses and adds numbers of three digits; an LSTM solves the adding problem, where the best constant
-has an error of 1/6; and an LSTM and a transformer repeat symbols from long ago, against the best
-that can be done without memory. A task takes about a minute on two cores, or less.
+has an error of 1/6; and an LSTM and a transformer are to repeat symbols from long ago, against the
+best that can be done without memory. A task takes about a minute on two cores, or less.
 
 A trained model answers again: ``--task addition --predict 27+156``.
 """
