@@ -30,10 +30,21 @@ from jaxdl.metrics.classification import (
     recall,
     round_prediction,
 )
+from jaxdl.metrics.coverage import Coverage, nearest_neighbours, sample_coverage
 from jaxdl.metrics.regression import held_out_loss, r2_score, root_mean_squared_error
+from jaxdl.metrics.sample_distances import (
+    PermutationTest,
+    energy_distance,
+    energy_test,
+    frechet_distance,
+    maximum_mean_discrepancy,
+    sliced_wasserstein,
+)
 
 __all__ = [
     "ClassificationReport",
+    "Coverage",
+    "PermutationTest",
     "Reliability",
     "Scores",
     "accuracy",
@@ -42,15 +53,20 @@ __all__ = [
     "class_scores",
     "classification_report",
     "confusion_matrix",
+    "energy_distance",
+    "energy_test",
     "expected_calibration_error",
     "expected_entropy",
     "f1_score",
+    "frechet_distance",
     "held_out_loss",
     "intervals",
     "log_loss",
     "maximum_calibration_error",
+    "maximum_mean_discrepancy",
     "mc_dropout",
     "mutual_information",
+    "nearest_neighbours",
     "precision",
     "predictive_entropy",
     "r2_score",
@@ -58,4 +74,6 @@ __all__ = [
     "reliability",
     "root_mean_squared_error",
     "round_prediction",
+    "sample_coverage",
+    "sliced_wasserstein",
 ]
