@@ -1,6 +1,7 @@
 """Generation: what a ``Decoder`` says, token by token. Notes: §7.2, §8.3.2."""
 
 from jaxdl.generation.beam import Beams, beam_hypotheses, beam_search
+from jaxdl.generation.diffusion import ddim_sample, ddim_steps, ddpm_sample, denoiser
 from jaxdl.generation.greedy import greedy
 from jaxdl.generation.loop import Generated, Progress, SpecialIds, advance, begin, special_ids
 from jaxdl.generation.sampling import sample, sampling_probabilities
@@ -14,6 +15,10 @@ __all__ = [
     "beam_hypotheses",
     "beam_search",
     "begin",
+    "ddim_sample",
+    "ddim_steps",
+    "ddpm_sample",
+    "denoiser",
     "greedy",
     "sample",
     "sampling_probabilities",

@@ -1,6 +1,15 @@
 """Models: linear, generalised linear and polynomial regression, perceptrons, networks."""
 
-from jaxdl.models import chain_rule, glm, linear, logistic, mcculloch_pitts, perceptron, polynomial
+from jaxdl.models import (
+    chain_rule,
+    diffusion,
+    glm,
+    linear,
+    logistic,
+    mcculloch_pitts,
+    perceptron,
+    polynomial,
+)
 from jaxdl.models.augmented import augmented_apply, collapse_linear, from_augmented, to_augmented
 from jaxdl.models.cnn import cnn
 from jaxdl.models.language_model import language_model
@@ -23,6 +32,7 @@ from jaxdl.models.seq2seq import (
 )
 from jaxdl.models.sequence_classifier import sequence_classifier, sequence_labeller
 from jaxdl.models.summary import Summary, summary
+from jaxdl.models.time_mlp import time_mlp
 from jaxdl.models.transformer import attention_maps, transformer, transformer_classifier
 from jaxdl.models.transformer_config import TransformerConfig, vaswani_base
 from jaxdl.models.transformer_decoding import language_model_decoder, transformer_decoder
@@ -38,6 +48,7 @@ __all__ = [
     "chain_rule",
     "cnn",
     "collapse_linear",
+    "diffusion",
     "from_augmented",
     "glm",
     "language_model",
@@ -60,6 +71,7 @@ __all__ = [
     "sequence_classifier",
     "sequence_labeller",
     "summary",
+    "time_mlp",
     "to_augmented",
     "transformer",
     "transformer_classifier",

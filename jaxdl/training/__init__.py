@@ -1,6 +1,7 @@
 """Learners, objectives and the training engine."""
 
 from jaxdl.arrays import masked_mean
+from jaxdl.training.diffusion_objectives import denoising, prior_nats, variational_bound
 from jaxdl.training.fit import FitResult, History, fit
 from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.host.runlog import RunLog, TensorBoardLog, read_log
@@ -26,6 +27,7 @@ __all__ = [
     "StreamHistory",
     "StreamResult",
     "TensorBoardLog",
+    "denoising",
     "fit",
     "fit_stream",
     "gradient_learner",
@@ -35,7 +37,9 @@ __all__ = [
     "negative_log_likelihood",
     "next_token_nll",
     "perceptron_learner",
+    "prior_nats",
     "read_log",
     "sequence_nll",
     "solver_learner",
+    "variational_bound",
 ]
