@@ -1,6 +1,14 @@
 """Learners, objectives and the training engine."""
 
 from jaxdl.arrays import masked_mean
+from jaxdl.training.adversarial import adversarial_learner
+from jaxdl.training.adversarial_criteria import (
+    CRITERIA,
+    Criterion,
+    find_criterion,
+    gradient_penalty,
+    of_divergence,
+)
 from jaxdl.training.diffusion_objectives import denoising, prior_nats, variational_bound
 from jaxdl.training.fit import FitResult, History, fit
 from jaxdl.training.host.checkpoints import Checkpoint
@@ -18,7 +26,9 @@ from jaxdl.training.stopping import EarlyStopping
 from jaxdl.training.stream import StreamHistory, StreamResult, fit_stream
 
 __all__ = [
+    "CRITERIA",
     "Checkpoint",
+    "Criterion",
     "EarlyStopping",
     "FitResult",
     "History",
@@ -27,15 +37,19 @@ __all__ = [
     "StreamHistory",
     "StreamResult",
     "TensorBoardLog",
+    "adversarial_learner",
     "denoising",
+    "find_criterion",
     "fit",
     "fit_stream",
     "gradient_learner",
+    "gradient_penalty",
     "least_squares_learner",
     "masked_mean",
     "mixed_precision",
     "negative_log_likelihood",
     "next_token_nll",
+    "of_divergence",
     "perceptron_learner",
     "prior_nats",
     "read_log",
