@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxdl.protocols import (
     Array,
     Batch,
+    BijectorInit,
     BijectorMap,
     CellCarry,
     CellStep,
@@ -169,12 +170,12 @@ class Decoder(NamedTuple):
 class Bijector(NamedTuple):
     """An invertible map with a tractable Jacobian; ``forward`` samples, ``inverse`` evaluates.
 
-    init: ``(key) -> params``.
+    init: ``(key) -> params``; with data, ``(key, x [N, ...])``, for what starts from them.
     forward: ``(params, z) -> (x, log |det dx/dz|)``.
     inverse: ``(params, x) -> (z, log |det dz/dx|)``.
     """
 
-    init: Init
+    init: BijectorInit
     forward: BijectorMap
     inverse: BijectorMap
 

@@ -13,7 +13,7 @@ Metrics = dict[str, Array]
 
 
 class Init(Protocol):
-    """Draw what a learner, a cell or a bijector starts from; the key is consumed."""
+    """Draw what a learner or a cell starts from; the key is consumed."""
 
     def __call__(self, key: Key) -> Any:
         """Return the parameters; of a learner a TrainState, or a state of its own."""
@@ -182,6 +182,16 @@ class DecoderStep(Protocol):
         """Return ``(carry, logits [B, T, V])`` for tokens [B, T], as T steps of one token would.
 
         Only the first ``lengths`` [B] tokens of a row are read (all for None).
+        """
+
+
+class BijectorInit(Protocol):
+    """Draw the parameters of an invertible map; the key is consumed."""
+
+    def __call__(self, key: Key, x: Array | None = None) -> Params:
+        """Return the parameters; where data x [N, ...] are given, some start from them (actnorm).
+
+        A map that never looks at data may do without the second argument.
         """
 
 

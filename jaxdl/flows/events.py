@@ -1,0 +1,47 @@
+"""Which of an array's axes are one example's (its event), and sums over these."""
+
+import math
+
+import jax.numpy as jnp
+
+from jaxdl.base import Array
+from jaxdl.checks import positive_int
+
+
+def event_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one example as a tuple; D is short for (D,)."""
+    shape = (shape,) if not isinstance(shape, (tuple, list)) else tuple(shape)
+    return tuple(positive_int("each axis of an event's shape", s) for s in shape)
+
+
+def check_event(x: Array, shape: tuple[int, ...]) -> Array:
+    """x as an array [..., *shape]. Raises a ValueError for another shape."""
+    x = jnp.asarray(x)
+    if x.ndim < len(shape) or x.shape[x.ndim - len(shape) :] != shape:
+        wanted = ", ".join(map(str, ("...", *shape)))
+        raise ValueError(f"expected an array [{wanted}], not {list(x.shape)}")
+    return x
+
+
+def check_channels(x: Array, channels: int, event_ndims: int) -> Array:
+    """x as an array [..., channels] of ``event_ndims`` axes or more, else a ValueError."""
+    x = jnp.asarray(x)
+    if x.ndim < event_ndims or x.shape[-1] != channels:
+        axes = f"at least {event_ndims} axes" if event_ndims > 1 else "an axis"
+        raise ValueError(f"expected {axes}, the last of length {channels}, not {list(x.shape)}")
+    return x
+
+
+def over_event(values: Array, event_ndims: int) -> Array:
+    """The sum over the last ``event_ndims`` axes, one value an example."""
+    return jnp.sum(values, axis=tuple(range(-event_ndims, 0)))
+
+
+def num_positions(x: Array, event_ndims: int) -> int:
+    """How many positions (pixels) an example has: the product of its axes without the last."""
+    return math.prod(x.shape[x.ndim - event_ndims : -1])
+
+
+def no_volume(x: Array, event_ndims: int) -> Array:
+    """The log-determinant of what moves values and scales none: 0, one an example."""
+    return jnp.zeros(x.shape[: x.ndim - event_ndims], x.dtype)
