@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import floating
 from jaxdl.base import Bijector
 from jaxdl.checks import positive_int
 
@@ -73,14 +74,14 @@ def repeat(bijector: Bijector, times: int) -> Bijector:
             params = bijector.init(key, x)
             return bijector.inverse(params, x)[0], params
 
-        return jax.lax.scan(one, x, keys, reverse=True)[1]
+        return jax.lax.scan(one, floating(x), keys, reverse=True)[1]
 
     def through(direction, reverse):
         def run(params, value):
             def one(value, p):
                 return direction(p, value)
 
-            value, log_dets = jax.lax.scan(one, value, params, reverse=reverse)
+            value, log_dets = jax.lax.scan(one, floating(value), params, reverse=reverse)
             return value, jnp.sum(log_dets, axis=0)
 
         return run

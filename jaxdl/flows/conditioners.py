@@ -1,0 +1,50 @@
+"""Networks that give the parameters of a map: from some variables, and from a context."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl import layers
+from jaxdl.base import Array
+from jaxdl.layers.initializers import RECTIFIERS
+
+
+def hidden_initializers(activation: str | Callable, depth: int) -> list[Callable]:
+    """Initializers of ``depth`` hidden kernels, and of a last one of zeros.
+
+    A map whose parameters are zero is then the identity at first.
+    """
+    he = layers.activation(activation) in RECTIFIERS
+    own = layers.he_normal() if he else jax.nn.initializers.lecun_normal()
+    return [*[own] * depth, jax.nn.initializers.zeros]
+
+
+def with_context(x: Array, context: Array | None) -> Array:
+    """x [..., D] and context [..., C] side by side, [..., D + C].
+
+    The context's leading axes are x's last ones before the features: context [C] is of all
+    examples, [B, C] of x [B, D] or x [S, B, D]. Raises ValueError for others.
+    """
+    if context is None:
+        return x
+    context = jnp.asarray(context)
+    lead = x.shape[:-1]
+    if context.ndim == 0 or context.ndim > x.ndim:
+        raise ValueError(f"context must be [..., C] for x {list(x.shape)}, not {context.shape}")
+    own = context.shape[:-1]
+    if own != lead[len(lead) - len(own) :]:
+        raise ValueError(
+            f"the context {list(context.shape)} has other examples than x {list(x.shape)}"
+        )
+    return jnp.concatenate([x, jnp.broadcast_to(context, (*lead, context.shape[-1]))], axis=-1)
+
+
+def context_width(context: Array | None) -> int:
+    """C of a context [..., C], 0 for None."""
+    return 0 if context is None else jnp.shape(context)[-1]
+
+
+def widths_of(hidden: int | Sequence[int]) -> tuple[int, ...]:
+    """Hidden widths as a tuple; one number is one hidden layer."""
+    return (hidden,) if not isinstance(hidden, (tuple, list)) else tuple(hidden)
