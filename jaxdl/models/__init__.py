@@ -11,6 +11,7 @@ from jaxdl.models import (
     polynomial,
 )
 from jaxdl.models.augmented import augmented_apply, collapse_linear, from_augmented, to_augmented
+from jaxdl.models.autoencoder import autoencoder, masking_noise, normal_noise
 from jaxdl.models.cnn import cnn
 from jaxdl.models.language_model import language_model
 from jaxdl.models.masked import masked_mlp, unmask
@@ -45,6 +46,7 @@ __all__ = [
     "attention_maps",
     "attentive_context",
     "augmented_apply",
+    "autoencoder",
     "chain_rule",
     "cnn",
     "collapse_linear",
@@ -56,8 +58,10 @@ __all__ = [
     "linear",
     "logistic",
     "masked_mlp",
+    "masking_noise",
     "mcculloch_pitts",
     "mlp",
+    "normal_noise",
     "padded_prefixes",
     "perceptron",
     "polynomial",

@@ -22,6 +22,7 @@ from jaxdl.training.learners import (
 )
 from jaxdl.training.objectives import negative_log_likelihood, sequence_nll
 from jaxdl.training.precision import Precision, mixed_precision
+from jaxdl.training.reconstruction import reconstruction_nll
 from jaxdl.training.sequence_objectives import next_token_nll
 from jaxdl.training.stopping import EarlyStopping
 from jaxdl.training.stream import StreamHistory, StreamResult, fit_stream
@@ -55,6 +56,7 @@ __all__ = [
     "perceptron_learner",
     "prior_nats",
     "read_log",
+    "reconstruction_nll",
     "sequence_nll",
     "solver_learner",
     "variational_bound",

@@ -100,6 +100,20 @@ MODELS = {
         batch_wise=True,
         shape=IMAGE,
     ),
+    "autoencoder": Row(
+        models.autoencoder(models.mlp((D, 2), use_bias=False), models.mlp((2, 4, K))),
+        (*(f"decoder.{name}" for name in leaves(2)), "encoder.dense_0.kernel"),
+    ),
+    "denoising_autoencoder": Row(
+        models.autoencoder(
+            models.mlp((D, 4, 2), norm="batch"),
+            models.mlp((2, K)),
+            corrupt=models.normal_noise(0.3),
+        ),
+        (*(f"decoder.{name}" for name in leaves(1)), *(f"encoder.{name}" for name in BATCH_NORMED)),
+        stochastic=True,
+        batch_wise=True,
+    ),
     "everything": Row(
         models.mlp((D, 8, K), activation="gelu", norm="batch", skip=True, dropout=0.3),
         (*BATCH_NORMED, "skip_0.kernel"),
