@@ -20,7 +20,12 @@ from jaxdl.divergences.general import (
     kl_divergence,
     squared_hellinger,
 )
-from jaxdl.divergences.monte_carlo import MonteCarlo, monte_carlo_expectation, monte_carlo_kl
+from jaxdl.divergences.monte_carlo import (
+    MonteCarlo,
+    log_mean_exp,
+    monte_carlo_expectation,
+    monte_carlo_kl,
+)
 
 __all__ = [
     "GENERATORS",
@@ -37,6 +42,7 @@ __all__ = [
     "kl_divergence",
     "kl_normal",
     "kl_poisson",
+    "log_mean_exp",
     "monte_carlo_expectation",
     "monte_carlo_kl",
     "quadrature",

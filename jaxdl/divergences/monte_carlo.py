@@ -61,3 +61,28 @@ def monte_carlo_kl(
     """
     log_ratio = lambda x: in_base(log_p(x) - log_q(x), base)
     return monte_carlo_expectation(key, sampler, log_ratio, num_samples)
+
+
+def log_mean_exp(log_weights: Array, axis: int = 0) -> MonteCarlo:
+    """``log 1/S sum_s w_s`` of log-weights, without leaving log space; its bound on log E[w].
+
+    By Jensen's inequality its expectation is at most ``log E[w]``, and rises to it with S. The
+    standard error is that of the mean weight over the mean weight (the delta method); it is inf
+    for S = 1, and means little where a few weights have most of the sum.
+
+    Args:
+      log_weights: [..., S, ...], -inf for weights of 0.
+      axis: the one of S.
+
+    >>> log_mean_exp(jnp.log(jnp.array([1.0, 3.0]))).mean.round(4) == 0.6931
+    Array(True, dtype=bool)
+    """
+    log_weights = jnp.asarray(log_weights)
+    count = log_weights.shape[axis]
+    mean = jax.nn.logsumexp(log_weights, axis=axis) - math.log(count)
+    if count == 1:
+        return MonteCarlo(mean, jnp.full_like(mean, jnp.inf))
+    # The weights over their mean: at most S each, so nothing overflows.
+    finite = jnp.where(jnp.isfinite(mean), mean, 0)
+    relative = jnp.exp(log_weights - jnp.expand_dims(finite, axis))
+    return MonteCarlo(mean, jnp.std(relative, axis=axis, ddof=1) / math.sqrt(count))

@@ -6,10 +6,11 @@ over the outputs of a multi-output network. Scales are standard deviations (or t
 variances. Results have the dtype of eta.
 """
 
-from jaxdl.families import links
+from jaxdl.families import links, reparam
 from jaxdl.families.compound import independent, marginalize
 from jaxdl.families.continuous import heteroskedastic_normal, laplace, normal, student_t
 from jaxdl.families.discrete import bernoulli, categorical, poisson
+from jaxdl.families.mixture import mixture
 
 __all__ = [
     "bernoulli",
@@ -19,7 +20,9 @@ __all__ = [
     "laplace",
     "links",
     "marginalize",
+    "mixture",
     "normal",
     "poisson",
+    "reparam",
     "student_t",
 ]

@@ -26,6 +26,7 @@ from jaxdl.training.reconstruction import reconstruction_nll
 from jaxdl.training.sequence_objectives import next_token_nll
 from jaxdl.training.stopping import EarlyStopping
 from jaxdl.training.stream import StreamHistory, StreamResult, fit_stream
+from jaxdl.training.variational import marginal_nll, negative_elbo, negative_iwae
 
 __all__ = [
     "CRITERIA",
@@ -48,8 +49,11 @@ __all__ = [
     "gradient_learner",
     "gradient_penalty",
     "least_squares_learner",
+    "marginal_nll",
     "masked_mean",
     "mixed_precision",
+    "negative_elbo",
+    "negative_iwae",
     "negative_log_likelihood",
     "next_token_nll",
     "of_divergence",

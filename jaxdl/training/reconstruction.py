@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from jaxdl.arrays import masked_mean
+from jaxdl.arrays import counted, masked_mean
 from jaxdl.base import Array, Family, Model, Objective, features
 from jaxdl.training.objectives import apply_model, regulariser
 
@@ -39,7 +39,7 @@ def reconstruction_nll(
         return values.reshape(x.shape[0], -1)
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
-        x = features(batch)
+        x = counted(jnp.asarray(features(batch)), mask)  # a NaN that is left out has gradients
         eta, state = apply_model(model, params, state, x, key, train, mask)
         fit = masked_mean(-jnp.sum(rows(family.log_prob(eta, x), x), axis=1), mask)
         return fit + added(params), (state, {"nll": fit})
