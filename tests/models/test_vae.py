@@ -97,18 +97,14 @@ def test_the_importance_weighted_bound_tightens_and_never_exceeds_log_p(x64):
     means, errors = [], []
     for samples in (1, 3, 10, 40):
         keys = jax.random.split(jax.random.key(samples), 4000)
-        run = lambda key, samples=samples: vae.iwae(
-            key, VAE, params, {}, lg.X, samples=samples
-        )
+        run = lambda key, samples=samples: vae.iwae(key, VAE, params, {}, lg.X, samples=samples)
         values = np.asarray(jax.jit(jax.vmap(run))(keys))
         means.append(values.mean(0))
         errors.append(values.std(0) / np.sqrt(len(keys)))
     means, errors = np.array(means), np.array(errors)
     assert np.all(np.diff(means, axis=0) > 4 * np.hypot(errors[1:], errors[:-1]))
     assert np.all(means < exact + 3 * errors)
-    bound = vae.elbo(
-        jax.random.key(16), lg.vae(posterior=cubature()), params, {}, lg.X, samples=4
-    )
+    bound = vae.elbo(jax.random.key(16), lg.vae(posterior=cubature()), params, {}, lg.X, samples=4)
     assert np.all(np.abs(means[0] - bound.value) < 4 * errors[0])  # of one draw it is the ELBO
     assert np.all(exact - means[-1] < (exact - means[0]) / 5)
 
