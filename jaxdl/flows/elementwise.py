@@ -99,14 +99,14 @@ def actnorm(channels: int, *, event_ndims: int = 1) -> Bijector:
 def permutation(order: Sequence[int], *, event_ndims: int = 1) -> Bijector:
     """Another order of the last axis: ``x_i = z_order[i]``; the log-determinant is 0.
 
-    Raises ValueError unless ``order`` has each of 0, ..., D-1 once.
+    Raises ValueError unless ``order`` has each of 0, ..., D - 1 once.
 
     >>> permutation([2, 0, 1]).forward({}, jnp.array([5.0, 6.0, 7.0]))[0].tolist()
     [7.0, 5.0, 6.0]
     """
     order = np.asarray(order)
     if order.ndim != 1 or sorted(order.tolist()) != list(range(len(order))):
-        raise ValueError(f"an order has each of 0, ..., D-1 once, not {order.tolist()}")
+        raise ValueError(f"an order has each of 0, ..., D - 1 once, not {order.tolist()}")
     order = order.astype(np.int32)
     back = np.argsort(order).astype(np.int32)
 

@@ -34,7 +34,7 @@ def made(
       dim: D, the number of variables.
       hidden: widths of the hidden layers.
       num_outputs: P, parameters of each variable.
-      order: the variables from first to last, a permutation of 0, ..., D-1, which is the default.
+      order: the variables from first to last, a permutation of 0, ..., D - 1, which is the default.
       activation: of the hidden layers.
       context: [..., C], which all outputs see, the first one's included. It may be traced.
       last_init: of the last kernel; zeros at first, so that eta is zero. The others get variance
@@ -128,7 +128,7 @@ def positions(dim: int, order: Sequence[int] | None) -> np.ndarray:
 def degrees(dim: int, width: int, sees_context: bool) -> np.ndarray:
     """The degrees of hidden units [width], as even as possible.
 
-    They are 1, ..., D-1: a unit of degree D could reach no output. With a context there are units
+    They are 1, ..., D - 1: a unit of degree D could reach no output. With a context there are units
     of degree 0 too, which see nothing else; the first variable hears of the context through them.
 
     >>> degrees(4, 5, False).tolist(), degrees(2, 3, True).tolist()

@@ -14,7 +14,7 @@ def radial(dim: int) -> Bijector:
     """``x = z + beta (z - c) / (alpha + r)`` with ``r = |z - c|``.
 
     With ``s = alpha + beta``,
-    ``|det| = ((s + r) / (alpha + r))^(D-1) (s alpha + 2 alpha r + r^2) / (alpha + r)^2``.
+    ``|det| = ((s + r) / (alpha + r))^(D - 1) (s alpha + 2 alpha r + r^2) / (alpha + r)^2``.
     It is invertible where alpha and s are positive: they are softplus of ``alpha`` and ``reach``.
     The inverse has a closed form: ``|x - c| = r (s + r) / (alpha + r)`` is a quadratic in r.
 
