@@ -1,6 +1,7 @@
 """Generation: what a ``Decoder`` says, token by token. Notes: §7.2, §8.3.2."""
 
 from jaxdl.generation.beam import Beams, beam_hypotheses, beam_search
+from jaxdl.generation.continuous_flow import continuous_flow_log_prob, integrate
 from jaxdl.generation.diffusion import ddim_sample, ddim_steps, ddpm_sample, denoiser
 from jaxdl.generation.greedy import greedy
 from jaxdl.generation.loop import Generated, Progress, SpecialIds, advance, begin, special_ids
@@ -15,11 +16,13 @@ __all__ = [
     "beam_hypotheses",
     "beam_search",
     "begin",
+    "continuous_flow_log_prob",
     "ddim_sample",
     "ddim_steps",
     "ddpm_sample",
     "denoiser",
     "greedy",
+    "integrate",
     "sample",
     "sampling_probabilities",
     "special_ids",

@@ -11,6 +11,7 @@ from jaxdl.training.adversarial_criteria import (
 )
 from jaxdl.training.diffusion_objectives import denoising, prior_nats, variational_bound
 from jaxdl.training.fit import FitResult, History, fit
+from jaxdl.training.flow_matching import flow_matching
 from jaxdl.training.flow_objectives import flow_nll
 from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.host.runlog import RunLog, TensorBoardLog, read_log
@@ -45,6 +46,7 @@ __all__ = [
     "find_criterion",
     "fit",
     "fit_stream",
+    "flow_matching",
     "flow_nll",
     "gradient_learner",
     "gradient_penalty",
