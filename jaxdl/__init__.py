@@ -19,6 +19,7 @@ _SUBMODULES = (
     "features",
     "flows",
     "generation",
+    "inference",
     "layers",
     "losses",
     "metrics",
