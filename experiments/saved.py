@@ -15,7 +15,7 @@ import numpy as np
 
 
 def save(path: str | os.PathLike, params: Any, about: dict[str, Any]) -> None:
-    """Write the arrays of a tree of dicts, and ``about``, as one NPZ file."""
+    """Write the arrays of a tree of dicts and lists, and ``about``, as one NPZ file."""
     arrays = {name: np.asarray(leaf) for name, leaf in named(params).items()}
     header = json.dumps(about, allow_nan=False)
     with open(path, "wb") as file:
@@ -61,6 +61,7 @@ def restored(arrays: dict[str, np.ndarray], like: Any, path: str | os.PathLike) 
 
 
 def named(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree of dicts, by their paths: ``decoder/layer_0/ffn/dense_0/kernel``."""
+    """The leaves of dicts and lists, by their paths: ``decoder/layer_0/ffn/dense_0/kernel``."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {"/".join(str(p.key) for p in path): leaf for path, leaf in leaves}
+    name = lambda p: str(p.key if hasattr(p, "key") else p.idx)
+    return {"/".join(map(name, path)): leaf for path, leaf in leaves}

@@ -223,6 +223,51 @@ def two_moons_log_density(x: Array, *, noise: float = 0.1) -> Array:
     return jax.nn.logsumexp(_moon_log_densities(x, noise), axis=-1) - math.log(2)
 
 
+def rings(
+    key: Key, *, n: int = 200, noise: float = 0.05, radii: Sequence[float] = (0.5, 1.0, 1.5)
+) -> Sample:
+    """Circles around the origin, uniform along each and equally likely, plus noise; x [n, 2].
+
+    y [n] says which circle a point is from. A density of rings has a hole, and parts that no
+    straight line divides.
+    """
+    y_key, t_key, e_key = jax.random.split(key, 3)
+    radii = jnp.asarray(radii)
+    y = jax.random.randint(y_key, (n,), 0, len(radii))
+    t = jax.random.uniform(t_key, (n,), maxval=2 * math.pi)
+    x = radii[y, None] * jnp.stack([jnp.cos(t), jnp.sin(t)], -1)
+    x = x + noise * jax.random.normal(e_key, (n, 2))
+    apart = jnp.square((jnp.linalg.norm(x, axis=-1)[:, None] - radii) / noise)
+    # A ring's density at the distance r is nearly that of its radius over the length of the circle.
+    return Sample(x, y, jax.nn.softmax(-apart / 2 - jnp.log(radii), axis=-1))
+
+
+def eight_gaussians(key: Key, *, n: int = 200, noise: float = 0.1, radius: float = 1.0) -> Sample:
+    """Eight equally likely clusters on a circle, ``N(radius (cos, sin)(k pi / 4), noise^2 I)``; x [n, 2].
+
+    Its log-density is ``eight_gaussians_log_density``. A generator that loses modes shows it here.
+    """
+    y_key, e_key = jax.random.split(key)
+    y = jax.random.randint(y_key, (n,), 0, 8)
+    x = _eight_means(radius)[y] + noise * jax.random.normal(e_key, (n, 2))
+    apart = jnp.sum(jnp.square((x[:, None] - _eight_means(radius)) / noise), -1)
+    return Sample(x, y, jax.nn.softmax(-apart / 2, axis=-1))
+
+
+def eight_gaussians_log_density(x: Array, *, noise: float = 0.1, radius: float = 1.0) -> Array:
+    """``log p(x) = log 1/8 sum_k N(x; mu_k, noise^2 I)`` in nats, [...] for x [..., 2].
+
+    The mean over draws is close to -log 8 - log(2 pi e noise^2) where the clusters are apart.
+    """
+    apart = jnp.sum(jnp.square((x[..., None, :] - _eight_means(radius)) / noise), -1)
+    return jax.nn.logsumexp(-apart / 2, axis=-1) - jnp.log(16 * math.pi * jnp.square(noise))
+
+
+def _eight_means(radius):
+    t = jnp.arange(8) * (math.pi / 4)
+    return radius * jnp.stack([jnp.cos(t), jnp.sin(t)], -1)
+
+
 def _moon_log_densities(x, noise, points: int = 256):
     """log p(x | y) [..., 2] by Gauss-Legendre quadrature; exact to rounding for noise >= 0.05."""
     nodes, weights = np.polynomial.legendre.leggauss(points)
