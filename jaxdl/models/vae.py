@@ -206,9 +206,8 @@ def draw(
     """S latent points of each x, ``(Draws, psi(x), state)``; all of them are decoded at once."""
     noise_key, *keys = jax.random.split(key, 3)
     how = {"train": train}
-    x = jax.tree.map(
-        lambda part: counted(jnp.asarray(part), mask), x
-    )  # a NaN left out has gradients
+    # A NaN in a row that is left out would have gradients.
+    x = jax.tree.map(lambda part: counted(jnp.asarray(part), mask), x)
     psi, encoder_state = apply_part(
         "encoder", vae.encoder, params, state, x, key=keys[0], mask=mask, **how
     )

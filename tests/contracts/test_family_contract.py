@@ -33,6 +33,13 @@ FAMILIES = {
     "categorical": Row(families.categorical(3), (0.7, -1.0, 0.1), "classes", 3),
     "poisson": Row(families.poisson(), 0.7, "counts"),
     "poisson_softplus": Row(families.poisson("softplus"), 0.7, "counts"),
+    "mixture": Row(
+        families.mixture(families.heteroskedastic_normal(), 2, (2,)),
+        (0.3, 0.7, -0.3, -0.5, -1.2, 0.4), "real", 6,
+    ),
+    "mixture_poisson": Row(
+        families.mixture(families.poisson(), 2), (0.3, 0.7, -0.5, 1.2), "counts", 4
+    ),
     "marginalize": Row(
         compound.marginalize(families.normal, jnp.array([0.5, 2.0])), 0.7, "real"
     ),
