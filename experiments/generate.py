@@ -182,6 +182,7 @@ def _likelihoods(config, generator, state, key, train, test, inside, scale) -> d
     figures["gaussian_log_likelihood"] = float(gauss.mean())
     truth = {
         "moons": synthetic.two_moons_log_density,
+        "rings": synthetic.rings_log_density,
         "eight_gaussians": synthetic.eight_gaussians_log_density,
     }
     if config.data in truth:

@@ -237,9 +237,26 @@ def rings(
     t = jax.random.uniform(t_key, (n,), maxval=2 * math.pi)
     x = radii[y, None] * jnp.stack([jnp.cos(t), jnp.sin(t)], -1)
     x = x + noise * jax.random.normal(e_key, (n, 2))
-    apart = jnp.square((jnp.linalg.norm(x, axis=-1)[:, None] - radii) / noise)
-    # A ring's density at the distance r is nearly that of its radius over the length of the circle.
-    return Sample(x, y, jax.nn.softmax(-apart / 2 - jnp.log(radii), axis=-1))
+    return Sample(x, y, jax.nn.softmax(_ring_log_densities(x, noise, radii), axis=-1))
+
+
+def rings_log_density(
+    x: Array, *, noise: float = 0.05, radii: Sequence[float] = (0.5, 1.0, 1.5)
+) -> Array:
+    """``log p(x)`` in nats, [...] for x [..., 2] of ``rings``.
+
+    ``p(x) = mean_r exp(-(|x| - r)^2 / (2 s^2)) e^-k I_0(k) / (2 pi s^2)`` with ``k = |x| r / s^2``, s
+    the noise and I_0 the modified Bessel function: a normal distribution averaged along a circle.
+    """
+    each = _ring_log_densities(x, noise, jnp.asarray(radii))
+    return jax.nn.logsumexp(each, axis=-1) - math.log(len(radii))
+
+
+def _ring_log_densities(x, noise, radii):
+    """log p(x | y) [..., K]."""
+    r = jnp.linalg.norm(x, axis=-1)[..., None]
+    angular = jnp.log(jax.scipy.special.i0e(r * radii / jnp.square(noise)))
+    return angular - jnp.square((r - radii) / noise) / 2 - jnp.log(2 * math.pi * noise**2)
 
 
 def eight_gaussians(key: Key, *, n: int = 200, noise: float = 0.1, radius: float = 1.0) -> Sample:

@@ -18,6 +18,8 @@ CLASSES = {
     "quintic_bands": lambda key, n: synthetic.quintic_bands(key, n=n),
     "xor": lambda key, n: synthetic.xor(key, n=n, noise=0.8),
     "two_moons": lambda key, n: synthetic.two_moons(key, n=n, noise=0.3),
+    "rings": lambda key, n: synthetic.rings(key, n=n, noise=0.3),
+    "eight_gaussians": lambda key, n: synthetic.eight_gaussians(key, n=n, noise=0.4),
 }
 REALS = {
     "seventh_degree": lambda key, n: synthetic.seventh_degree(key, n=n),
@@ -207,6 +209,33 @@ def test_two_moons_density_is_the_integral_over_the_arcs():
     for point in [(0.0, 1.0), (1.0, 0.0), (0.5, 0.25), (2.0, 0.5)]:
         got = synthetic.two_moons_log_density(jnp.array(point), noise=0.1)
         assert np.exp(got) == pytest.approx(integral(np.array(point), 0.1), rel=1e-9)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ["rings", "eight_gaussians"])
+def test_densities_in_the_plane_integrate_to_one_and_fit_their_draws(name):
+    log_density = getattr(synthetic, f"{name}_log_density")
+    side = jnp.linspace(-3, 3, 601)
+    grid = jnp.stack(jnp.meshgrid(side, side), -1)
+    p = jnp.exp(log_density(grid, noise=0.2))
+    assert float(p.sum() * (side[1] - side[0]) ** 2) == pytest.approx(1, abs=1e-6)
+    x = getattr(synthetic, name)(jax.random.key(0), n=20_000, noise=0.2).x
+    found = log_density(x, noise=0.2)
+    entropy = -float(jnp.sum(jnp.where(p > 0, p * jnp.log(p), 0)) * (side[1] - side[0]) ** 2)
+    error = float(found.std()) / np.sqrt(20_000)
+    assert -float(found.mean()) == pytest.approx(entropy, abs=4 * error)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_ring_is_a_normal_distribution_along_a_circle():
+    def integral(x):
+        points = lambda t: np.array([np.cos(t), np.sin(t)]) * 0.5
+        at = lambda t: stats.norm.pdf(x, points(t), 0.1).prod()
+        return integrate.quad(at, 0, 2 * np.pi, epsabs=1e-13, limit=500)[0] / (2 * np.pi)
+
+    for point in [(0.5, 0.1), (0.0, 0.0), (0.3, -0.6)]:
+        got = synthetic.rings_log_density(jnp.array(point), noise=0.1, radii=(0.5,))
+        assert np.exp(got) == pytest.approx(integral(np.array(point)), rel=1e-6)
 
 
 def test_two_moons_log_density_has_finite_gradients():
