@@ -1,12 +1,13 @@
 """Networks that give the parameters of a map: from some variables, and from a context."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from jaxdl import layers
-from jaxdl.base import Array
+from jaxdl.base import Array, Model, stateless
 from jaxdl.layers.initializers import RECTIFIERS
 
 
@@ -18,6 +19,30 @@ def hidden_initializers(activation: str | Callable, depth: int) -> list[Callable
     he = layers.activation(activation) in RECTIFIERS
     own = layers.he_normal() if he else jax.nn.initializers.lecun_normal()
     return [*[own] * depth, jax.nn.initializers.zeros]
+
+
+def network(widths: Sequence[int], activation: str | Callable) -> Model:
+    """``h_l = phi(W_{l-1}' h_{l-1} + b)`` and a linear last layer that starts at zero: an MLP.
+
+    Params are ``{"dense_0": {"kernel", "bias"}, ...}``.
+    """
+    phi = layers.activation(activation)
+    inits = hidden_initializers(activation, len(widths) - 2)
+
+    def init(key):
+        sizes = enumerate(zip(itertools.pairwise(widths), inits, strict=True))
+        return {
+            f"dense_{l}": layers.dense_init(jax.random.fold_in(key, l), *size, kernel_init=start)
+            for l, (size, start) in sizes
+        }
+
+    def apply(params, h, *, key=None, train=False):
+        del key, train
+        for l in range(len(widths) - 2):
+            h = phi(layers.dense(params[f"dense_{l}"], h))
+        return layers.dense(params[f"dense_{len(widths) - 2}"], h)
+
+    return stateless(init, apply)
 
 
 def with_context(x: Array, context: Array | None) -> Array:

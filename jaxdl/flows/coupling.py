@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import models
 from jaxdl.base import Array, Bijector, Model
 from jaxdl.checks import positive_int
-from jaxdl.flows.conditioners import context_width, hidden_initializers, widths_of, with_context
+from jaxdl.flows.conditioners import context_width, network, widths_of, with_context
 from jaxdl.flows.events import check_channels, over_event
 from jaxdl.flows.scalar_maps import ScalarMap, affine_map
 from jaxdl.flows.splines import spline_map
@@ -91,11 +90,7 @@ def mlp_coupling(
         raise ValueError(f"the mask must be [{dim}], one for each variable, not {mask.shape}")
     num_kept = int(mask.sum())
     d_out = max((dim - num_kept) * scalar_map.num_parameters, 1)
-    net = models.mlp(
-        (max(num_kept + context_width(context), 1), *hidden, d_out),
-        activation=activation,
-        kernel_init=hidden_initializers(activation, len(hidden)),
-    )
+    net = network((max(num_kept + context_width(context), 1), *hidden, d_out), activation)
     return coupling(scalar_map, net, mask, context=context)
 
 
