@@ -85,7 +85,7 @@ def test_no_module_imports_one_above_it():
     """Arrows point down (README, Architecture)."""
     floors = [
         {"protocols"}, {"base"}, {"checks"}, {"arrays", "parallel"},
-        {"data", "divergences", "families", "features", "layers", "text"}, 
+        {"data", "divergences", "families", "features", "layers", "text"},
         {"flows", "inference", "losses", "metrics", "optim"},
         {"autodiff", "models"}, {"generation"}, {"training"}, {"model_selection"}, {"plotting"},
     ]  # fmt: skip
