@@ -141,7 +141,7 @@ def test_wrong_events_are_refused():
             flows.affine(2).forward(flows.affine(2).init(None), bad)
         with pytest.raises(ValueError, match="the last of length 2"):
             flows.actnorm(2).inverse(flows.actnorm(2).init(None), bad)
-    with pytest.raises(ValueError, match=r"each of 0, \.\.\., D-1 once"):
+    with pytest.raises(ValueError, match=r"each of 0, \.\.\., D - 1 once"):
         flows.permutation([0, 0, 1])
 
 
