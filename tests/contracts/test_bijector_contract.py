@@ -129,6 +129,8 @@ def test_every_parameter_has_a_gradient_in_both_directions(case):
         each = lambda value, log_det: jnp.sum(jnp.sin(value)) + jnp.sum(log_det)
         return jnp.stack([each(*there), each(*back)])
 
+    if not jax.tree.leaves(started(case)):
+        return  # permutations and the like have nothing to learn
     z = values(case)
     x = compiled(case)(started(case), z)[0]
     for path, leaf in jax.tree_util.tree_leaves_with_path(
