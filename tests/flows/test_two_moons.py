@@ -11,10 +11,7 @@ from jaxdl.data import synthetic
 
 TRUE = -1.0069  # the mean log-density of two moons with noise 0.1, in nats
 LAYERS = {
-    "maf": (flows.maf(2, (64, 64)), 8, 0.03),
     "spline": (flows.spline_coupling(2, (64, 64), bins=12, bound=3.0), 6, 0.03),
-    "naf": (flows.maf(2, (64, 64), scalar_map=flows.sigmoidal_map(8)), 4, 0.03),
-    "real_nvp": (flows.affine_coupling(2, (64, 64)), 12, 0.06),
 }
 
 
