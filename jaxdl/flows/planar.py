@@ -63,6 +63,10 @@ def planar(dim: int) -> Bijector:
         reach = jnp.abs(most - 1)
         a = increasing_root(f, target - reach, target + reach)
         bend, log_slope = log_det(params, a, most)
-        return x - bend[..., None] * v, -log_slope
+        z = x - bend[..., None] * v
+        # The difference rounds where both are large; along w, where it matters, a is exact.
+        w = params["w"]
+        off = (a - z @ w) / jnp.maximum(jnp.sum(w**2), jnp.finfo(w.dtype).tiny)
+        return z + off[..., None] * w, -log_slope
 
     return Bijector(init, forward, inverse)

@@ -53,8 +53,7 @@ def test_planar_stays_invertible_at_the_edge(u):
     x, log_det = layer.forward(params, z)
     assert np.isfinite(log_det).all()
     back, log_back = layer.inverse(params, x)
-    # A rounding of x, up to |u| eps, is stretched by slopes up to |u| on the way forth.
-    np.testing.assert_allclose(layer.forward(params, back)[0], x, atol=2e-7 * u * u)
+    np.testing.assert_allclose(layer.forward(params, back)[0], x, atol=1e-4)
     if u > -50:  # below, whole intervals of a map to one float
         np.testing.assert_allclose(back, z, atol=1e-3)
         np.testing.assert_allclose(log_back, -log_det, atol=1e-3)

@@ -165,7 +165,7 @@ def test_a_convolutional_one_learns_digits():
     pi = np.clip(digits.reshape(300, -1).mean(0), 1e-6, 1 - 1e-6)
     flat = digits.reshape(300, -1)
     factorised = -(flat * np.log(pi) + (1 - flat) * np.log1p(-pi)).sum(1).mean()
-    assert result.history.validation["nll"][-1] < factorised - 0.4
+    assert result.history.validation["nll"][-1] < factorised - 0.5
     ts = result.state
     assert learner.predict(ts, digits[:3]).shape == (3, 8, 8, 1)
     drawn = vae.sample(jax.random.key(1), net, ts.params, ts.state, 5)
