@@ -36,9 +36,9 @@ def adversarial_learner(
     Source: Goodfellow et al. (2014). Notes: §9.4.
 
     Args:
-      generator: G, a Model from z [N, K] to x [N, ...]; of labelled batches ``(x, label)``, from
-        ``{"z", "label"}``.
-      discriminator: D, a Model from x to [N, 1]; of labelled batches, from ``{"x", "label"}``.
+      generator: G, a Model from z [N, K] to x [N, ...]; of labelled batches ``(x, c)``, from ``{"x": z,
+        "condition": c}``, as ``models.conditioned`` is.
+      discriminator: D, a Model from x to [N, 1]; of labelled batches, from ``{"x": x, "condition": c}``.
       generator_optimizer, discriminator_optimizer: of each player, from traced settings if need be.
       latent: K.
       criterion: a name in ``CRITERIA``, or a Criterion.
@@ -67,16 +67,17 @@ def adversarial_learner(
         opt_state = {name: optimizers[name].init(params[name]) for name in PLAYERS}
         return TrainState(jnp.zeros((), jnp.int32), params, state, opt_state, key)
 
+    def given(x, batch):
+        return x if type(batch) is not tuple else {"x": x, "condition": batch[1]}
+
     def draw(params, state, batch, key, train):
         """Samples [N, ...] as many as the batch has rows, and the generator's state."""
         keys = jax.random.split(key)
         z = jax.random.normal(keys[0], (num_rows(batch), latent))
-        inputs = z if type(batch) is not tuple else {"z": z, "label": batch[1]}
-        return generator.apply(params, state, inputs, key=keys[1], train=train)
+        return generator.apply(params, state, given(z, batch), key=keys[1], train=train)
 
     def judge(params, state, x, batch, key, train):
-        inputs = x if type(batch) is not tuple else {"x": x, "label": batch[1]}
-        score, state = discriminator.apply(params, state, inputs, key=key, train=train)
+        score, state = discriminator.apply(params, state, given(x, batch), key=key, train=train)
         return score.reshape(len(x)), state
 
     def discriminator_loss(params, ts, batch, key, mask):

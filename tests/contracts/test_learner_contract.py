@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +25,11 @@ class Row(NamedTuple):
     batch: tuple
     metrics: set[str]
     step: Callable  # the learner's, compiled once for all tests
+    inputs: Any  # what it predicts from
 
 
-def row(learner, batch, metrics):
-    return Row(learner, batch, metrics, jax.jit(learner.step))
+def row(learner, batch, metrics, inputs=None):
+    return Row(learner, batch, metrics, jax.jit(learner.step), batch[0] if inputs is None else inputs)
 
 
 def softmax(penalty=0.1):
@@ -37,6 +38,16 @@ def softmax(penalty=0.1):
     return net, training.negative_log_likelihood(net, family, penalty=penalty)
 
 
+def game():
+    """A conditional GAN of the classes' features; its two losses need not fall."""
+    told = lambda *widths: models.conditioned(models.mlp(widths), num_classes=3)
+    players = told(2 + 3, 4, 4), told(4 + 3, 4, 1)
+    return training.adversarial_learner(
+        *players, optax.sgd(0.1), optax.sgd(0.1, momentum=0.5), latent=2, penalty=0.1
+    )
+
+
+NOISE = {"x": np.random.default_rng(1).normal(size=(24, 2)), "condition": CLASSES[1]}
 LEARNERS = {
     "gradient": row(
         training.gradient_learner(*softmax(), optax.sgd(0.1, momentum=0.5)), CLASSES, {"nll", "accuracy"}
@@ -48,8 +59,12 @@ LEARNERS = {
         training.least_squares_learner(0.1, num_features=4), REAL, {"squared_error"}
     ),
     "perceptron": row(training.perceptron_learner(4), SIGNS, {"accuracy"}),
+    "adversarial": row(game(), CLASSES, {"energy_score", "score"}, NOISE),
 }  # fmt: skip
 rows = pytest.mark.parametrize("row", LEARNERS.values(), ids=LEARNERS)
+# Players who draw samples beside the rows have no one loss, and a cut batch gives them other noise.
+FITTED = {name: row for name, row in LEARNERS.items() if name != "adversarial"}
+fitted = pytest.mark.parametrize("row", FITTED.values(), ids=FITTED)
 
 
 def assert_equal(a, b, **tolerance):
@@ -82,17 +97,22 @@ def test_names_of_the_arguments(row):
 
 
 @rows
-def test_a_step_keeps_the_states_structure_and_lowers_the_loss(row, key):
+def test_a_step_keeps_the_states_structure(row, key):
     kinds = lambda state: [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state)]
+    state = row.learner.init(key)
+    new, info = row.step(state, row.batch)
+    assert jax.tree.structure(new) == jax.tree.structure(state)
+    assert kinds(new) == kinds(state)
+    assert info["loss"].shape == () and np.isfinite(info["loss"])
+
+
+@fitted
+def test_steps_lower_the_loss(row, key):
     evaluate, first = jax.jit(row.learner.evaluate), row.learner.init(key)
     state, losses = first, []
     for _ in range(8):
-        new, info = row.step(state, row.batch)
-        assert jax.tree.structure(new) == jax.tree.structure(state)
-        assert kinds(new) == kinds(state)
-        assert info["loss"].shape == () and np.isfinite(info["loss"])
+        state, info = row.step(state, row.batch)
         losses.append(float(info["loss"]))
-        state = new
     assert losses[-1] <= losses[0]  # a closed form has nothing to gain after its first step
     before, after = (evaluate(s, row.batch) for s in (first, state))
     for metric in row.metrics:
@@ -117,6 +137,14 @@ def test_rows_that_do_not_count_change_nothing(row, key):
     again, same = row.step(state, poisoned, mask=mask)
     assert_equal(with_mask, again, rtol=0, atol=0)
     assert info["loss"] == same["loss"]
+
+
+@fitted
+def test_rows_that_do_not_count_are_as_if_cut(row, key):
+    state = row.learner.init(key)
+    mask = np.arange(24) % 4 != 1
+    x, y = row.batch
+    with_mask, info = row.step(state, row.batch, mask=mask)
     cut, part = row.step(state, (x[mask], y[mask]))
     assert_equal(with_mask, cut, **TOLERANCE)
     np.testing.assert_allclose(info["loss"], part["loss"], **TOLERANCE)
@@ -155,16 +183,25 @@ def test_every_step_draws_anew_and_the_key_stays(key):
     assert second.step == 2
 
 
+few = lambda tree: jax.tree.map(lambda part: part[3:5], tree)
+
+
 @rows
 def test_metrics_and_predictions_are_per_example(row, key):
-    state, few = row.learner.init(key), jax.tree.map(lambda part: part[3:5], row.batch)
-    evaluate, predict = jax.jit(row.learner.evaluate), jax.jit(row.learner.predict)
-    values = evaluate(state, row.batch)
+    state = row.learner.init(key)
+    values = jax.jit(row.learner.evaluate)(state, row.batch)
     assert set(values) == row.metrics
     assert all(v.shape == (24,) for v in values.values())
-    assert_equal({k: v[3:5] for k, v in values.items()}, evaluate(state, few), **TOLERANCE)
-    predictions = predict(state, row.batch[0])
-    np.testing.assert_allclose(predictions[3:5], predict(state, few[0]), **TOLERANCE)
+    predict = jax.jit(row.learner.predict)
+    predictions = predict(state, row.inputs)
+    np.testing.assert_allclose(predictions[3:5], predict(state, few(row.inputs)), **TOLERANCE)
+
+
+@fitted
+def test_metrics_of_a_few_are_those_of_all(row, key):
+    state, evaluate = row.learner.init(key), jax.jit(row.learner.evaluate)
+    values = evaluate(state, row.batch)
+    assert_equal(few(values), evaluate(state, few(row.batch)), **TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["gradient", "solver"])

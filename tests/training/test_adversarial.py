@@ -177,7 +177,7 @@ def test_labels_reach_both_players():
     def see(name, out):
         def apply(params, x, *, key, train):
             seen.append((name, tuple(sorted(x))))
-            return params["w"] * jnp.ones((len(x["label"]), out))
+            return params["w"] * jnp.ones((len(x["condition"]), out))
 
         return stateless(lambda key: {"w": jnp.ones(())}, apply)
 
@@ -185,7 +185,7 @@ def test_labels_reach_both_players():
         see("g", 2), see("d", 1), optax.sgd(0.1), optax.sgd(0.1), latent=3
     )
     learner.step(learner.init(jax.random.key(0)), (jnp.ones((4, 2)), jnp.arange(4)))
-    assert set(seen) == {("g", ("label", "z")), ("d", ("label", "x"))}
+    assert set(seen) == {("g", ("condition", "x")), ("d", ("condition", "x"))}
 
 
 def test_names_that_are_refused():
