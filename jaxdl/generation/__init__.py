@@ -2,7 +2,7 @@
 
 from jaxdl.generation.beam import Beams, beam_hypotheses, beam_search
 from jaxdl.generation.continuous_flow import continuous_flow_log_prob, integrate
-from jaxdl.generation.diffusion import ddim_sample, ddim_steps, ddpm_sample, denoiser
+from jaxdl.generation.diffusion import ddim_path, ddim_sample, ddim_steps, ddpm_sample, denoiser
 from jaxdl.generation.greedy import greedy
 from jaxdl.generation.loop import Generated, Progress, SpecialIds, advance, begin, special_ids
 from jaxdl.generation.sampling import sample, sampling_probabilities
@@ -17,6 +17,7 @@ __all__ = [
     "beam_search",
     "begin",
     "continuous_flow_log_prob",
+    "ddim_path",
     "ddim_sample",
     "ddim_steps",
     "ddpm_sample",

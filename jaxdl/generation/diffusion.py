@@ -106,16 +106,50 @@ def ddim_sample(
     steps: int = 20,
     eta: float | Array = 0.0,
     clip: float | None = None,
+    start: Array | None = None,
 ) -> Array:
     """Samples [N, ...] in few steps s < t of ``ddim_steps``, each
 
     ``x_s = sqrt(abar_s) x0_hat + sqrt(1 - abar_s - sigma^2) eps_hat + sigma z`` with ``sigma = eta
     sqrt((1 - abar_s) / (1 - abar_t)) sqrt(1 - abar_t / abar_s)``, z ~ N(0, I).
 
-    With ``eta`` 0 all is decided by x_T; with 1 and all steps it is DDPM. The chain's last s is 0,
-    with abar_0 = 1. ``eta`` may be traced; the key is consumed. Source: Song et al. (2021).
-    Notes: §9.3.
+    With ``eta`` 0 all is decided by x_T, which is ``start`` [N, ...], or else drawn from N(0, I); with
+    1 and all steps it is DDPM. The chain's last s is 0, with abar_0 = 1. ``eta`` may be traced; the
+    key is consumed. Source: Song et al. (2021). Notes: §9.3.
     """
+    first, move, pairs = _ddim(key, denoise, schedule, shape, steps, eta, clip, start)
+    return lax.scan(lambda x, pair: (move(x, pair), None), first, pairs)[0]
+
+
+def ddim_path(
+    key: Key,
+    denoise: Callable[[Array, Array], Array],
+    schedule: NoiseSchedule,
+    shape: tuple[int, ...],
+    *,
+    steps: int = 20,
+    eta: float | Array = 0.0,
+    clip: float | None = None,
+    start: Array | None = None,
+) -> Array:
+    """All that ``ddim_sample`` goes through, from x_T to the samples: [steps + 1, N, ...].
+
+    >>> schedule = diffusion.linear_schedule(10)
+    >>> path = ddim_path(jax.random.key(0), lambda x, t: 0 * x, schedule, (2, 1), steps=4)
+    >>> path.shape, path[-1].tolist()
+    ((5, 2, 1), [[0.0], [0.0]])
+    """
+    first, move, pairs = _ddim(key, denoise, schedule, shape, steps, eta, clip, start)
+
+    def step(x, pair):
+        x = move(x, pair)
+        return x, x
+
+    return jnp.concatenate([first[None], lax.scan(step, first, pairs)[1]])
+
+
+def _ddim(key, denoise, schedule, shape, steps, eta, clip, start):
+    """x_T, the move from one visited step to the next, and the pairs (t, s) of them."""
     visited = ddim_steps(len(schedule.beta), steps)
     first, later = jax.random.split(key)
     log_alpha_bar = jnp.concatenate([jnp.zeros(1), schedule.log_alpha_bar])
@@ -129,10 +163,12 @@ def ddim_sample(
         sigma = eta * then.noise / now.noise * added
         kept = jnp.sqrt(jnp.maximum(jnp.square(then.noise) - jnp.square(sigma), 0))
         noise = jax.random.normal(jax.random.fold_in(later, t), shape)
-        return then.signal * x0 + kept * epsilon + sigma * noise, None
+        return then.signal * x0 + kept * epsilon + sigma * noise
 
-    pairs = jnp.asarray(visited), jnp.asarray(np.append(visited[1:], 0))
-    return lax.scan(step, jax.random.normal(first, shape), pairs)[0]
+    if start is not None and jnp.shape(start) != tuple(shape):
+        raise ValueError(f"x_T must be {list(shape)} as the samples, not {list(jnp.shape(start))}")
+    start = jax.random.normal(first, shape) if start is None else jnp.asarray(start)
+    return start, step, (jnp.asarray(visited), jnp.asarray(np.append(visited[1:], 0)))
 
 
 def _clipped(x0, clip):

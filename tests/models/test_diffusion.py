@@ -199,6 +199,26 @@ def test_samples_have_the_moments_of_the_chain_and_nearly_of_the_data(sampler):
         assert mean == pytest.approx(M, abs=0.05) and variance == pytest.approx(C2, rel=0.15)
 
 
+def test_the_path_of_ddim_from_a_given_start():
+    """x_s = sqrt(abar_s) x0_hat + sqrt(1 - abar_s) (x_t - sqrt(abar_t) x0_hat) / sqrt(1 - abar_t)."""
+    schedule = diffusion.linear_schedule(100)
+    how = {"steps": 3, "start": jnp.array([[2.0], [-1.0]])}
+    path = generation.ddim_path(jax.random.key(0), optimal(schedule), schedule, (2, 1), **how)
+    x = np.array([[2.0], [-1.0]])
+    bar = np.concatenate([[1], exact(schedule)[1]])
+    by_hand = [x]
+    for t, s in ((100, 50), (50, 1), (1, 0)):
+        a, n = np.sqrt(bar[t]), 1 - bar[t]
+        x0 = M + a * C2 / (a * a * C2 + n) * (x - a * M)
+        x = np.sqrt(bar[s]) * x0 + np.sqrt(1 - bar[s]) * (x - a * x0) / np.sqrt(n)
+        by_hand.append(x)
+    np.testing.assert_allclose(path, by_hand, rtol=1e-4, atol=1e-5)
+    last = generation.ddim_sample(jax.random.key(1), optimal(schedule), schedule, (2, 1), **how)
+    np.testing.assert_allclose(last, by_hand[-1], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"x_T must be \[3, 1\]"):
+        generation.ddim_sample(jax.random.key(1), optimal(schedule), schedule, (3, 1), **how)
+
+
 def test_steps_of_ddim():
     """From 1000 in ten steps the one before is 889 (of 999: 888), not 900; one step ends at T."""
     assert generation.ddim_steps(1000, 10).tolist()[:3] == [1000, 889, 778]

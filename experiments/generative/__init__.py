@@ -1,0 +1,1 @@
+"""What the experiments with generative models share: data, models in one form, scores, pictures."""

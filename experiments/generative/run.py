@@ -1,0 +1,147 @@
+"""One generative model from its options to its figures: trained, saved, loaded, judged."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import saved
+from experiments.generative import evaluation
+from experiments.generative.base import Generator
+from experiments.generative.data import Data, Units, in_units, units
+from experiments.generative.data import load as load_data
+from experiments.generative.models import make
+from experiments.generative.pictures import pictures
+from experiments.generative.settings import Settings
+from jaxdl import plotting, training
+from jaxdl.base import Array, TrainState
+
+
+class Trained(NamedTuple):
+    """A model that has learnt, and what it was made of; ``data`` and ``history`` if it was just now."""
+
+    settings: Settings
+    units: Units
+    generator: Generator
+    state: TrainState
+    data: Data | None = None
+    history: Any = None
+    seconds: float = 0.0
+
+
+def settings_of(config: Any, data: Data) -> Settings:
+    """The settings that the options of ``generate`` and the data mean.
+
+    Raises ValueError where classes are asked for and there are none.
+    """
+    if config.conditional and data.train_labels is None:
+        raise ValueError(f"conditional: the examples of {config.data} have no classes")
+    return Settings(
+        config.model, data.train.shape[1], data.shape,
+        int(data.train_labels.max()) + 1 if config.conditional else 0,
+        config.width, config.depth, config.latent, config.diffusion_steps, config.guidance,
+        config.convolutional, rate=config.learning_rate, steps=config.steps,
+        decay=config.weight_decay,
+    )  # fmt: skip
+
+
+def train(config: Any, checkpoints: Path | None = None) -> Trained:
+    """Train the model that the options describe; raises ValueError where training diverges."""
+    data = load_data(config.data, config.seed, config.examples)
+    own, settings = units(data), settings_of(config, data)
+    few = data.train[:1024]
+    start = own.inside(own.noisy(jax.random.key(config.seed), few))
+    generator = make(settings, start)
+    told = settings.num_classes > 0
+    began = time.perf_counter()
+    result = training.fit(
+        in_units(generator.learner, own, generator.batch),
+        (data.train, data.train_labels) if told else data.train,
+        key=jax.random.key(config.seed), steps=config.steps,
+        batch_size=min(config.batch_size, len(data.train)), progress=config.progress,
+        checkpoint=checkpoints,
+    )  # fmt: skip
+    state = jax.block_until_ready(result.state)
+    seconds = time.perf_counter() - began
+    if int(result.history.diverged) >= 0:
+        raise ValueError("training diverged; try a smaller learning_rate")
+    return Trained(settings, own, generator, state, data, result.history, seconds)
+
+
+def judge(config: Any, trained: Trained, folder: Path) -> dict[str, Any]:
+    """Write the model and its pictures into ``folder``; returns its figures."""
+    settings, own, generator, state, data, history, seconds = trained
+    told = settings.num_classes > 0
+    keys = jax.random.split(jax.random.key(config.seed + 1), 6)
+    n = evaluation.JUDGED
+    label = jnp.arange(n, dtype=jnp.int32) % settings.num_classes if told else None
+    sample = jax.jit(lambda key: own.outside(generator.sample(state, key, n, label)))
+    samples = jax.block_until_ready(sample(keys[0]))
+    began = time.perf_counter()
+    jax.block_until_ready(sample(keys[1]))
+    figures = {
+        "model": config.model, "data": config.data, "steps": config.steps,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        "seconds_to_train": seconds,
+        "seconds_per_1000_samples": (time.perf_counter() - began) * 1000 / n,
+        **evaluation.likelihoods(generator, state, keys[2], data, own, told),
+        **evaluation.distances(keys[3], data, own, samples),
+    }  # fmt: skip
+    if data.train_labels is not None:
+        key, again = jax.random.split(keys[4])
+        real = evaluation.classifier(key, data, own)
+        figures |= evaluation.classified(real, again, data, own, samples, label)
+    save(folder / "model.npz", trained)
+    drawn = pictures(generator, state, keys[5], data, own, samples, label)
+    drawn["training"] = plotting.training_curves(history)
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png", dpi=150)
+    return figures
+
+
+def samples(trained: Trained, seed: int, n: int) -> tuple[Array, Array | None]:
+    """n draws [n, D] in the data's own units, and their classes, one after the other."""
+    classes = trained.settings.num_classes
+    label = jnp.arange(n, dtype=jnp.int32) % classes if classes else None
+    x = trained.generator.sample(trained.state, jax.random.key(seed), n, label)
+    return trained.units.outside(x), label
+
+
+def save(path: Path, trained: Trained) -> None:
+    """The parameters and what they belong to, in one NPZ file."""
+    own, state = trained.units, trained.state
+    about = {
+        "experiment": "generate", "settings": trained.settings._asdict(), "levels": own.levels,
+        "center": np.asarray(own.center).tolist(), "scale": np.asarray(own.scale).tolist(),
+    }  # fmt: skip
+    saved.save(path, {"params": state.params, "state": state.state}, about)
+
+
+def load(path: Path) -> Trained:
+    """What ``save`` wrote. Raises OSError where there is no file, ValueError for another one."""
+    about, arrays = saved.read(path)
+    try:
+        if about["experiment"] != "generate":
+            raise ValueError(about["experiment"])
+        settings = Settings(**about["settings"])
+        shape = settings.shape
+        settings = settings._replace(shape=shape if shape is None else tuple(shape))
+        own = Units(jnp.array(about["center"]), jnp.array(about["scale"]), about["levels"])
+        generator = make(settings)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: not a model of generate ({error})") from None
+    like = jax.eval_shape(generator.learner.init, jax.random.key(0))
+    tree = saved.restored(arrays, {"params": like.params, "state": like.state}, path)
+    state = like._replace(params=tree["params"], state=tree["state"])
+    return Trained(settings, own, generator, state)
+
+
+def forget(checkpoints: Path) -> bool:
+    """Remove the checkpoints of a run that is over, or that is begun anew; whether there were any."""
+    there = checkpoints.is_dir()
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return there
