@@ -57,6 +57,11 @@ class Units(NamedTuple):
         """Points, or pixels in [0, 1], of what a network says."""
         return z * self.scale + self.center
 
+    def volume(self) -> Array:
+        """What ``-log p`` of x is above that of ``inside(x)``, in nats: the logarithm of its cell."""
+        cells = 0.0 if self.levels is None else len(self.scale) * np.log(self.levels)
+        return jnp.sum(jnp.log(self.scale)) + cells
+
     def noisy(self, key: jax.Array, x: Array) -> Array:
         """Points as they are; of whole numbers, uniform noise makes numbers in [0, 1)."""
         return x if self.levels is None else dequantise(key, x, self.levels)
@@ -103,7 +108,8 @@ def in_units(learner: Learner, units: Units, batch: Callable = lambda x, label: 
     """The learner, of data as ``load`` gives them: whole numbers get new noise in every step.
 
     Noise that is drawn once would be learnt by heart. ``batch`` makes what the learner is given of
-    x in its units and the labels (None for none).
+    x in its units and the labels (None for none). Scores in nats and bits are of x as it is: of
+    points in their own units, of whole numbers by themselves.
     """
 
     def told(data, key):
@@ -111,13 +117,21 @@ def in_units(learner: Learner, units: Units, batch: Callable = lambda x, label: 
         return batch(units.inside(units.noisy(key, x)), label)
 
     def step(ts, data, *, mask=None):
-        # One number more than the step, for the learner draws from fold_in(key, step) itself.
+        # A key below that of the step, for the learner itself draws from fold_in(key, step).
         key = jax.random.fold_in(jax.random.fold_in(ts.key, ts.step), 1)
         return learner.step(ts, told(data, key), mask=mask)
 
     def evaluate(ts, data):
         key = jax.random.fold_in(evaluation_key(ts.key), 1)
-        return learner.evaluate(ts, told(data, key))
+        scores = learner.evaluate(ts, told(data, key))
+        nats, bits = units.volume(), units.volume() / (len(units.scale) * np.log(2))
+        shift = {
+            "nll": nats,
+            "negative_elbo": nats,
+            "bits_per_dim": bits,
+            "bound_bits_per_dim": bits,
+        }
+        return {name: value + shift.get(name, 0.0) for name, value in scores.items()}
 
     return learner._replace(step=step, evaluate=evaluate)
 

@@ -49,5 +49,5 @@ def bijector(settings: Settings) -> Bijector:
     else:
         tau: ScalarMap = affine_map() if name == "maf" else sigmoidal_map()
         layer = flows.maf(dim, hidden, scalar_map=tau, activation="silu")
-        depth = 2 if name == "naf" else 8 if plane else 4
+        depth = 3 if name == "naf" else 12 if plane else 4
     return flows.chain(flows.stack(layer, dim, settings.depth or depth), flows.actnorm(dim))

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from experiments.generative.pictures import pictures
 from experiments.generative.settings import Settings
 from jaxdl import plotting, training
 from jaxdl.base import Array, TrainState
+from jaxdl.model_selection.study import plain
 
 
 class Trained(NamedTuple):
@@ -49,10 +51,20 @@ def settings_of(config: Any, data: Data) -> Settings:
     )  # fmt: skip
 
 
-def train(config: Any, checkpoints: Path | None = None) -> Trained:
-    """Train the model that the options describe; raises ValueError where training diverges."""
-    data = load_data(config.data, config.seed, config.examples)
-    own, settings = units(data), settings_of(config, data)
+def train(
+    config: Any,
+    checkpoints: Path | None = None,
+    *,
+    data: Data | None = None,
+    chosen: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train the model that the options describe; raises ValueError where training diverges.
+
+    ``data`` are those of the options where they are loaded already; ``chosen`` are settings that
+    replace those of the options.
+    """
+    data = load_data(config.data, config.seed, config.examples) if data is None else data
+    own, settings = units(data), settings_of(config, data)._replace(**(chosen or {}))
     few = data.train[:1024]
     start = own.inside(own.noisy(jax.random.key(config.seed), few))
     generator = make(settings, start)
@@ -72,33 +84,40 @@ def train(config: Any, checkpoints: Path | None = None) -> Trained:
     return Trained(settings, own, generator, state, data, result.history, seconds)
 
 
-def judge(config: Any, trained: Trained, folder: Path) -> dict[str, Any]:
-    """Write the model and its pictures into ``folder``; returns its figures."""
-    settings, own, generator, state, data, history, seconds = trained
+def measure(config: Any, trained: Trained) -> tuple[dict[str, Any], Array, Array | None]:
+    """The figures of a trained model, and the samples that they are of, with their classes."""
+    settings, own, generator, state, data = trained[:5]
     told = settings.num_classes > 0
     keys = jax.random.split(jax.random.key(config.seed + 1), 6)
     n = evaluation.JUDGED
     label = jnp.arange(n, dtype=jnp.int32) % settings.num_classes if told else None
     sample = jax.jit(lambda key: own.outside(generator.sample(state, key, n, label)))
-    samples = jax.block_until_ready(sample(keys[0]))
+    drawn = jax.block_until_ready(sample(keys[0]))
     began = time.perf_counter()
     jax.block_until_ready(sample(keys[1]))
     figures = {
         "model": config.model, "data": config.data, "steps": config.steps,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
-        "seconds_to_train": seconds,
+        "seconds_to_train": trained.seconds,
         "seconds_per_1000_samples": (time.perf_counter() - began) * 1000 / n,
         **evaluation.likelihoods(generator, state, keys[2], data, own, told),
-        **evaluation.distances(keys[3], data, own, samples),
+        **evaluation.distances(keys[3], data, own, drawn),
     }  # fmt: skip
     if data.train_labels is not None:
-        key, again = jax.random.split(keys[4])
-        real = evaluation.classifier(key, data, own)
-        figures |= evaluation.classified(real, again, data, own, samples, label)
+        real = evaluation.classifier(keys[4], data, own)
+        figures |= evaluation.classified(real, keys[5], data, own, drawn, label)
+    return figures, drawn, label
+
+
+def judge(config: Any, trained: Trained, folder: Path) -> dict[str, Any]:
+    """Write the model and its pictures into ``folder``; returns its figures."""
+    figures, drawn, label = measure(config, trained)
     save(folder / "model.npz", trained)
-    drawn = pictures(generator, state, keys[5], data, own, samples, label)
-    drawn["training"] = plotting.training_curves(history)
-    for name, figure in drawn.items():
+    key = jax.random.key(config.seed + 2)
+    of = trained.generator, trained.state, key, trained.data, trained.units
+    shown = pictures(*of, drawn, label)
+    shown["training"] = plotting.training_curves(trained.history)
+    for name, figure in shown.items():
         figure.savefig(folder / f"{name}.png", dpi=150)
     return figures
 
@@ -114,8 +133,9 @@ def samples(trained: Trained, seed: int, n: int) -> tuple[Array, Array | None]:
 def save(path: Path, trained: Trained) -> None:
     """The parameters and what they belong to, in one NPZ file."""
     own, state = trained.units, trained.state
+    settings = {k: plain(v) for k, v in trained.settings._asdict().items()}
     about = {
-        "experiment": "generate", "settings": trained.settings._asdict(), "levels": own.levels,
+        "experiment": "generate", "settings": settings, "levels": own.levels,
         "center": np.asarray(own.center).tolist(), "scale": np.asarray(own.scale).tolist(),
     }  # fmt: skip
     saved.save(path, {"params": state.params, "state": state.state}, about)

@@ -29,7 +29,9 @@ class Row(NamedTuple):
 
 
 def row(learner, batch, metrics, inputs=None):
-    return Row(learner, batch, metrics, jax.jit(learner.step), batch[0] if inputs is None else inputs)
+    return Row(
+        learner, batch, metrics, jax.jit(learner.step), batch[0] if inputs is None else inputs
+    )
 
 
 def softmax(penalty=0.1):

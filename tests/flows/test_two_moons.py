@@ -10,14 +10,19 @@ from jaxdl import flows, training
 from jaxdl.data import synthetic
 
 TRUE = -1.0069  # the mean log-density of two moons with noise 0.1, in nats
-LAYERS = {
+NAF = flows.maf(2, (64, 64), scalar_map=flows.sigmoidal_map(8), activation="silu")
+LAYERS = {  # the layer, how many of them, and how far from the truth they may stay
     "spline": (flows.spline_coupling(2, (64, 64), bins=12, bound=3.0), 6, 0.03),
+    "maf": (flows.maf(2, (64, 64), activation="silu"), 12, 0.03),
+    "naf": (NAF, 3, 0.03),
+    "realnvp": (flows.affine_coupling(2, (64, 64), activation="silu"), 12, 0.06),
 }
 
 
-def mean_log_density(layer, depth, *, steps=6000, n=30000):
+def mean_log_density(layer, depth, *, steps=6000):
     """The mean log-density of fresh data, and their true one."""
-    train, fresh = (synthetic.two_moons(jax.random.key(i), n=n).x for i in (0, 1))
+    sizes = 100_000, 30_000
+    train, fresh = (synthetic.two_moons(jax.random.key(i), n=n).x for i, n in enumerate(sizes))
     bijector = flows.chain(flows.stack(layer, 2, depth), flows.actnorm(2))
     density = flows.flow(bijector, flows.standard_normal(2))
     optimizer = optax.chain(
