@@ -71,9 +71,52 @@ def cosine_schedule(
 
 
 def scales(schedule: NoiseSchedule, t: Array) -> Scales:
-    """Signal and noise after ``t`` steps, whole numbers from 0 to T of any shape; (1, 0) at t = 0."""
-    log_alpha_bar = jnp.concatenate([jnp.zeros(1), schedule.log_alpha_bar])[t]
+    """Signal and noise after ``t`` steps, from 0 to T, of any shape; (1, 0) at t = 0.
+
+    Whole numbers are steps of the chain. Real ones lie between: log abar is linear there, which is the
+    process ``dx = -b/2 x dt + sqrt(b) dw`` of the rate ``b(t) = -log(1 - beta_k)`` for k - 1 < t <= k
+    (the variance-preserving SDE of Song et al., 2021). At whole t it has just the chain's
+    ``q(x_t | x_0)``.
+
+    >>> schedule = linear_schedule(4)
+    >>> [round(s.item() ** 2, 6) for s in scales(schedule, jnp.array(0.5))]
+    [0.987421, 0.012579]
+    >>> round((1 - schedule.beta[0].item()) ** 0.5, 6)
+    0.987421
+    """
+    log_alpha_bar = jnp.concatenate([jnp.zeros(1), schedule.log_alpha_bar])
+    if jnp.issubdtype(jnp.result_type(t), jnp.floating):
+        before = jnp.clip(jnp.floor(t), 0, len(schedule.beta) - 1).astype(jnp.int32)
+        share = t - before
+        log_alpha_bar = (1 - share) * log_alpha_bar[before] + share * log_alpha_bar[before + 1]
+    else:
+        log_alpha_bar = log_alpha_bar[t]
     return Scales(jnp.exp(0.5 * log_alpha_bar), jnp.sqrt(-jnp.expm1(log_alpha_bar)))
+
+
+def angle(schedule: NoiseSchedule, t: Array) -> Array:
+    """phi with ``x_t = cos(phi) x_0 + sin(phi) epsilon``: the arc tangent of noise over signal, [...].
+
+    It grows from 0 at t = 0 to just under pi / 2 at T. Source: Salimans and Ho (2022).
+    """
+    signal, noise = scales(schedule, t)
+    return jnp.arctan2(noise, signal)
+
+
+def time_of_angle(schedule: NoiseSchedule, phi: Array) -> Array:
+    """The t, real and from 0 to T, whose ``angle`` is phi [...]: where ``log abar = 2 log cos(phi)``.
+
+    >>> schedule = linear_schedule(4)
+    >>> time_of_angle(schedule, angle(schedule, jnp.array([0.5, 3.0]))).round(4).tolist()
+    [0.5, 3.0]
+    """
+    fallen = jnp.concatenate([jnp.zeros(1), -schedule.log_alpha_bar])
+    # Near 0 the sine has all digits of the angle, and near pi / 2 the cosine.
+    small = -jnp.log1p(-jnp.square(jnp.sin(jnp.minimum(phi, 1.0))))
+    large = -2 * jnp.log(jnp.maximum(jnp.cos(phi), jnp.finfo(fallen.dtype).tiny))
+    return jnp.interp(
+        jnp.where(phi < 1, small, large), fallen, jnp.arange(len(fallen), dtype=fallen.dtype)
+    )
 
 
 def diffuse(schedule: NoiseSchedule, x0: Array, t: Array, noise: Array) -> Array:
