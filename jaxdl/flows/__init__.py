@@ -9,6 +9,12 @@ from jaxdl.flows.composition import chain, invert, repeat
 from jaxdl.flows.coupling import affine_coupling, coupling, half_mask, mlp_coupling, spline_coupling
 from jaxdl.flows.densities import Density, density_model, flow, standard_normal
 from jaxdl.flows.dequantisation import bits_per_dim, cell_centres, dequantise, quantise
+from jaxdl.flows.dequantisers import (
+    Dequantiser,
+    dequantised_log_weights,
+    dequantised_model,
+    flow_dequantiser,
+)
 from jaxdl.flows.elementwise import actnorm, affine, logit, permutation, reverse
 from jaxdl.flows.images import invertible_convolution, split, squeeze
 from jaxdl.flows.made import made, made_masks
@@ -22,6 +28,7 @@ from jaxdl.flows.stacks import conv_conditioner, glow, stack
 
 __all__ = [
     "Density",
+    "Dequantiser",
     "ScalarMap",
     "actnorm",
     "additive_map",
@@ -36,7 +43,10 @@ __all__ = [
     "coupling",
     "density_model",
     "dequantise",
+    "dequantised_log_weights",
+    "dequantised_model",
     "flow",
+    "flow_dequantiser",
     "glow",
     "half_mask",
     "iaf",

@@ -26,8 +26,13 @@ def dequantise(key: Key, x: Array, levels: int) -> Array:
     x = jnp.asarray(x)
     dtype = jnp.result_type(float) if jnp.issubdtype(x.dtype, jnp.integer) else x.dtype
     u = jax.random.uniform(typed_key(key), x.shape, dtype)
+    return in_cell(x, u, levels)
+
+
+def in_cell(x: Array, u: Array, levels: int) -> Array:
+    """``(k + u) / levels`` for whole numbers k and u in [0, 1], never in the next number's cell."""
     # Adding u to a large k may round up to k + 1.
-    return jnp.minimum(x + u, jnp.nextafter(x + 1, x.astype(dtype))) / levels
+    return jnp.minimum(x + u, jnp.nextafter(x + 1, x.astype(u.dtype))) / levels
 
 
 def quantise(x: Array, levels: int) -> Array:

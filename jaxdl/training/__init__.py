@@ -9,6 +9,7 @@ from jaxdl.training.adversarial_criteria import (
     gradient_penalty,
     of_divergence,
 )
+from jaxdl.training.dequantised_objective import dequantised_nll
 from jaxdl.training.diffusion_objectives import denoising, prior_nats, variational_bound
 from jaxdl.training.fit import FitResult, History, fit
 from jaxdl.training.flow_matching import flow_matching
@@ -43,6 +44,7 @@ __all__ = [
     "TensorBoardLog",
     "adversarial_learner",
     "denoising",
+    "dequantised_nll",
     "find_criterion",
     "fit",
     "fit_stream",
