@@ -32,6 +32,7 @@ from jaxdl.layers.convolution import (
 from jaxdl.layers.dense import dense, dense_init
 from jaxdl.layers.dropout import dropout
 from jaxdl.layers.embedding import embedding, embedding_init
+from jaxdl.layers.group_normalization import group_norm
 from jaxdl.layers.initializers import for_activation, he_normal, orthogonal, xavier_uniform
 from jaxdl.layers.lowering import Lowering, conv_lowering
 from jaxdl.layers.multi_head_attention import multi_head_attention, multi_head_attention_init
@@ -116,6 +117,7 @@ __all__ = [
     "gelu",
     "global_avg_pool",
     "global_max_pool",
+    "group_norm",
     "gru_cell",
     "he_normal",
     "identity",

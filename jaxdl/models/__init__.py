@@ -52,6 +52,7 @@ from jaxdl.models.transformer import attention_maps, transformer, transformer_cl
 from jaxdl.models.transformer_config import TransformerConfig, vaswani_base
 from jaxdl.models.transformer_decoding import language_model_decoder, transformer_decoder
 from jaxdl.models.transposed_cnn import transposed_cnn
+from jaxdl.models.unet import unet
 from jaxdl.models.vae import VAE
 
 __all__ = [
@@ -110,6 +111,7 @@ __all__ = [
     "transformer_classifier",
     "transformer_decoder",
     "transposed_cnn",
+    "unet",
     "unmask",
     "vae",
     "vaswani_base",

@@ -11,7 +11,7 @@ import pytest
 
 from jaxdl import models
 from jaxdl.arrays import spread_mask
-from jaxdl.base import Model
+from jaxdl.base import Model, stateless
 
 D, K = 3, 2
 IMAGE = 6, 4, D
@@ -42,6 +42,35 @@ BLOCK = tuple(
     for i in range(2)
     for leaf in of
 )
+
+UNET_BLOCK = tuple(
+    f"{part}.{leaf}"
+    for part, of in (
+        ("conv_0", ("bias", "kernel")), ("conv_1", ("bias", "kernel")),
+        ("norm_0", ("bias", "scale")), ("norm_1", ("bias", "scale")),
+        ("time", ("bias", "kernel")),
+    )
+    for leaf in of
+)  # fmt: skip
+UNET_SKIP = (*UNET_BLOCK[:-2], "skip.bias", "skip.kernel", *UNET_BLOCK[-2:])
+UNET_PARTS = {
+    "down_0": UNET_BLOCK, "down_1": UNET_BLOCK, "grow_0": ("bias", "kernel"),
+    "head": ("bias", "kernel"), "middle": UNET_BLOCK, "norm": ("bias", "scale"),
+    "shrink_0": ("bias", "kernel"), "stem": ("bias", "kernel"), "time_0": ("bias", "kernel"),
+    "time_1": ("bias", "kernel"), "up_0": UNET_SKIP, "up_1": UNET_SKIP,
+}  # fmt: skip
+
+
+def at_one_time(net, pixels):
+    """A model of noisy images as one of x: at the time 0.3, and summed up over the pixels."""
+
+    def apply(params, x, *, key, train):
+        times = jnp.full(x.shape[:-3], 0.3)
+        image = net.apply(params, {}, {"x": x, "time": times}, key=key, train=train)[0]
+        return jnp.sum(image * pixels.astype(x.dtype), axis=(-3, -2))
+
+    return stateless(lambda key: net.init(key)[0], apply)
+
 
 MODELS = {
     "linear": Row(models.mlp((D, K)), leaves(1)),
@@ -99,6 +128,17 @@ MODELS = {
         ),
         batch_wise=True,
         shape=IMAGE,
+    ),
+    "unet": Row(
+        at_one_time(
+            models.unet(
+                (4, 2, K), filters=(2, 2), groups=1, time_features=4, dropout=0.3, lowering="native"
+            ),
+            jnp.cos(jnp.arange(4.0 * 2 * K)).reshape(4, 2, K),
+        ),
+        tuple(f"{part}.{leaf}" for part, leaves in UNET_PARTS.items() for leaf in leaves),
+        stochastic=True,
+        shape=(4, 2, K),
     ),
     "autoencoder": Row(
         models.autoencoder(models.mlp((D, 2), use_bias=False), models.mlp((2, 4, K))),

@@ -96,7 +96,7 @@ def test_the_bound_tightens_as_noise_is_learnt():
     assert (exact - uniform > 0.3).all()
     q, p = learnt(), normal()
     objective, adam = training.dequantised_nll(p, q, samples=4), optax.adam(0.02)
-    n = 2000
+    n = 20_000
 
     @jax.jit
     def fitted(key):
@@ -119,8 +119,10 @@ def test_the_bound_tightens_as_noise_is_learnt():
     bound, error = np.asarray(weights.mean(0)), np.asarray(weights.std(0)) / np.sqrt(n)
     assert (bound < exact + 4 * error).all()
     assert ((exact - bound) < 0.25 * (exact - uniform)).all()
-    tight = np.asarray(log_mean_exp(weights).mean)
-    np.testing.assert_allclose(tight, exact, atol=0.02)  # the importance-weighted bound reaches it
+    tight, error = map(
+        np.asarray, log_mean_exp(weights)
+    )  # the importance-weighted bound reaches it
+    assert (abs(tight - exact) < 4 * error + 1e-3).all() and (error < 0.01).all()
     error = np.asarray(loose.std(0)) / np.sqrt(n)
     assert (np.asarray(loose.mean(0)) < exact + 4 * error).all()  # a bound for any q
 
