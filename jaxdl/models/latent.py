@@ -1,6 +1,7 @@
 """Latent variables z [K]: their priors p(z) and posterior approximations q(z; psi(x)). Notes: §9.2."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxdl.base import Array, Bijector, Family
 from jaxdl.checks import positive_int
 from jaxdl.families import links, normal
+from jaxdl.flows import chain, iaf
 
 _LOG_2PI = 1.8378770664093453
 LOG_SCALE_LIMIT = 10.0
@@ -134,26 +136,86 @@ def normal_posterior() -> Posterior:
     return Posterior(lambda key: {}, draw, lambda params, psi: location_and_log_scale(psi)[0], kl)
 
 
-def flow_posterior(bijector: Bijector) -> Posterior:
-    """A Normal pushed through an invertible map: ``z = T(e')``, ``e' ~ N(mu(x), sigma(x))``.
+def flow_posterior(
+    bijector: Bijector | Callable[[Array], Bijector], *, context: int = 0
+) -> Posterior:
+    """A Normal pushed through an invertible map: ``z = T(e'; h)``, ``e' ~ N(mu(x), sigma(x))``.
 
     ``log q(z) = log N(e') - log |det dT/de'|``, by ``forward`` alone: a flow that samples fast, such
-    as an inverse autoregressive one, costs one pass. T has parameters of its own, the same for all
-    x. There is no closed divergence; ``mean`` is T(mu). Source: Rezende and Mohamed (2015);
-    Kingma et al. (2016). Notes: §9.2, §9.4.
+    as an inverse autoregressive one, costs one pass; see ``iaf_posterior``. T has parameters of its
+    own, the same for all x, and sees x by ``context`` features h(x) that the encoder gives as well:
+    psi is [N, 2K + C], ``(mu, log sigma, h)``. There is no closed divergence; ``mean`` is T(mu; h).
+    Source: Rezende and Mohamed (2015); Kingma et al. (2016). Notes: §9.2, §9.4.
+
+    Args:
+      bijector: T; with a context, a function from h [..., C] to it, whose parameters do not depend
+        on h: ``lambda h: flows.iaf(K, context=h)``.
+      context: C.
     """
     base = normal_posterior()
+    if context:
+        positive_int("context", context)
 
-    def forward(params, z):
-        image, log_det = bijector.forward(params, z.reshape(-1, z.shape[-1]))
+    def split(psi):
+        return jnp.split(psi, [psi.shape[-1] - context], axis=-1)
+
+    def forward(params, z, h):
+        """T of z [S, N, K], with h [N, C]."""
+        rows = math.prod(z.shape[:-1])
+        often = jnp.broadcast_to(h, (*z.shape[:-1], context)).reshape(rows, context)
+        map_ = bijector(often) if context else bijector
+        image, log_det = map_.forward(params, z.reshape(rows, z.shape[-1]))
         return image.reshape(z.shape), log_det.reshape(z.shape[:-1])
 
+    def init(key):
+        return (bijector(jnp.zeros(context)) if context else bijector).init(key)
+
     def draw(key, params, psi, samples):
-        z, log_q = base.draw(key, {}, psi, samples)
-        image, log_det = forward(params, z)
+        own, h = split(psi)
+        z, log_q = base.draw(key, {}, own, samples)
+        image, log_det = forward(params, z, h)
         return image, log_q - log_det
 
     def mean(params, psi):
-        return forward(params, base.mean({}, psi))[0]
+        own, h = split(psi)
+        return forward(params, base.mean({}, own), h)[0]
 
-    return Posterior(bijector.init, draw, mean, lambda params, psi, prior: None)
+    return Posterior(init, draw, mean, lambda params, psi, prior: None)
+
+
+def iaf_posterior(
+    features: int,
+    hidden: int | Sequence[int] = (64,),
+    *,
+    context: int = 0,
+    steps: int = 2,
+    activation: str | Callable = "relu",
+) -> Posterior:
+    """Inverse autoregressive steps behind a Normal, each of which sees the encoder's context h.
+
+    ``z_0 = mu(x) + sigma(x) e``, ``z_t = exp(s_t) z_{t-1} + m_t`` with m_t and s_t of the variables
+    before, in an order that each step turns round, and of h(x); ``log q = log N(z_0) - sum_t sum_k
+    s_tk``. At first all steps are the identity: the diagonal Normal, ``normal_posterior()``.
+    Source: Kingma et al. (2016). Notes: §9.2, §9.4 (D-88).
+
+    Args:
+      features: K; the encoder gives [N, 2K + C].
+      hidden, activation: of each step's network, see ``flows.made``.
+      context: C, 0 for steps that do not see x.
+      steps: T.
+
+    >>> q = iaf_posterior(2, 8, context=3)
+    >>> z, log_q = q.draw(jax.random.key(1), q.init(jax.random.key(0)), jnp.zeros((5, 2 * 2 + 3)), 4)
+    >>> z.shape, log_q.shape
+    ((4, 5, 2), (4, 5))
+    """
+    turned = [None, list(reversed(range(positive_int("features", features))))]
+
+    def build(h=None):
+        how = {"activation": activation, "context": h}
+        return chain(
+            *[iaf(features, hidden, order=turned[t % 2], **how)
+              for t in range(positive_int("steps", steps))]
+        )  # fmt: skip
+
+    return flow_posterior(build if context else build(), context=context)
