@@ -23,6 +23,7 @@ class Row(NamedTuple):
     stochastic: bool = False  # draws something while training
     batch_wise: bool = False  # while training, rows meet and the state moves
     shape: tuple[int, ...] = (D,)  # of one example
+    out: tuple[int, ...] = (K,)  # of its eta
 
     @property
     def x(self):
@@ -32,6 +33,22 @@ class Row(NamedTuple):
 def leaves(*layers, bias=True):
     kinds = ("bias", "kernel") if bias else ("kernel",)
     return tuple(f"dense_{i}.{kind}" for i in range(*layers) for kind in kinds)
+
+
+def told(model):
+    """``conditioned`` takes a dict; here the last feature is its condition."""
+
+    def given(x):
+        return {"x": x[..., :-1], "condition": x[..., -1:]}
+
+    def plain(params, state, x, *, key=None, train=False):
+        return model.apply(params, state, given(x), key=key, train=train)
+
+    def with_rows(params, state, x, *, key=None, train=False, mask=None, observe=False):
+        how = {"key": key, "train": train, "mask": mask, "observe": observe}
+        return model.apply(params, state, given(x), **how)
+
+    return model._replace(apply=with_rows if model.sees_mask else plain)
 
 
 NORMED = (*leaves(2), "norm_0.bias", "norm_0.scale")
@@ -154,6 +171,40 @@ MODELS = {
         stochastic=True,
         batch_wise=True,
     ),
+    "conditioned": Row(told(models.conditioned(models.mlp((D, 8, K)))), leaves(2)),
+    "conditioned_batch_norm": Row(
+        told(models.conditioned(models.mlp((D, 8, K), norm="batch"))), BATCH_NORMED, batch_wise=True
+    ),
+    "reshaped": Row(models.reshaped(models.mlp((D, 8, 4)), (2, 2)), leaves(2), out=(2, 2)),
+    "reshaped_batch_norm": Row(
+        models.reshaped(models.mlp((D, 8, 4), norm="batch"), (2, 2)),
+        BATCH_NORMED,
+        batch_wise=True,
+        out=(2, 2),
+    ),
+    "transposed_cnn": Row(
+        models.transposed_cnn(D, (4, 4, 2), filters=(3, 4), activation="tanh"),
+        (
+            *(f"conv_{l}.{kind}" for l in range(2) for kind in ("bias", "kernel")),
+            *(f"head.{name}" for name in leaves(1)),
+        ),
+        out=(4, 4, 2),
+    ),
+    "transposed_cnn_batch_norm": Row(
+        models.transposed_cnn(D, (4, 4, 2), filters=(3, 4), hidden=(5,), norm="batch"),
+        (
+            "conv_0.kernel",
+            "conv_1.bias",
+            "conv_1.kernel",
+            "head.dense_0.kernel",
+            "head.dense_1.kernel",
+            "head.norm_0.bias",
+            "head.norm_0.scale",
+            *(f"norm_{l}.{kind}" for l in range(2) for kind in ("bias", "scale")),
+        ),
+        batch_wise=True,
+        out=(4, 4, 2),
+    ),
     "everything": Row(
         models.mlp((D, 8, K), activation="gelu", norm="batch", skip=True, dropout=0.3),
         (*BATCH_NORMED, "skip_0.kernel"),
@@ -188,7 +239,7 @@ def test_init_and_apply_take_each_others_trees(row):
     assert leaf_names(params) == row.names
     for batch in (row.x, row.x[0], row.x[:, None]):
         eta, after = jax.eval_shape(row.model.apply, params, state, batch)
-        assert eta.shape == (*batch.shape[: batch.ndim - row.x.ndim + 1], K)
+        assert eta.shape == (*batch.shape[: batch.ndim - row.x.ndim + 1], *row.out)
         assert jax.tree.structure(after) == jax.tree.structure(state)
     shapes = jax.eval_shape(row.model.init, jax.random.key(0))
     assert jax.tree.map(jnp.shape, (params, state)) == jax.tree.map(lambda s: s.shape, shapes)
@@ -284,7 +335,7 @@ def test_every_parameter_has_a_gradient(row):
 
     def loss(params):
         eta, _ = row.model.apply(params, state, row.x, key=training_key(row), train=True)
-        return jnp.sum(jnp.sin(eta) * jnp.arange(1.0, 15.0).reshape(7, K))
+        return jnp.sum(jnp.sin(eta) * jnp.arange(1.0, eta.size + 1).reshape(eta.shape))
 
     gradient = jax.jit(jax.grad(loss))(params)
     for name, leaf in zip(row.names, jax.tree.leaves(gradient), strict=True):
