@@ -80,6 +80,23 @@ def test_the_best_velocity_has_the_least_loss():
     assert float(mse(0.5).mean()) == pytest.approx(least + 0.25, rel=0.03)
 
 
+def test_the_velocity_is_of_the_points_and_not_of_the_time():
+    """s = 0.1: from x_0 to x_1 the target is x_1 - 0.9 x_0, 1.1 of 1 and 2, where x_t is 1.55 at
+    t = 0.5; 2.818 with t in the place of x_t (conditional-flow-matching #175)."""
+    seen = {}
+
+    def look(params, i, *, key, train):
+        seen.update(i)
+        return jnp.zeros_like(i["x"])
+
+    objective = training.flow_matching(stateless(lambda key: {}, look), smallest_noise=0.1)
+    squares = objective.evaluate({}, {}, jnp.full((50, 1), 2.0), key=jax.random.key(0))["mse"]
+    t = seen["time"]
+    x0 = (seen["x"][:, 0] - 2 * t) / (1 - 0.9 * t)
+    np.testing.assert_allclose(squares, jnp.square(2 - 0.9 * x0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose((1 - 0.9 * 0.5) * 1 + 0.5 * 2, 1.55)  # what the lines give by hand
+
+
 def test_a_network_learns_to_carry_noise_to_data():
     model = models.time_mlp(2, (32, 32), time_features=8)
     x = jnp.asarray(M + C * np.random.default_rng(0).normal(size=(4096, 2)), jnp.float32)

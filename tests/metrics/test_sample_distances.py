@@ -37,6 +37,13 @@ def test_maximum_mean_discrepancy_is_unbiased():
     assert abs(values.mean()) < 4 * values.std() / np.sqrt(400) and values.std() < 0.2
 
 
+def test_the_diagonals_of_a_kernel_do_not_count():
+    """x = y = {0, 1}: e^-1/2 - 1, with the diagonals 0 (shogun #5133)."""
+    two = np.array([[0.0], [1.0]])
+    found = metrics.maximum_mean_discrepancy(two, two, bandwidths=1.0)
+    np.testing.assert_allclose(found, np.exp(-0.5) - 1, rtol=1e-6)
+
+
 @pytest.mark.parametrize("sizes", [(30, 30), (30, 20)])
 def test_one_dimension_is_scipys(x64, sizes):
     x, y = X[: sizes[0], :1], Y[: sizes[1], :1]
@@ -74,6 +81,23 @@ def test_p_values_are_uniform_where_nothing_differs_and_small_where_something_do
     assert float(same.p_value) == 1
 
 
+def test_a_p_value_is_never_zero():
+    """Of 99 permutations none is as far as two samples far apart: 1 / 100 (frouros #251)."""
+    result = metrics.energy_test(jax.random.key(4), X, X[:20] + 50, permutations=99)
+    assert float(result.p_value) == pytest.approx(0.01)
+    assert float(result.permuted.max()) < float(result.statistic)
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, 3.0])
+def test_the_root_is_of_the_order_of_the_costs(order):
+    """Points 0 and 3: 3 for all orders, not 9 / 2 for 2; it scales as the points do (ott #651)."""
+    run = lambda scale: metrics.sliced_wasserstein(
+        jax.random.key(0), np.zeros((1, 1)), scale * np.full((1, 1), 3.0), projections=1,
+        order=order,
+    )  # fmt: skip
+    np.testing.assert_allclose([run(1.0), run(7.0)], [3, 21], rtol=1e-5)
+
+
 def test_sliced_wasserstein_of_a_shift():
     """Of x and x + s, W_2 along u is |s'u|, whose mean square is |s|^2 / D."""
     shift = np.array([3.0, 0, 0])
@@ -101,6 +125,14 @@ def test_coverage_is_by_neighbours(x64):
     two = np.concatenate([X, X + 100])
     one = metrics.sample_coverage(two, X + 1e-6, k=k)
     assert (one.precision, one.recall, one.coverage) == (1.0, 0.5, 0.5)
+
+
+def test_points_that_coincide_are_covered():
+    """Radii of zero, k = 1 (generative-evaluation-prdc #7); a set covers itself."""
+    same = np.ones((4, 2))
+    assert [float(v) for v in metrics.sample_coverage(same, same, k=1)] == [1, 1, 4, 1]
+    itself = metrics.sample_coverage(X, X, k=3)
+    assert itself.precision == itself.recall == itself.coverage == 1
 
 
 def test_nearest_neighbours_are_scikit_learns():

@@ -84,6 +84,7 @@ def test_log_mean_exp_of_known_weights():
     """log weights 0 and log 3: log 2, neither -log of a mean of losses nor a sum (scVI #8)."""
     found = divergences.log_mean_exp(jnp.log(jnp.array([1.0, 3.0])))
     np.testing.assert_allclose(found.mean, np.log(2), rtol=1e-6)
+    assert np.log(3) / 2 < found.mean  # the ELBO of the same weights, 0.5493
     # The weights' standard deviation is sqrt 2, that of their mean 1, over their mean 2.
     np.testing.assert_allclose(found.standard_error, 0.5, rtol=1e-6)
     far = divergences.log_mean_exp(jnp.array([[-1e4, 1e4], [-1e4 + np.log(3), 1e4]]))
