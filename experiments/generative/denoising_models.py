@@ -102,8 +102,7 @@ def _network(settings: Settings) -> Model:
     """Of noisy x, the time, and a class where there is one."""
     told = settings.num_classes or None
     if settings.convolutional:
-        unet = models.unet(
-            settings.shape, widths=(settings.width // 2, settings.width), num_classes=told
-        )
+        filters = 4 * max(settings.width // 16, 1)
+        unet = models.unet(settings.shape, filters=(filters, 2 * filters), num_classes=told)
         return as_rows(unet, settings.shape)
     return models.time_mlp(settings.dim, (settings.width,) * 3, num_classes=told)
