@@ -7,7 +7,7 @@ evaluates; both give ``log |det|`` of their own Jacobian, one value an example. 
 from jaxdl.flows.autoregressive import autoregressive, iaf, maf
 from jaxdl.flows.composition import chain, invert, repeat
 from jaxdl.flows.coupling import affine_coupling, coupling, half_mask, mlp_coupling, spline_coupling
-from jaxdl.flows.densities import Density, density_model, flow, standard_normal
+from jaxdl.flows.densities import Density, base_density, density_model, flow, standard_normal
 from jaxdl.flows.dequantisation import bits_per_dim, cell_centres, dequantise, quantise
 from jaxdl.flows.dequantisers import (
     Dequantiser,
@@ -36,6 +36,7 @@ __all__ = [
     "affine_coupling",
     "affine_map",
     "autoregressive",
+    "base_density",
     "bits_per_dim",
     "cell_centres",
     "chain",
