@@ -8,12 +8,11 @@ import optax
 from jax import lax
 
 from jaxdl.arrays import counted, masked_mean, num_rows
-from jaxdl.base import Array, Learner, Model, TrainState, evaluation_key, features
+from jaxdl.base import Array, Learner, Model, evaluation_key, features
 from jaxdl.checks import positive_int
 from jaxdl.metrics.sample_distances import distances
 from jaxdl.training.adversarial_criteria import Criterion, find_criterion, gradient_penalty
-
-PLAYERS = ("generator", "discriminator")
+from jaxdl.training.players import Player, learner_of_players
 
 
 def adversarial_learner(
@@ -56,16 +55,7 @@ def adversarial_learner(
     rule = find_criterion(criterion)
     latent = positive_int("latent", latent)
     discriminator_steps = positive_int("discriminator_steps", discriminator_steps)
-    models = dict(zip(PLAYERS, (generator, discriminator), strict=True))
-    optimizers = dict(zip(PLAYERS, (generator_optimizer, discriminator_optimizer), strict=True))
     penalised = not (isinstance(penalty, (int, float)) and penalty == 0)
-
-    def init(key):
-        *keys, key = jax.random.split(key, 3)
-        both = {name: models[name].init(k) for name, k in zip(PLAYERS, keys, strict=True)}
-        params, state = ({name: both[name][i] for name in PLAYERS} for i in range(2))
-        opt_state = {name: optimizers[name].init(params[name]) for name in PLAYERS}
-        return TrainState(jnp.zeros((), jnp.int32), params, state, opt_state, key)
 
     def given(x, batch):
         return x if type(batch) is not tuple else {"x": x, "condition": batch[1]}
@@ -102,29 +92,6 @@ def adversarial_learner(
         score, _ = judge(*who, fake, batch, keys[1], True)
         return masked_mean(rule.generator(score), mask), own
 
-    def update(ts, name, loss, batch, key, mask):
-        grad = jax.value_and_grad(loss, has_aux=True)
-        (value, state), gradient = grad(ts.params[name], ts, batch, key, mask)
-        updates, opt_state = optimizers[name].update(gradient, ts.opt_state[name], ts.params[name])
-        params = optax.apply_updates(ts.params[name], updates)
-        changed = lambda old, new: {**old, name: new}
-        ts = ts._replace(
-            params=changed(ts.params, params), state=changed(ts.state, state),
-            opt_state=changed(ts.opt_state, opt_state),
-        )  # fmt: skip
-        return ts, value
-
-    def step(ts, batch, *, mask=None):
-        keys = jax.random.split(jax.random.fold_in(ts.key, ts.step))
-
-        def once(ts, key):
-            return update(ts, "discriminator", discriminator_loss, batch, key, mask)
-
-        ts, values = lax.scan(once, ts, jax.random.split(keys[0], discriminator_steps))
-        ts, loss = update(ts, "generator", generator_loss, batch, keys[1], mask)
-        info = {"loss": loss, "discriminator_loss": values[-1]}
-        return ts._replace(step=ts.step + 1), info
-
     def predict(ts, z: Any):
         return generator.apply(ts.params["generator"], ts.state["generator"], z)[0]
 
@@ -138,4 +105,10 @@ def adversarial_learner(
         score, _ = judge(*who, x, batch, None, False)
         return {"energy_score": jnp.mean(distances(rows, samples), 1) - within / 2, "score": score}
 
-    return Learner(init, step, predict, evaluate)
+    players = {
+        "discriminator": Player(
+            discriminator.init, discriminator_optimizer, discriminator_loss, discriminator_steps
+        ),
+        "generator": Player(generator.init, generator_optimizer, generator_loss),
+    }
+    return learner_of_players(players, predict, evaluate, loss="generator")

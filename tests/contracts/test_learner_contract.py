@@ -11,7 +11,7 @@ import optax
 import pytest
 from networks import three_classes
 
-from jaxdl import families, models, optim, training
+from jaxdl import families, inference, models, optim, training
 from jaxdl.base import Learner
 
 CLASSES = three_classes(24, dtype=np.float64)
@@ -49,7 +49,21 @@ def game():
     )
 
 
+def inferring(name):
+    """Posteriors that are drawn, of batches of x; (x, y) has a y that nobody looks at."""
+    prior, told = models.standard_normal(2), lambda *widths: models.conditioned(models.mlp(widths))
+    players = told(2 + 4, 4, 2), told(2 + 4, 4, 1)
+    optimizers = optax.sgd(0.1), optax.sgd(0.1, momentum=0.5)
+    if name == "adversarial_bayes":
+        net = models.DensityNetwork(prior, models.mlp((2, 4)), families.normal())
+        how = {"noise": 2, "samples": 2, "contrast": models.mlp((4, 4))}
+        return inference.adversarial_bayes_learner(net, *players, *optimizers, **how)
+    simulate = lambda key, z: jnp.tile(z, 2) + jax.random.normal(key, (4,))
+    return inference.hierarchical_implicit_learner(prior, simulate, *players, *optimizers, noise=2)
+
+
 NOISE = {"x": np.random.default_rng(1).normal(size=(24, 2)), "condition": CLASSES[1]}
+TOLD = {**NOISE, "condition": CLASSES[0]}
 LEARNERS = {
     "gradient": row(
         training.gradient_learner(*softmax(), optax.sgd(0.1, momentum=0.5)), CLASSES, {"nll", "accuracy"}
@@ -62,10 +76,17 @@ LEARNERS = {
     ),
     "perceptron": row(training.perceptron_learner(4), SIGNS, {"accuracy"}),
     "adversarial": row(game(), CLASSES, {"energy_score", "score"}, NOISE),
+    "adversarial_bayes": row(
+        inferring("adversarial_bayes"), CLASSES, {"negative_elbo", "reconstruction_nll", "kl"}, TOLD
+    ),
+    "hierarchical_implicit": row(
+        inferring("hierarchical_implicit"), CLASSES, {"log_score", "negative_ratio"}, TOLD
+    ),
 }  # fmt: skip
 rows = pytest.mark.parametrize("row", LEARNERS.values(), ids=LEARNERS)
 # Players who draw samples beside the rows have no one loss, and a cut batch gives them other noise.
-FITTED = {name: row for name, row in LEARNERS.items() if name != "adversarial"}
+INFERRING = ("adversarial_bayes", "hierarchical_implicit")
+FITTED = {n: row for n, row in LEARNERS.items() if n not in ("adversarial", *INFERRING)}
 fitted = pytest.mark.parametrize("row", FITTED.values(), ids=FITTED)
 
 
@@ -81,7 +102,8 @@ def keys_may_be_used_twice(allow_key_reuse, x64):
 
 def test_every_public_learner_has_a_row():
     makers = {
-        name.removesuffix("_learner") for name, value in vars(training).items()
+        name.removesuffix("_learner")
+        for name, value in (*vars(training).items(), *vars(inference).items())
         if inspect.isfunction(value)
         and inspect.signature(value).return_annotation in (Learner, "Learner")
     }  # fmt: skip
@@ -163,9 +185,10 @@ def test_states_of_several_keys_step_together(row):
         assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], stepped), alone, **TOLERANCE)
 
 
-@rows
-def test_a_column_of_responses_is_refused(row, key):
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name not in INFERRING])
+def test_a_column_of_responses_is_refused(name, key):
     """[24] against [24, 1] must not become [24, 24]."""
+    row = LEARNERS[name]
     state = row.learner.init(key)
     x, y = row.batch
     for call in (row.learner.step, row.learner.evaluate):

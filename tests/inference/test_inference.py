@@ -1,5 +1,6 @@
 """ABC and rank tests against conjugate normal posteriors, which are known."""
 
+import conjugate
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +31,23 @@ def test_what_is_kept_is_nearly_the_posterior():
     assert scipy.stats.kstest(kept, scipy.stats.norm(mean, np.sqrt(variance)).cdf).pvalue > 1e-3
 
 
+def test_two_parameters_and_their_covariance():
+    """``x = A theta + S e``: mean and covariance of what is kept within four standard errors, and
+    those of the ball |x_n - x| <= epsilon, which adds at most epsilon^2 / 4 to the noise's."""
+    x = jnp.array([0.6, -0.4])
+    found = inference.abc_rejection(
+        jax.random.key(1), lambda key: jax.random.normal(key, (2,)), conjugate.simulate, x,
+        draws=60_000, share=0.01,
+    )  # fmt: skip
+    kept, n = np.asarray(found.parameters[found.accepted], float), 600
+    assert kept.shape == (n, 2) and float(found.threshold) < 0.25
+    error = np.sqrt(np.diag(conjugate.C) / n)
+    assert np.all(abs(kept.mean(0) - conjugate.M @ np.asarray(x)) < 4 * error)
+    scale = np.sqrt(np.outer(np.diag(conjugate.C), np.diag(conjugate.C)))
+    bound = 4 * scale * np.sqrt(2 / n) + float(found.threshold) ** 2 / 4
+    assert np.all(abs(np.cov(kept.T) - conjugate.C) < bound)
+
+
 def test_what_is_kept_by_hand():
     """Of everything the prior itself is left; a threshold keeps what is at most as far."""
     uniform = lambda key: {"a": jax.random.uniform(key)}
@@ -48,6 +66,21 @@ def test_what_is_kept_by_hand():
     assert not run(threshold=-1.0).accepted.any()
 
 
+def test_the_threshold_is_the_largest_distance_kept():
+    """Distances 1, ..., 10 of which three are kept: 3 (elfi #321); ties beyond a share are not."""
+    found = inference.abc_rejection(
+        jax.random.key(0), lambda key: jax.random.key_data(key)[1], lambda key, theta: theta, 0,
+        draws=10, share=0.3, distance=lambda a, b: a / 1.0,
+    )  # fmt: skip
+    third = np.sort(np.asarray(found.parameters))[2]
+    assert float(found.threshold) == np.float32(third) and int(found.accepted.sum()) == 3
+    assert (found.distances[:3] <= found.threshold).all()
+    tied = inference.abc_rejection(
+        jax.random.key(0), prior, lambda key, theta: 0.0 * theta, 0.0, draws=10, share=0.3
+    )
+    assert int(tied.accepted.sum()) == 3 and float(tied.threshold) == 0
+
+
 def test_distances_that_are_no_numbers_are_never_kept():
     broken = lambda key, theta: jnp.where(theta > 0, theta, jnp.nan)
     found = inference.abc_rejection(jax.random.key(0), prior, broken, 0.0, draws=200, share=1.0)
@@ -64,6 +97,19 @@ def ranks_of(posterior):
     return inference.simulation_based_calibration(
         jax.random.key(0), lambda key: prior(key)[None], simulate, posterior, draws=400
     )
+
+
+def test_ranks_are_of_each_parameter():
+    """Draws (0, 10), (1, 11), (2, 12) against (1.5, 9): ranks 2 and 0 (sbi #794)."""
+    found = inference.simulation_based_calibration(
+        jax.random.key(0),
+        lambda key: jnp.array([1.5, 9.0]) + 0 * jax.random.normal(key),
+        lambda key, theta: theta + 0 * jax.random.normal(key),
+        lambda key, x: jnp.array([[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]])
+        + 0 * jax.random.normal(key),
+        draws=2, bins=1,
+    )  # fmt: skip
+    assert found.ranks.tolist() == [[2, 0], [2, 0]]
 
 
 def test_ranks_are_uniform_for_the_right_posterior_only():
