@@ -18,9 +18,9 @@ def moved(params, scale=0.5, seed=0):
 
 
 def jacobian_of(net, dim):
-    params = moved(net.init(jax.random.key(0))[0])
+    params = moved(jax.jit(net.init)(jax.random.key(0))[0])
     x = jnp.linspace(-1, 1, dim)
-    return jax.jacfwd(lambda x: net.apply(params, {}, x)[0])(x)  # [D, P, D]
+    return jax.jit(jax.jacfwd(lambda x: net.apply(params, {}, x)[0]))(x)  # [D, P, D]
 
 
 @pytest.mark.parametrize("hidden", [(), (7,), (7, 5), (1,)])
@@ -56,28 +56,32 @@ def test_every_variable_sees_the_context_the_first_one_too(dim, hidden):
     """One variable, one context value: hidden units without the lowest rank cannot pass it on
     (danielward27/flowjax #147)."""
     build = lambda c: flows.made(dim, hidden, 2, activation="tanh", context=c)
-    params = moved(build(jnp.zeros(1)).init(jax.random.key(0))[0])
-    x = jnp.linspace(-1, 1, dim)
-    by_context = jax.jacfwd(lambda c: build(c).apply(params, {}, x)[0])(jnp.array([0.5]))
+    params = moved(jax.jit(build(jnp.zeros(1)).init)(jax.random.key(0))[0])
+    both = jax.jacfwd(lambda c, x: build(c).apply(params, {}, x)[0], argnums=(0, 1))
+    by_context, by_x = jax.jit(both)(jnp.array([0.5]), jnp.linspace(-1, 1, dim))
     assert (by_context != 0).all()
-    by_x = jax.jacfwd(lambda x: build(jnp.array([0.5])).apply(params, {}, x)[0])(x)
     assert not by_x[~np.tril(np.ones((dim, dim), bool), -1)[:, None].repeat(2, 1)].any()
 
 
 def test_made_with_any_family_sums_to_one():
     """Sixteen binary vectors: their probabilities, by the chain rule, add up to one."""
     net, bernoulli = flows.made(4, (6, 6)), families.independent(families.bernoulli())
-    params = moved(net.init(jax.random.key(0))[0])
+    params = moved(jax.jit(net.init)(jax.random.key(0))[0])
     x = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T
-    eta = net.apply(params, {}, jnp.asarray(x, jnp.float32))[0][..., 0]
-    total = np.exp(bernoulli.log_prob(eta, jnp.asarray(x))).sum()
+
+    @jax.jit
+    def log_prob(x):
+        eta = net.apply(params, {}, x.astype(jnp.float32))[0][..., 0]
+        return bernoulli.log_prob(eta, x)
+
+    total = np.exp(log_prob(jnp.asarray(x))).sum()
     np.testing.assert_allclose(total, 1, rtol=1e-5)
 
 
 def test_masked_weights_get_no_gradient():
     net = flows.made(3, 4, activation="tanh")
-    params = moved(net.init(jax.random.key(0))[0])
-    gradient = jax.grad(lambda p: jnp.sum(net.apply(p, {}, jnp.ones(3))[0]))(params)
+    params = moved(jax.jit(net.init)(jax.random.key(0))[0])
+    gradient = jax.jit(jax.grad(lambda p: jnp.sum(net.apply(p, {}, jnp.ones(3))[0])))(params)
     for l, mask in enumerate(flows.made_masks(3, [4])):
         assert not np.asarray(gradient[f"dense_{l}"]["kernel"])[~mask].any()
 
@@ -86,7 +90,7 @@ def test_initial_kernels_keep_the_variance():
     """The fan-in counts the connections that stay, not all of them."""
     net = flows.made(400, 1200, activation="tanh")
     h = jnp.asarray(np.random.default_rng(0).normal(size=400), jnp.float32)
-    kernel = net.init(jax.random.key(0))[0]["dense_0"]["kernel"]
+    kernel = jax.jit(net.init)(jax.random.key(0))[0]["dense_0"]["kernel"]
     np.testing.assert_allclose(np.var(h @ kernel), 1, rtol=0.15)
 
 
@@ -97,7 +101,7 @@ def test_an_affine_layer_by_hand(name):
     kernel = jnp.zeros((2, 4)).at[0, 2:].set(jnp.array([2.0, 0.5]))
     bias = jnp.array([1.0, 0.0, 0.0, 0.0])
     params = {"dense_0": {"kernel": kernel, "bias": bias}}
-    x, log_det = layer.forward(params, jnp.array([3.0, 5.0]))
+    x, log_det = jax.jit(layer.forward)(params, jnp.array([3.0, 5.0]))
     seen = 4.0 if name == "maf" else 3.0  # x_1 = z_1 + 1, or z_1 itself
     s = 3 * np.tanh(0.5 * seen / 3)
     np.testing.assert_allclose(x, [4, np.exp(s) * 5 + 2 * seen], rtol=1e-6)
@@ -108,7 +112,7 @@ def test_an_affine_layer_by_hand(name):
 def test_the_quick_direction_has_no_loop(name, quick):
     """D-88: MAF evaluates and IAF samples in one pass; the other way is one loop of D passes."""
     layer = getattr(flows, name)(5, 8)
-    params = layer.init(jax.random.key(0))
+    params = jax.jit(layer.init)(jax.random.key(0))
     for direction in ("forward", "inverse"):
         text = str(jax.make_jaxpr(getattr(layer, direction))(params, jnp.ones((2, 5))))
         assert text.count("scan[") == (direction != quick), direction
@@ -121,8 +125,8 @@ def test_densities_integrate_to_one(tau, x64):
         flows.stack(flows.maf(2, 5, scalar_map=tau, activation="tanh"), 2, 2),
         flows.standard_normal(2),
     )
-    params = moved(density.init(jax.random.key(0)), 0.25)
-    grid = jnp.linspace(-10, 10, 801)
+    params = moved(jax.jit(density.init)(jax.random.key(0)), 0.25)
+    grid = np.linspace(-10, 10, 301)
     x = jnp.stack(jnp.meshgrid(grid, grid), axis=-1)
     p = np.exp(jax.jit(density.log_prob)(params, x))
     mass = scipy.integrate.simpson(scipy.integrate.simpson(p, x=grid), x=grid)
@@ -131,21 +135,21 @@ def test_densities_integrate_to_one(tau, x64):
 
 def test_the_jacobian_of_a_layer_is_triangular(x64):
     layer = flows.maf(4, 6, activation="tanh")
-    params = moved(layer.init(jax.random.key(0)))
+    params = moved(jax.jit(layer.init)(jax.random.key(0)))
     z = jnp.array([0.3, -1.0, 0.5, 0.1])
-    jacobian = jax.jacfwd(lambda z: layer.forward(params, z)[0])(z)
+    twice = lambda z: (lambda x, log_det: (x, (x, log_det)))(*layer.forward(params, z))
+    jacobian, (_, log_det) = jax.jit(jax.jacfwd(twice, has_aux=True))(z)
     np.testing.assert_array_equal(np.triu(jacobian, 1), 0)
-    expected = np.log(np.diag(jacobian)).sum()
-    np.testing.assert_allclose(layer.forward(params, z)[1], expected, rtol=1e-10)
+    np.testing.assert_allclose(log_det, np.log(np.diag(jacobian)).sum(), rtol=1e-10)
 
 
 def test_samples_follow_the_density(x64):
     """The probability integral transform: the first variable, then the second given it."""
     density = flows.flow(flows.maf(2, 5, activation="tanh"), flows.standard_normal(2))
-    params = moved(density.init(jax.random.key(0)))
-    x = density.sample(jax.random.key(1), params, 3000)
+    params = moved(jax.jit(density.init)(jax.random.key(0)))
+    x = jax.jit(lambda key: density.sample(key, params, 3000))(jax.random.key(1))
     net = flows.made(2, 5, 2, activation="tanh")
-    theta = net.apply(params["bijector"], {}, x)[0]
+    theta = jax.jit(net.apply)(params["bijector"], {}, x)[0]
     t, s = theta[..., 0], 3 * np.tanh(theta[..., 1] / 3)
     u = scipy.stats.norm.cdf((x - t) / np.exp(s))
     assert all(scipy.stats.kstest(u[:, i], "uniform").pvalue > 1e-3 for i in range(2))
@@ -155,9 +159,9 @@ def test_samples_follow_the_density(x64):
 def test_what_is_not_its_turn_yet_cannot_overflow():
     """Huge latents of later variables do not make the first ones NaN on the way."""
     layer = flows.maf(3, 4, activation="relu")
-    params = moved(layer.init(jax.random.key(0)), 1.0)
-    x, log_det = layer.forward(params, jnp.array([0.5, 3e37, 1.0]))
-    alone, _ = layer.forward(params, jnp.array([0.5, 0.0, 1.0]))
+    params, forward = moved(jax.jit(layer.init)(jax.random.key(0)), 1.0), jax.jit(layer.forward)
+    x, log_det = forward(params, jnp.array([0.5, 3e37, 1.0]))
+    alone, _ = forward(params, jnp.array([0.5, 0.0, 1.0]))
     assert np.isfinite(x[:2]).all() and x[0] == alone[0] and np.isfinite(log_det)
 
 
@@ -165,13 +169,14 @@ def test_a_posterior_differs_from_context_to_context():
     """An IAF of a batch of contexts, as a VAE's posterior, with several draws of each."""
     build = lambda context: flows.iaf(2, 5, activation="tanh", context=context)
     contexts = jnp.array([[0.0, 1.0, 2.0], [2.0, -1.0, 0.5]])
-    params = moved(build(contexts).init(jax.random.key(0)))
-    z = jax.random.normal(jax.random.key(1), (4, 2, 2))
-    x, log_det = build(contexts).forward(params, z)
+    params = moved(jax.jit(build(contexts).init)(jax.random.key(0)))
+    z = jnp.asarray(np.random.default_rng(1).normal(size=(4, 2, 2)), jnp.float32)
+    forward = jax.jit(lambda c, z: build(c).forward(params, z))
+    x, log_det = forward(contexts, z)
     assert x.shape == (4, 2, 2) and log_det.shape == (4, 2)
     for i in range(2):
-        one, one_det = build(contexts[i]).forward(params, z[:, i])
+        one, one_det = forward(contexts[i], z[:, i])
         np.testing.assert_allclose(one, x[:, i], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(one_det, log_det[:, i], rtol=1e-5, atol=1e-6)
-    by_context = jax.grad(lambda c: jnp.sum(build(c).forward(params, z)[0]))(contexts)
+    by_context = jax.jit(jax.grad(lambda c: jnp.sum(forward(c, z)[0])))(contexts)
     assert (by_context != 0).all()
