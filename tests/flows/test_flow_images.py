@@ -100,15 +100,17 @@ GLOW = flows.flow(flows.glow((4, 4, 1), steps=2, hidden=4), flows.standard_norma
 def test_glow_starts_from_its_data_and_learns():
     """After init the latents of the data have mean 0 and variance 1; training lowers the loss."""
     model = flows.density_model(GLOW, IMAGES)
-    params, _ = model.init(jax.random.key(0))
-    z, log_det = flows.glow((4, 4, 1), steps=2, hidden=4).inverse(params["bijector"], IMAGES)
+    params, _ = jax.jit(model.init)(jax.random.key(0))
+    inverse = jax.jit(flows.glow((4, 4, 1), steps=2, hidden=4).inverse)
+    z, log_det = inverse(params["bijector"], IMAGES)
     assert z.shape == IMAGES.shape and log_det.shape == (12,)
     np.testing.assert_allclose([z.mean(), z.var()], [0, 1], atol=1e-2)
     learner = training.gradient_learner(model, training.flow_nll(GLOW), optax.adam(1e-2))
     result = training.fit(learner, IMAGES, key=jax.random.key(0), epochs=20)
     loss = result.history.loss
     assert loss[-1] < loss[0] - 1
-    x = GLOW.sample(jax.random.key(1), result.state.params, 5)
+    draw = jax.jit(GLOW.sample, static_argnums=2)
+    x = draw(jax.random.key(1), result.state.params, 5)
     assert x.shape == (5, 4, 4, 1) and np.isfinite(x).all()
 
 
@@ -116,14 +118,17 @@ def test_glow_of_two_levels_keeps_to_its_jacobian(x64):
     """What is factored out depends on the rest, and still the log-determinant is slogdet."""
     images = flows.glow((4, 4, 1), steps=1, hidden=3)
     rng = np.random.default_rng(0)
-    params = images.init(jax.random.key(0))
+    params = jax.jit(images.init)(jax.random.key(0))
     params = jax.tree.map(lambda p: p + 0.3 * rng.normal(size=p.shape), params)
     z = jnp.asarray(rng.normal(size=(4, 4, 1)))
-    x, log_det = images.forward(params, z)
-    flat = lambda z: images.forward(params, z.reshape(4, 4, 1))[0].ravel()
-    jacobian = jax.jacfwd(flat)(z.ravel())
+
+    def flat(z):
+        x, log_det = images.forward(params, z.reshape(4, 4, 1))
+        return x.ravel(), (x, log_det)
+
+    jacobian, (x, log_det) = jax.jit(jax.jacfwd(flat, has_aux=True))(z.ravel())
     np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], rtol=1e-10)
-    np.testing.assert_allclose(images.inverse(params, x)[0], z, atol=1e-10)
+    np.testing.assert_allclose(jax.jit(images.inverse)(params, x)[0], z, atol=1e-10)
 
 
 def test_glow_needs_sides_that_can_be_halved():
