@@ -29,6 +29,7 @@ FIGURES = {
     "06_convolutional_networks": 5,
     "07_sequence_models": 4,
     "08_transformers": 4,
+    "09_generative_models": 5,
 }
 SMALL = {
     "01_univariate_models": {"points": 60, "samples": 64, "grid_points": 40, "epochs": 5},
@@ -120,6 +121,18 @@ SMALL = {
         "labelled": 60,
         "folds": 2,
         "study_epochs": 2,
+    },
+    "09_generative_models": {
+        "latent": 2,
+        "width": 8,
+        "vae_epochs": 2,
+        "points": 300,
+        "steps": 20,
+        "noise_steps": 20,
+        "latents": [1, 2],
+        "penalties": [0.1, 1.0],
+        "folds": 2,
+        "study_epochs": 1,
     },
 }
 NUMBERS = {
@@ -213,6 +226,20 @@ NUMBERS = {
         "said": "[samples[t].tokens.values for t in samples]",
         "programs": "study.num_programs",
         "scores": "study.scores['nll']",
+    },
+    "09_generative_models": {
+        "train": "train",
+        "test": "test",
+        "errors": "[errors['autoencoder'], errors['PCA']]",
+        "bounds": "[bound.mean(), likelihood.mean()]",
+        "mass": "mass",
+        "unseen": "unseen",
+        "gan": "drawn['GAN']",
+        "distance": "distances['GAN']",
+        "programs": "[study.num_programs, games.num_programs]",
+        "scores": "study.scores['bits_per_dim']",
+        "chosen": "study.best().index",
+        "refitted": "len(chosen.states)",
     },
 }
 
@@ -327,8 +354,12 @@ def _logistic_slope(w, x, y):
     return (1 / (1 + np.exp(-np.dot(x, w))) - y) @ x / len(y)
 
 
-# The transformers' takes minutes where cores are shared: most of it is compilation.
-MARKS = {SMOKE: pytest.mark.smoke, "08_transformers": pytest.mark.slow}
+# These take minutes where cores are shared: most of it is compilation.
+MARKS = {
+    SMOKE: pytest.mark.smoke,
+    "08_transformers": pytest.mark.slow,
+    "09_generative_models": pytest.mark.slow,
+}
 
 
 @pytest.mark.parametrize(
@@ -505,6 +536,27 @@ def _check_transformers(numbers):
     assert numbers["programs"] == 1 and number["scores"].shape == (2, 2, 1)
 
 
+def _check_generative(numbers):
+    """Principal components by scikit-learn, an energy distance by SciPy, a mass and a choice."""
+    from scipy.spatial.distance import cdist
+    from sklearn.decomposition import PCA
+
+    train, test = np.array(numbers["train"]), np.array(numbers["test"])
+    pca = PCA(2).fit(train)
+    least = np.mean((pca.inverse_transform(pca.transform(test)) - test) ** 2)
+    assert numbers["errors"][1] == pytest.approx(least, rel=1e-3)
+    assert numbers["errors"][0] > least  # it has hardly begun
+    assert numbers["bounds"][0] < numbers["bounds"][1]
+    assert numbers["mass"] == pytest.approx(1, abs=0.03)
+    x, y = np.array(numbers["unseen"]), np.array(numbers["gan"])
+    assert x.shape == y.shape == (1000, 2)
+    energy = 2 * cdist(x, y).mean() - cdist(x, x).mean() - cdist(y, y).mean()
+    assert numbers["distance"] == pytest.approx(energy, rel=1e-3)
+    scores = np.array(numbers["scores"])
+    assert scores.shape == (2, 2, 1) and numbers["chosen"] == scores.mean((1, 2)).argmin()
+    assert numbers["programs"] == [2, 1] and numbers["refitted"] == 1
+
+
 CHECKS = {
     "01_univariate_models": _check_univariate,
     "02_vector_inputs_and_outputs": _check_vectors,
@@ -514,6 +566,7 @@ CHECKS = {
     "06_convolutional_networks": _check_convolution,
     "07_sequence_models": _check_sequences,
     "08_transformers": _check_transformers,
+    "09_generative_models": _check_generative,
 }
 
 

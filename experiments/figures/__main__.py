@@ -8,19 +8,19 @@ from experiments.command import command, written_whole
 
 PROSE = ("vanishing", "skips", "width", "depth", "batch_norm", "optimizers")
 # The order is that of the keys that the figures draw from: what is new stands last.
-NAMES = (*map(str, range(1, 16)), *PROSE, "16", "17")
+NAMES = (*map(str, range(1, 16)), *PROSE, "16", "17", "18", "19")
 SAME_DATA = {"11": "9"}  # figure 11 is figure 9 with a penalty
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Draw the figures of the notes' sections 1 to 5 and 8 and measure what each of them claims.
+    """Draw the figures of the notes' sections 1 to 5, 8 and 9 and measure what each of them claims.
 
     Writes a PNG for each and claims.json. Exit code 1 where a claim does not hold.
     """
 
     only: tuple[str, ...] = NAMES
-    """Numbers of the notes' figures, 1 to 17, and names of what they say in prose: vanishing,
+    """Numbers of the notes' figures, 1 to 19, and names of what they say in prose: vanishing,
     skips, width, depth, batch_norm, optimizers."""
     out: str = "runs/figures"
     """The folder to write to."""
@@ -64,10 +64,21 @@ def drawers() -> dict:
         section4,
         section5,
         section8,
+        section9,
         signals,
     )
 
-    parts = (section1, section2, section3, capacity, section4, signals, section5, section8)
+    parts = (
+        section1,
+        section2,
+        section3,
+        capacity,
+        section4,
+        signals,
+        section5,
+        section8,
+        section9,
+    )
     return {str(name): draw for part in parts for name, draw in part.FIGURES.items()}
 
 
@@ -76,7 +87,7 @@ def check(config: Config) -> None:
     unknown = sorted(set(config.only) - set(NAMES))
     if unknown or not config.only:
         raise ValueError(
-            f"only takes figures 1 to 17, {', '.join(PROSE)}, not {', '.join(unknown) or 'none'}"
+            f"only takes figures 1 to 19, {', '.join(PROSE)}, not {', '.join(unknown) or 'none'}"
         )
     if not 0 <= config.seed < 2**32:
         raise ValueError(f"seed must be between 0 and 2^32 - 1, not {config.seed}")

@@ -138,7 +138,7 @@ def in_units(learner: Learner, units: Units, batch: Callable = lambda x, label: 
 
 def _images(images, labels, levels, count) -> Data:
     images = images if images.ndim == 4 else images[..., None]
-    x = jnp.asarray(images.reshape(len(images), -1), jnp.float32)
+    x = jnp.asarray(images.reshape(len(images), -1), jnp.result_type(float))
     y = None if labels is None else jnp.asarray(labels, jnp.int32)
     part = lambda a, rows: None if a is None else a[rows]
     train, test = slice(count), slice(count, None)

@@ -74,7 +74,10 @@ def repeat(bijector: Bijector, times: int) -> Bijector:
             params = bijector.init(key, x)
             return bijector.inverse(params, x)[0], params
 
-        return jax.lax.scan(one, floating(x), keys, reverse=True)[1]
+        # Parameters are of the default dtype, and so is what comes out of a layer.
+        x = floating(x)
+        x = x.astype(jnp.promote_types(x.dtype, jnp.result_type(float)))
+        return jax.lax.scan(one, x, keys, reverse=True)[1]
 
     def through(direction, reverse):
         def run(params, value):
