@@ -37,8 +37,12 @@ def diffusion(settings: Settings) -> Generator:
         )  # fmt: skip
 
     def film(ts, key, n, label):
-        frames = path(ts, jax.random.normal(key, (n, settings.dim)), label)
-        return frames[jnp.linspace(0, len(frames) - 1, FRAMES).round().astype(int)]
+        """All steps with their noise: how ``sample`` goes."""
+        steps = settings.diffusion_steps
+        frames = generation.ddim_path(
+            key, denoise(ts, label), schedule, (n, settings.dim), steps=steps, eta=1.0
+        )
+        return frames[jnp.linspace(0, steps, FRAMES).round().astype(int)]
 
     def bound(ts, key, x, label):
         return -training.variational_bound(denoise(ts, label, 0.0), schedule, x, key)
