@@ -18,7 +18,7 @@ from experiments.generative.data import load as load_data
 from experiments.generative.models import make
 from experiments.generative.pictures import pictures
 from experiments.generative.settings import Settings
-from jaxdl import plotting, training
+from jaxdl import parallel, plotting, training
 from jaxdl.base import Array, TrainState
 from jaxdl.model_selection.study import plain
 
@@ -91,7 +91,10 @@ def measure(config: Any, trained: Trained) -> tuple[dict[str, Any], Array, Array
     keys = jax.random.split(jax.random.key(config.seed + 1), 6)
     n = evaluation.JUDGED
     label = jnp.arange(n, dtype=jnp.int32) % settings.num_classes if told else None
-    sample = jax.jit(lambda key: own.outside(generator.sample(state, key, n, label)))
+    sample = jax.jit(
+        lambda key: own.outside(generator.sample(state, key, n, label)),
+        compiler_options=parallel.compiler_options(),
+    )
     drawn = jax.block_until_ready(sample(keys[0]))
     began = time.perf_counter()
     jax.block_until_ready(sample(keys[1]))
