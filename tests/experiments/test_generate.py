@@ -271,3 +271,30 @@ def test_bad_options(option, message, tmp_path):
 def test_the_default_is_close_to_the_truth(tmp_path):
     figures = main(Config(out=str(tmp_path / "whole"), progress=False))
     assert figures["true_log_likelihood"] - figures["test_log_likelihood"] < 0.05
+
+
+CONDITIONAL_DIGITS = {"vae": 0.003, "gan": 0.001, "diffusion": 0.003}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONDITIONAL_DIGITS)
+def test_a_classifier_of_real_digits_names_the_class_of_conditional_samples(name, tmp_path):
+    config = Config(
+        name, "digits", conditional=True, width=128, learning_rate=CONDITIONAL_DIGITS[name],
+        out=str(tmp_path / name), progress=False,
+    )  # fmt: skip
+    figures = main(config)
+    assert figures["conditional_accuracy"] >= 0.95 and figures["classifier_accuracy"] >= 0.95
+    assert figures["nearest_training_row"] > 0.5 * figures["nearest_training_row_of_test"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "steps", "width"), [("maf", 1000, 64), ("glow", 600, 32)])
+def test_flows_of_digits_beat_the_normal_distributions_clearly(name, steps, width, tmp_path):
+    config = Config(
+        name, "digits", steps=steps, width=width, weight_decay=0.1, out=str(tmp_path / name),
+        progress=False,
+    )  # fmt: skip
+    figures = main(config)
+    assert figures["test_bits_per_dim"] < figures["gaussian_bits_per_dim"] - 0.3
+    assert figures["gaussian_bits_per_dim"] < figures["factorised_gaussian_bits_per_dim"] - 0.3
