@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import importlib.metadata
 import os
 import shutil
 import signal
@@ -10,12 +9,6 @@ import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
-if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
-    # XLA ends a process with a flag that it does not know.
-    # They are a third of what compilation takes, which dominates, and do nothing for small programs.
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
-        " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    )
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Programs are compiled once for all workers and commands; they inherit the environment.
     CACHE = tempfile.mkdtemp(prefix="jaxdl-tests-")
