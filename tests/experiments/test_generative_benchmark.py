@@ -25,7 +25,7 @@ def drawn(kind):
     return jax.tree.map(lambda a: RNG.normal(0, 0.4, a.shape).astype(np.float32), shapes)
 
 
-def close(ours, theirs):
+def assert_close(ours, theirs):
     np.testing.assert_allclose(np.asarray(ours), theirs.detach().numpy(), rtol=2e-5, atol=2e-5)
 
 
@@ -39,7 +39,7 @@ def test_vae_in_pytorch_has_the_same_loss_for_the_same_noise(monkeypatch):
     # Ours draws by itself: what it draws is replaced while it is traced.
     monkeypatch.setattr(jax.random, "normal", lambda key, shape, dtype=float: noise.reshape(shape))
     _, info = jax.jit(learner.step)(ts, X)
-    close(info["loss"], kind.peer(params).loss_of(torch.tensor(X), torch.tensor(noise)))
+    assert_close(info["loss"], kind.peer(params).loss_of(torch.tensor(X), torch.tensor(noise)))
 
 
 @pytest.mark.parametrize("make", [kinds.realnvp, kinds.maf])
@@ -56,9 +56,9 @@ def test_flow_in_pytorch_has_the_same_density_and_the_same_samples(make):
         lambda p, x, z: (own.log_prob(p, x), forward(p["bijector"], z)[0])
     )(params, X, NOISE)  # fmt: skip
     peer = kind.peer(params)
-    close(log_prob, peer.log_prob(torch.tensor(X)))
+    assert_close(log_prob, peer.log_prob(torch.tensor(X)))
     with torch.inference_mode():
-        close(x, peer.forward(torch.tensor(NOISE)))
+        assert_close(x, peer.forward(torch.tensor(NOISE)))
 
 
 def test_diffusion_in_pytorch_has_the_same_loss_and_the_same_chain(monkeypatch):
@@ -73,9 +73,9 @@ def test_diffusion_in_pytorch_has_the_same_loss_and_the_same_chain(monkeypatch):
     _, info = jax.jit(learner.step)(ts, X)
     x = jax.jit(lambda p: kind.sample(p, jax.random.key(0), N))(params)
     peer, noise = kind.peer(params), torch.tensor(NOISE)
-    close(info["loss"], peer.loss_of(torch.tensor(X), torch.tensor(t), noise))
+    assert_close(info["loss"], peer.loss_of(torch.tensor(X), torch.tensor(t), noise))
     with torch.inference_mode():
-        close(x, peer.denoised(noise, lambda x: noise))
+        assert_close(x, peer.denoised(noise, lambda x: noise))
     np.testing.assert_allclose(
         peer.signal.numpy(),
         diffusion.scales(diffusion.cosine_schedule(steps), jnp.arange(steps + 1)).signal,
