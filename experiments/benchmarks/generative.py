@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from experiments.benchmarks import generative_work as kinds
 from experiments.benchmarks.generative_work import Kind, Learned, Work
-from experiments.benchmarks.timing import Row, measure, timed
+from experiments.benchmarks.timing import Row, check_blocks, measure, on_all_cores, scaled, timed
 from experiments.command import command
 
 BLOCKS = ("vae", "realnvp", "realnvp_digits", "maf", "maf_digits", "diffusion", "population")
@@ -69,26 +69,7 @@ def main(config: Config) -> list[Row]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for unknown blocks and numbers that make no sense."""
-    for block in config.only:
-        if block not in BLOCKS:
-            raise ValueError(f"only takes {', '.join(BLOCKS)}, not {block!r}")
-    if config.repeats < 1:
-        raise ValueError(f"repeats must be at least 1, not {config.repeats}")
-    if not 0 < config.scale <= 100:
-        raise ValueError(f"scale must be above 0 and at most 100, not {config.scale:g}")
-
-
-def run(config: Config) -> None:
-    """``main`` on all cores."""
-    check(config)
-    from jaxdl import parallel
-
-    parallel.use_all_cores()
-    main(config)
-
-
-def _scaled(config: Config, count: int) -> int:
-    return max(1, round(count * config.scale))
+    check_blocks(config, BLOCKS)
 
 
 def in_turns(
@@ -116,8 +97,8 @@ def _model(config, name: str, kind: Kind, x, batch_size: int, counts, theirs=Non
     ``theirs`` says what it is in flowjax: the kind of layer, how many, how wide.
     """
     epochs, n, calls = counts
-    work = Work(x, _scaled(config, epochs), batch_size)
-    calls = _scaled(config, calls)
+    work = Work(x, scaled(config, epochs), batch_size)
+    calls = scaled(config, calls)
     # Trained once before, so that PyTorch starts and draws with our parameters.
     start, params = kinds.parameters(kind, work)
     device = _device()
@@ -153,7 +134,7 @@ def _population(config: Config) -> list[Row]:
     from jaxdl.model_selection import cross_validate
 
     x, valid = kinds.images()
-    work, kind = Work(x, _scaled(config, 100), 128), kinds.vae()
+    work, kind = Work(x, scaled(config, 100), 128), kinds.vae()
     rates, seeds, device = np.logspace(-3.5, -2, 4), 4, _device()
     folds = [(np.arange(len(x)), len(x) + np.arange(len(valid)))]
 
@@ -230,4 +211,4 @@ def _threads(device: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    command("benchmarks.generative", Config, run)
+    command("benchmarks.generative", Config, on_all_cores(check, main))

@@ -68,11 +68,16 @@ class _Flow:
     """Layers with the variables reversed behind each, of a standard normal z."""
 
     dim: int
+    device: str
     parameters: list
     log_prob: Callable
+    forward: Callable
 
     def loss(self, x):
         return -self.log_prob(x).mean()
+
+    def sample(self, n: int):
+        return self.forward(torch.randn(n, self.dim, device=self.device))
 
     def normal(self, z):
         return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
@@ -99,9 +104,6 @@ class RealNvp(_Flow):
             x = torch.cat([a, (b - t) * torch.exp(-s)], -1)
             log_det = log_det - s.sum(-1)
         return self.normal(x) + log_det
-
-    def sample(self, n: int):
-        return self.forward(torch.randn(n, self.dim, device=self.device))
 
     def forward(self, z):
         for layer in self.layers:
@@ -132,9 +134,6 @@ class Maf(_Flow):
             x = (x - t) * torch.exp(-s)
             log_det = log_det - s.sum(-1)
         return self.normal(x) + log_det
-
-    def sample(self, n: int):
-        return self.forward(torch.randn(n, self.dim, device=self.device))
 
     def forward(self, z):
         for layer in self.layers:

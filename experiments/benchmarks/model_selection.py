@@ -12,7 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from experiments.benchmarks.timing import Row, digits, measure, stratified, timed
+from experiments.benchmarks.timing import (
+    Row,
+    check_blocks,
+    digits,
+    measure,
+    on_all_cores,
+    stratified,
+    timed,
+)
 from experiments.command import command
 
 BLOCKS = ("mlp", "many", "softmax", "leave_one_out", "cache")
@@ -51,12 +59,7 @@ def main(config: Config) -> list[Row]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for unknown blocks and numbers that make no sense."""
-    for block in config.only:
-        if block not in BLOCKS:
-            raise ValueError(f"only takes {', '.join(BLOCKS)}, not {block!r}")
-    for name in ("epochs", "settings", "repeats"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+    check_blocks(config, BLOCKS, ("epochs", "settings", "repeats"))
 
 
 def _ours(work, repeats: int, strategy="auto"):
@@ -187,14 +190,5 @@ def _cache(config: Config) -> list[Row]:
     return rows
 
 
-def run(config: Config) -> None:
-    """``main`` on all cores."""
-    check(config)
-    from jaxdl import parallel
-
-    parallel.use_all_cores()
-    main(config)
-
-
 if __name__ == "__main__":
-    command("benchmarks.model_selection", Config, run)
+    command("benchmarks.model_selection", Config, on_all_cores(check, main))

@@ -11,7 +11,16 @@ from collections.abc import Callable
 
 from experiments.benchmarks import sequence_peers as peers
 from experiments.benchmarks.loops import Timing
-from experiments.benchmarks.timing import Row, digits, measure, stratified, timed
+from experiments.benchmarks.timing import (
+    Row,
+    check_blocks,
+    digits,
+    measure,
+    on_all_cores,
+    scaled,
+    stratified,
+    timed,
+)
 from experiments.command import command
 
 BLOCKS = ("digits_cnn", "images_cnn", "cnn_population", "lstm", "lstm_population", "transformer",
@@ -52,26 +61,7 @@ def main(config: Config) -> list[Row]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for unknown blocks and numbers that make no sense."""
-    for block in config.only:
-        if block not in BLOCKS:
-            raise ValueError(f"only takes {', '.join(BLOCKS)}, not {block!r}")
-    if config.repeats < 1:
-        raise ValueError(f"repeats must be at least 1, not {config.repeats}")
-    if not 0 < config.scale <= 100:
-        raise ValueError(f"scale must be above 0 and at most 100, not {config.scale:g}")
-
-
-def run(config: Config) -> None:
-    """``main`` on all cores."""
-    check(config)
-    from jaxdl import parallel
-
-    parallel.use_all_cores()
-    main(config)
-
-
-def _scaled(config: Config, count: int) -> int:
-    return max(1, round(count * config.scale))
+    check_blocks(config, BLOCKS)
 
 
 def in_turns(block: str, task, ways: dict[str, Callable], repeats: int) -> list[Row]:
@@ -159,7 +149,7 @@ def _cnn(config: Config, block: str, image, filters, batch_size: int, steps: int
 
     x, y = images(image[0])
     rows = 10 * batch_size
-    task = peers.Task(x[:rows], y[:rows], 10, _scaled(config, steps // 10), batch_size, 0.05)
+    task = peers.Task(x[:rows], y[:rows], 10, scaled(config, steps // 10), batch_size, 0.05)
     model = models.cnn(image, 10, filters=filters, hidden=())
     return _against(
         config, f"{block}: filters {filters[0]} and {filters[1]}, batch {batch_size}", task,
@@ -217,7 +207,7 @@ def _cnn_population(config: Config) -> list[Row]:
     from jaxdl import models
 
     x, y = images(8)
-    task = peers.Task(x, y, 10, _scaled(config, 4), 128, 0.0, adam=True)
+    task = peers.Task(x, y, 10, scaled(config, 4), 128, 0.0, adam=True)
     settings = {"filters": (16, 32), "hidden": (64,), "norm": "batch", "dropout": 0.2}
     return _study(
         config, "8 CNNs with batch normalisation and dropout x 5 folds", task,
@@ -243,7 +233,7 @@ def _lstm_model():
 def _lstm(config: Config) -> list[Row]:
     """An LSTM of 128 units over 64 positions of 32 features, batches of 64, by SGD."""
     x, y = sequences(640, 64, 32)
-    task = peers.Task(x, y, 2, _scaled(config, 4), 64, 0.05)
+    task = peers.Task(x, y, 2, scaled(config, 4), 64, 0.05)
     return _against(
         config, "LSTM classifier, B 64, T 64, D 32, H 128", task,
         lambda: fitted(task, _learner(_lstm_model(), task)),
@@ -256,7 +246,7 @@ def _lstm_population(config: Config) -> list[Row]:
     import numpy as np
 
     x, y = sequences(640, 64, 32)
-    task = peers.Task(x, y, 2, _scaled(config, 4), 64, 0.0, adam=True)
+    task = peers.Task(x, y, 2, scaled(config, 4), 64, 0.0, adam=True)
     return _study(
         config, "8 LSTM classifiers (4 rates x 2 folds)", task, _lstm_model,
         np.logspace(-3.5, -2, 4), stratified(y, 2), lambda: peers.torch_lstm(32, 128, 2),
@@ -294,7 +284,7 @@ def _transformer(config: Config) -> list[Row]:
     from jaxdl import models, training
 
     both = windows(64)
-    task = peers.Task(both[:, :-1], both[:, 1:], TOKENS, _scaled(config, 3), 16, 1e-3, adam=True)
+    task = peers.Task(both[:, :-1], both[:, 1:], TOKENS, scaled(config, 3), 16, 1e-3, adam=True)
 
     def ours():
         model = models.language_model(transformer_config())
@@ -313,7 +303,7 @@ def _decoding(config: Config) -> list[Row]:
     """256 tokens of that language model, greedily: cached, computed anew, and by PyTorch."""
     from experiments.benchmarks import decoding
 
-    return decoding.rows(transformer_config(), max(8, _scaled(config, 256)), config.repeats)
+    return decoding.rows(transformer_config(), max(8, scaled(config, 256)), config.repeats)
 
 
 def _chunked_attention(config: Config) -> list[Row]:
@@ -323,7 +313,7 @@ def _chunked_attention(config: Config) -> list[Row]:
 
     from jaxdl import layers, parallel
 
-    length = max(256, _scaled(config, 8192))
+    length = max(256, scaled(config, 8192))
     q = jax.ShapeDtypeStruct((1, length, 1, 64), jnp.float32)
     rows = []
     for way in ("chunked", "plain"):
@@ -346,4 +336,4 @@ def _chunked_attention(config: Config) -> list[Row]:
 
 
 if __name__ == "__main__":
-    command("benchmarks.sequences", Config, run)
+    command("benchmarks.sequences", Config, on_all_cores(check, main))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import platform
 import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from experiments.command import written_whole
@@ -18,6 +19,37 @@ class Row(NamedTuple):
     compile: float
     total: float
     result: str
+
+
+def check_blocks(config, blocks: Sequence[str], counts: Sequence[str] = ("repeats",)) -> None:
+    """Raise a ValueError for blocks that there are not, counts under 1, and a scale out of (0, 100]."""
+    for block in config.only:
+        if block not in blocks:
+            raise ValueError(f"only takes {', '.join(blocks)}, not {block!r}")
+    for name in counts:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+    scale = getattr(config, "scale", 1.0)
+    if not 0 < scale <= 100:
+        raise ValueError(f"scale must be above 0 and at most 100, not {scale:g}")
+
+
+def on_all_cores(check: Callable, main: Callable) -> Callable:
+    """``main`` as a command runs it: checked first, then on all cores."""
+
+    def run(config):
+        check(config)
+        from jaxdl import parallel
+
+        parallel.use_all_cores()
+        main(config)
+
+    return run
+
+
+def scaled(config, count: int) -> int:
+    """A count of steps by ``config.scale``, at least 1."""
+    return max(1, round(count * config.scale))
 
 
 def timed(fn, repeats: int):

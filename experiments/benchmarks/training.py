@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from experiments.benchmarks.timing import Row, digits, measure, timed
+from experiments.benchmarks.timing import Row, check_blocks, digits, measure, on_all_cores, timed
 from experiments.command import command
 
 BLOCKS = ("small", "wide", "checkpoint", "study")
@@ -37,9 +37,6 @@ class Config:
 def main(config: Config) -> list[Row]:
     """Run the blocks, print the table and write ``training.{md,json}``."""
     check(config)
-    from jaxdl import parallel
-
-    parallel.use_all_cores()
     blocks = {
         "small": lambda: one_network("small", (100,), config.epochs, config.repeats),
         "wide": lambda: one_network(
@@ -53,12 +50,7 @@ def main(config: Config) -> list[Row]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for unknown blocks and numbers that make no sense."""
-    for block in config.only:
-        if block not in BLOCKS:
-            raise ValueError(f"only takes {', '.join(BLOCKS)}, not {block!r}")
-    for name in ("epochs", "study_epochs", "repeats"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+    check_blocks(config, BLOCKS, ("epochs", "study_epochs", "repeats"))
 
 
 def learner(hidden: tuple[int, ...], rate: float = 1e-3):
@@ -271,4 +263,4 @@ def studies(epochs: int, repeats: int) -> list[Row]:
 
 
 if __name__ == "__main__":
-    command("benchmarks.training", Config, main)
+    command("benchmarks.training", Config, on_all_cores(check, main))
