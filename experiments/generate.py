@@ -20,9 +20,9 @@ class Config:
     """Train a generative model and judge its samples, or draw from one that was saved."""
 
     model: Literal[
-        "realnvp", "spline", "maf", "naf", "glow", "vae", "diffusion", "flow_matching", "gan"
-    ] = "spline"
-    """Which one; glow is for images."""
+        "flow", "realnvp", "maf", "naf", "glow", "vae", "diffusion", "flow_matching", "gan"
+    ] = "flow"
+    """Which one; flow is of couplings by splines, glow is for images."""
     data: str = "moons"
     """moons, rings, eight_gaussians, digits, or a folder with MNIST's four IDX files or pictures."""
     steps: int = 3000

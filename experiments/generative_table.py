@@ -4,7 +4,7 @@
 flow's depth, a diffusion's steps and a GAN's penalty, cross-validation chooses first, each setting
 in one program with its folds; then every model is trained on the whole training part and judged on
 the test part. The default takes some fifteen minutes on two cores, most of it compilation: a line
-says what is done. ``--models spline vae --data moons`` is a minute.
+says what is done. ``--models flow vae --data moons`` is a minute.
 """
 
 import csv

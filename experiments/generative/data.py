@@ -92,6 +92,10 @@ def load(name: str, seed: int, n: int) -> Data:
             raise ValueError(f"{name}: {len(x)} pictures are too few to learn from")
         count = min(n, len(x) - max(len(x) // 4, 2))
         return _images(x[: count + max(len(x) // 4, 2)], None, 256, count)
+    if not any("idx3" in p.name for p in Path(name).iterdir()):
+        raise ValueError(
+            f"{name}: there are neither MNIST's four IDX files nor pictures ({', '.join(SUFFIXES)})"
+        )
     (x, y), (x_test, y_test) = (data.load_idx_images(name, part) for part in ("train", "test"))
     kept = np.random.default_rng(seed).permutation(len(x))[:n]
     x, y = np.concatenate([x[kept], x_test]), np.concatenate([y[kept], y_test])

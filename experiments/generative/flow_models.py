@@ -49,7 +49,7 @@ def bijector(settings: Settings) -> Bijector:
         )
     if name == "realnvp":
         layer, depth = flows.affine_coupling(dim, hidden, activation="silu"), 8
-    elif name == "spline":
+    elif name == "flow":
         layer, depth = flows.spline_coupling(dim, hidden), 4
     else:
         tau: ScalarMap = affine_map() if name == "maf" else sigmoidal_map()

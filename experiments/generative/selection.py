@@ -14,7 +14,7 @@ from jaxdl.model_selection import Study, cross_validate
 # What there is to choose of a model of points, and of images; numbers with a point are traced.
 GRIDS: dict[str, tuple[dict[str, Sequence], dict[str, Sequence]]] = {
     "vae": ({"latent": [1, 2]}, {"latent": [4, 8, 16]}),
-    "spline": ({"depth": [2, 4]}, {"depth": [2, 4]}),
+    "flow": ({"depth": [2, 4]}, {"depth": [2, 4]}),
     "diffusion": ({"diffusion_steps": [25, 100]}, {"diffusion_steps": [25, 100]}),
     "gan": ({"penalty": [0.01, 0.1, 1.0]}, {"penalty": [0.01, 0.1, 1.0]}),
 }

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-FLOWS = ("realnvp", "spline", "maf", "naf", "glow")
+FLOWS = ("flow", "realnvp", "maf", "naf", "glow")  # flow is of couplings by splines
 CONDITIONAL = ("vae", "diffusion", "gan")
 MODELS = (*FLOWS, "vae", "diffusion", "flow_matching", "gan")
 

@@ -201,6 +201,9 @@ def test_a_folder_of_pictures(tmp_path):
     data = generative_data.load(str(tmp_path), 0, 8)
     assert data.train.shape == (8, 24) and data.test.shape == (5, 24)
     assert data.shape == (6, 4, 1) and data.levels == 256 and data.train_labels is None
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"neither MNIST's four IDX files nor pictures \(\.png"):
+        generative_data.load(str(tmp_path / "empty"), 0, 8)
     with pytest.raises(ValueError, match="have no classes"):
         main(Config(data=str(tmp_path), model="vae", conditional=True, out=str(tmp_path / "o")))
     Image.fromarray(rng.integers(0, 256, (4, 4), dtype=np.uint8)).save(tmp_path / "99.png")
