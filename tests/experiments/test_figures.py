@@ -110,7 +110,7 @@ def test_a_claim_that_fails_fails_the_run(run_command, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "18"], "only takes figures 1 to 17, vanishing, skips"),
+        (["--only", "20"], "only takes figures 1 to 19, vanishing, skips"),
         (["--only", "one", "deep"], "not deep, one"),
         (["--seed", "-1"], "seed must be between"),
     ],
