@@ -1,21 +1,116 @@
-"""What scikit-learn makes of the same split: the models a study has to beat."""
+"""What scikit-learn makes of the same split: the models a study has to beat.
 
+They are trained in a process of their own, so that one that takes too long can be stopped.
+"""
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+NAMES = {
+    "classify": ("LogisticRegression", "MLPClassifier", "HistGradientBoosting"),
+    "regress": ("RidgeCV", "HistGradientBoosting"),
+    "count": ("PoissonRegressor", "HistGradientBoosting"),
+}
+
+
+def constant(task: str, y: np.ndarray, num_classes: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """The frequencies of classes [K], or the mean of responses y [n], whatever the features."""
+    if task == "classify":
+        value = np.bincount(y, minlength=num_classes) / len(y)
+    else:
+        value = np.float64(np.mean(y, dtype=np.float64))
+    return lambda x: np.broadcast_to(value, (len(x), *value.shape))
+
 
 def train(
-    task: str, x: np.ndarray, y: np.ndarray, *, num_classes: int = 0, missing: bool, seed: int
+    task: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    num_classes: int = 0,
+    missing: bool,
+    seed: int,
+    seconds: float,
+    say: Callable[[str], None] = print,
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Baselines by name, each a function from features [N, D] to probabilities [N, K] or means [N].
 
-    Features are standardised, missing ones filled with means. ``classify``: logistic regression
-    and scikit-learn's own perceptron with one hidden layer; ``regress``: ridge regression with its
-    penalty chosen by cross-validation; ``count``: Poisson regression.
+    Features are standardised, missing ones filled with means. ``classify``: logistic regression,
+    scikit-learn's own perceptron with one hidden layer; ``regress``: ridge regression with its
+    penalty chosen by cross-validation; ``count``: Poisson regression; and gradient-boosted trees
+    for all. Those that are not there after ``seconds`` in all, or that fail, are left out; each
+    is told of by ``say``.
     """
+    began, fitted = time.monotonic(), {}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    # In a session of its own: Ctrl-C is for us, who then stop it.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.baselines"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
+    )  # fmt: skip
+    arrived = queue.SimpleQueue()
+    exchange = threading.Thread(
+        target=_exchange, args=(process, (task, x, y, missing, seed), arrived), daemon=True
+    )
+    exchange.start()
+    try:
+        for name in NAMES[task]:
+            since = time.monotonic()
+            try:
+                model = arrived.get(timeout=max(0.0, seconds - (since - began)))
+            except queue.Empty:
+                say(f"left out: {name} and what follows, not done in {seconds:g} s")
+                break
+            if isinstance(model, Exception):
+                say(f"left out: {name} ({' '.join(str(model).split())[:200]})")
+                continue
+            say(f"{name}: {time.monotonic() - since:.1f} s")
+            fitted[name] = _predictor(model, num_classes)
+    finally:
+        process.kill()
+        process.wait()
+        exchange.join()
+        process.stdout.close()
+    return fitted
+
+
+def _exchange(process, problem, arrived) -> None:
+    """Hand the problem to the process and take what it fits, in order; its end as an error."""
+    try:
+        with process.stdin:
+            pickle.dump(problem, process.stdin)
+        while True:
+            arrived.put(pickle.load(process.stdout))
+    except (EOFError, OSError, pickle.UnpicklingError):
+        for _ in NAMES[problem[0]]:
+            arrived.put(ValueError("its process ended"))
+
+
+def _fit_all() -> None:
+    """In the process of its own: read a problem, write a fitted pipeline, or an error, for each."""
+    task, x, y, missing, seed = pickle.load(sys.stdin.buffer)
+    for name in NAMES[task]:
+        try:
+            result = _fit(name, task, x, y, missing, seed)
+        except Exception as error:  # whatever it is, the study goes on without this baseline
+            result = ValueError(str(error))
+        pickle.dump(result, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+def _fit(name: str, task: str, x, y, missing: bool, seed: int):
     from scipy.optimize import OptimizeWarning
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, PoissonRegressor, RidgeCV
@@ -23,25 +118,25 @@ def train(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    models = {
-        "classify": {
-            "LogisticRegression": LogisticRegression(max_iter=1000),
-            "MLPClassifier": MLPClassifier(random_state=seed),
-        },
-        "regress": {"RidgeCV": RidgeCV(np.logspace(-3, 3, 13))},
-        "count": {"PoissonRegressor": PoissonRegressor(max_iter=1000)},
-    }[task]
+    loss = {"regress": "squared_error", "count": "poisson"}
+    model = {
+        "LogisticRegression": lambda: LogisticRegression(max_iter=1000),
+        "MLPClassifier": lambda: MLPClassifier(random_state=seed),
+        "RidgeCV": lambda: RidgeCV(np.logspace(-3, 3, 13)),
+        "PoissonRegressor": lambda: PoissonRegressor(max_iter=1000),
+        "HistGradientBoosting": lambda: (
+            HistGradientBoostingClassifier(random_state=seed)
+            if task == "classify"
+            else HistGradientBoostingRegressor(loss=loss[task], random_state=seed)
+        ),
+    }[name]()
     fill = [SimpleImputer(keep_empty_features=True)] if missing else []
-    fitted = {}
-    for name, model in models.items():
-        pipeline = make_pipeline(*fill, StandardScaler(), model)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            # Older scikit-learn passes an option that newer SciPy no longer knows.
-            warnings.filterwarnings("ignore", "Unknown solver options", OptimizeWarning)
-            pipeline.fit(x.astype(np.float64), y)
-        fitted[name] = _predictor(pipeline, num_classes)
-    return fitted
+    pipeline = make_pipeline(*fill, StandardScaler(), model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # Older scikit-learn passes an option that newer SciPy no longer knows.
+        warnings.filterwarnings("ignore", "Unknown solver options", OptimizeWarning)
+        return pipeline.fit(x.astype(np.float64), y)
 
 
 def _predictor(pipeline, num_classes: int):
@@ -51,3 +146,7 @@ def _predictor(pipeline, num_classes: int):
         return out
 
     return probabilities if num_classes else lambda x: pipeline.predict(x.astype(np.float64))
+
+
+if __name__ == "__main__":
+    _fit_all()

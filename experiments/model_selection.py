@@ -9,15 +9,9 @@ import dataclasses
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from experiments.command import command, written_whole
-
-METRICS = {
-    "classify": ("accuracy", "nll"),
-    "regress": ("squared_error", "nll"),
-    "count": ("nll", "squared_error"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +47,19 @@ class Config:
     test_fraction: float = 0.25
     """Set aside before anything else."""
     metric: str | None = None
-    """To choose by; default accuracy, squared_error or (for counts) nll."""
+    """To choose and judge by: accuracy (default), balanced_accuracy, macro_f1, nll, and for two
+    classes roc_auc, average_precision; rmse (default), mean_absolute_error, r2; for counts nll
+    (default), deviance_explained, rmse, mean_absolute_error."""
+    class_weight: Literal["balanced"] | None = None
+    """balanced: in training, all classes count the same, however rare."""
     rule: Literal["mean", "one_standard_error"] = "mean"
     """To choose by: the best mean, or the smallest model within a standard error of it."""
     ensemble: int = 1
     """Average this many of the best settings instead of taking one."""
+    baselines: bool = True
+    """Train scikit-learn's models on the same rows, to compare with."""
+    baseline_seconds: float = 60.0
+    """For all of those together; what is not done by then is left out."""
     strategy: Literal["auto", "vmap", "chunked", "map", "sequential"] = "auto"
     """How members run; it changes the speed alone."""
     out: str = "runs/model_selection"
@@ -71,10 +73,14 @@ class Config:
 def main(config: Config) -> dict[str, float]:
     """Run the study, write ``config.out``, and return the figures that matter."""
     check(config)
+    clock = Clock()
+    # The study is written as soon as it is there, so that a run that is stopped keeps it.
     with written_whole(config.out) as folder:
-        figures = _study(config, folder)
+        task, study = _study(config, clock, folder)
+    with written_whole(config.out) as folder:
+        figures = _judge(config, clock, folder, task, study)
         names = sorted(file.name for file in folder.iterdir())
-    print(f"wrote {config.out}: {', '.join(names)}")
+    print(f"wrote {config.out}: {', '.join(names)} in {clock.seconds()['total']:.1f} s")
     return figures
 
 
@@ -98,6 +104,8 @@ def check(config: Config) -> None:
         value, least = getattr(config, name), 2 if name == "folds" else 1
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, not {value}")
+    if not config.baseline_seconds >= 0:
+        raise ValueError(f"baseline_seconds must be 0 or more, not {config.baseline_seconds:g}")
     if not 0 <= config.seed < 2**32:
         raise ValueError(f"seed must be between 0 and 2^32 - 1, not {config.seed}")
 
@@ -122,23 +130,33 @@ def grid(config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def _study(config: Config, folder: Path) -> dict[str, float]:
-    clock = Clock()
-    import jax
+class Task(NamedTuple):
+    """What is studied: the data set, its split, the part to choose by and the part to test on."""
 
-    from experiments import baselines, report, tabular
-    from jaxdl.model_selection import cross_validate, guards, refit, splits
+    dataset: Any
+    problem: Any
+    split: Any
+    x: Any
+    y: Any
+    held_out: Any
+    positive: int
+    metric: str
+
+
+def _task(config: Config, split_key) -> Task:
+    import numpy as np
+
+    from experiments import scores, tabular
+    from jaxdl.model_selection import guards, splits
 
     dataset = tabular.load_dataset(config.data, config.target, config.task, config.missing)
-    settings = grid(config)
-    if config.ensemble > len(settings):
-        raise ValueError(f"an ensemble of {config.ensemble} needs as many settings in the grid")
-    if config.metric not in (None, *METRICS[dataset.task]):
-        known = ", ".join(METRICS[dataset.task])
-        raise ValueError(f"metric is one of {known}, not {config.metric!r}")
-    root = jax.random.key(config.seed)
-    split_key, fold_key, study_key, interval_key = jax.random.split(root, 4)
+    known = scores.available(dataset.task, len(dataset.target_names or ()))
+    metric = config.metric or known[0]
+    if metric not in known:
+        raise ValueError(f"metric is one of {', '.join(known)} here, not {metric!r}")
     classify = dataset.task == "classify"
+    if config.class_weight and not classify:
+        raise ValueError(f"class_weight is for classes; this is a task to {dataset.task}")
     split = splits.train_validation_test(
         len(dataset.y),
         (1 - config.test_fraction, 0.0, config.test_fraction),
@@ -147,15 +165,33 @@ def _study(config: Config, folder: Path) -> dict[str, float]:
     )
     x, y = dataset.x[split.train], dataset.y[split.train]
     held_out = guards.TestSetGuard((dataset.x[split.test], dataset.y[split.test]))
-    problem = tabular.describe(dataset, y)
-    print(report.heading(dataset, split))
-    clock.lap("load")
+    # Average precision is of the rarer class.
+    positive = int(np.mean(y == 1) <= 0.5) if classify else 0
+    return Task(dataset, tabular.describe(dataset, y), split, x, y, held_out, positive, metric)
+
+
+def _study(config: Config, clock: "Clock", folder: Path):
+    import jax
+
+    from experiments import report, scores, tabular
+    from jaxdl.model_selection import cross_validate, splits
+
+    settings = grid(config)
+    if config.ensemble > len(settings):
+        raise ValueError(f"an ensemble of {config.ensemble} needs as many settings in the grid")
+    split_key, fold_key, study_key, _ = jax.random.split(jax.random.key(config.seed), 4)
+    task = _task(config, split_key)
+    dataset, x, y = task.dataset, task.x, task.y
+    print(report.heading(dataset, task.split))
+    clock.begin(f"study of {len(settings)} settings")
 
     # The test part is drawn at random, so the folds are too: files are often sorted.
+    classify = dataset.task == "classify"
     folds = splits.as_folds(config.folds, len(y), y if classify else None, key=fold_key)
     epochs, batch_size = schedule(config, len(y) - len(y) // config.folds)
+    stepwise = {"rmse": "squared_error", "accuracy": "accuracy", "nll": "nll"}
     study = cross_validate(
-        tabular.make_learner(problem),
+        tabular.make_learner(task.problem, tabular.class_weights(y, config.class_weight)),
         settings,
         (x, y),
         key=study_key,
@@ -163,62 +199,96 @@ def _study(config: Config, folder: Path) -> dict[str, float]:
         seeds=config.seeds,
         epochs=epochs,
         batch_size=batch_size,
-        transform=tabular.transform(problem),
-        metric=config.metric or METRICS[dataset.task][0],
+        transform=tabular.transform(task.problem),
+        metric=stepwise.get(task.metric, "nll"),
         stratify=False,
         strategy=config.strategy,
         train_scores=True,
+        predictions=task.metric not in stepwise,
         progress=config.progress,
     )
-    clock.lap("study")
+    study = scores.choose_by(study, task.metric, y, task=dataset.task, positive=task.positive)
     print(study)
     choices = {rule: study.best(rule=rule) for rule in ("mean", "one_standard_error")}
     print(report.chosen(choices))
+    clock.begin("tables and pictures of the study")
+    report.write_tables(folder, study)
+    report.draw_study(folder, study)
+    summary = report.summary(config, dataset, task.split, study, choices, clock.seconds())
+    report.write_json(folder / "report.json", summary)
+    return task, study
 
+
+def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> dict[str, float]:
+    import numpy as np
+
+    from experiments import baselines, report, scores, tabular
+    from experiments.verdict import CONSTANT, OURS, verdict, warnings
+    from jaxdl.model_selection import refit
+
+    dataset, problem, x, y = task.dataset, task.problem, task.x, task.y
+    classes = len(problem.target_names) if dataset.task == "classify" else 0
+    choices = {rule: study.best(rule=rule) for rule in ("mean", "one_standard_error")}
+    clock.begin("the choice is trained on all folds together")
     fitted = refit(study, (x, y), settings=config.ensemble, rule=config.rule)
     if fitted.diverged.any():
         raise ValueError("training on all folds together diverged; try smaller learning rates")
-    clock.lap("refit")
-    rivals = baselines.train(
-        dataset.task, x, y, missing=dataset.missing, seed=config.seed,
-        num_classes=len(problem.target_names) if classify else 0,
-    )  # fmt: skip
-    clock.lap("baselines")
+    models = {
+        OURS: fitted.predict,
+        CONSTANT[dataset.task]: baselines.constant(dataset.task, y, classes),
+    }
+    if config.baselines:
+        clock.begin("baselines")
+        models |= baselines.train(
+            dataset.task, x, y, missing=dataset.missing, seed=config.seed, num_classes=classes,
+            seconds=config.baseline_seconds, say=lambda line: print(f"  {line}", flush=True),
+        )  # fmt: skip
 
     # The only look at the test part: everything that is compared is trained by now.
-    test_x, test_y = held_out.look()
-    tests = report.test_scores(
-        problem, {report.OURS: fitted.predict, **rivals}, test_x, test_y, key=interval_key
-    )
-    print(report.tested(tests, len(test_y)))
-    warnings = report.warnings(problem, study, choices[config.rule], tests[report.OURS])
-    for line in warnings:
+    clock.begin("test")
+    test_x, test_y = task.held_out.look()
+    tests = {
+        name: scores.scored(
+            task.metric, test_y, np.asarray(predict(test_x)), task=dataset.task,
+            seed=config.seed, positive=task.positive,
+        )
+        for name, predict in models.items()
+    }  # fmt: skip
+    choice = choices[config.rule]
+    positive = problem.target_names[task.positive] if classes == 2 else None
+    print(report.tested(tests, len(test_y), choice, positive))
+    told = warnings(problem, study, choice, tests[OURS], y, task_given=config.task is not None)
+    for line in told:
         print(f"warning: {line}")
+    sentence = verdict(dataset.task, tests)
+    print(f"verdict: {sentence}")
 
-    tabular.save_model(folder / "model.npz", fitted, problem)
-    report.write_tables(folder, study)
-    report.draw(folder, study, problem, tests[report.OURS])
-    clock.lap("write")
+    tabular.save_model(folder / "model.npz", fitted, problem, x)
+    if classes:
+        report.draw_confusion(folder, tests[OURS].counts, problem.target_names)
+    known = report.judged(fitted, tests, sentence, told)
     summary = report.summary(
-        config, dataset, split, study, choices, fitted, tests, warnings, clock.seconds()
-    )
+        config, dataset, task.split, study, choices, clock.seconds(), known
+    )  # fmt: skip
     report.write_json(folder / "report.json", summary)
-    return report.figures(study, choices[config.rule], tests)
+    return report.figures(choice, tests)
 
 
 class Clock:
-    """Wall-clock seconds between laps, by name."""
+    """Tells when each stage begins, and keeps the seconds that it took."""
 
     def __init__(self):
         self.began = self.last = time.perf_counter()
-        self.laps = {}
+        self.stage, self.laps = "load", {}
 
-    def lap(self, name: str) -> None:
+    def begin(self, stage: str) -> None:
         now = time.perf_counter()
-        self.laps[name], self.last = now - self.last, now
+        self.laps[self.stage], self.last, self.stage = now - self.last, now, stage
+        print(f"[{now - self.began:.1f} s] {stage}", flush=True)
 
     def seconds(self) -> dict[str, float]:
-        return {**self.laps, "total": time.perf_counter() - self.began}
+        now = time.perf_counter()
+        return {**self.laps, self.stage: now - self.last, "total": now - self.began}
 
 
 def run(config: Config) -> None:

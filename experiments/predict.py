@@ -29,7 +29,8 @@ class Config:
 def main(config: Config) -> dict[str, Any]:
     """Write a line for each row, or for the text: the class and all probabilities, or the mean.
 
-    Returns the number of rows, and the model's score where the file has the responses too.
+    Returns the number of rows, and the model's score where the file has the responses too: of all
+    rows, and of those that the model was not trained on where there are others.
     """
     import numpy as np
 
@@ -50,12 +51,30 @@ def main(config: Config) -> dict[str, Any]:
     else:
         write_whole(config.out, text)
     figures = {"rows": len(out)}
-    if y is not None and problem.target_names:
-        figures["accuracy"] = float(np.mean(out.argmax(-1) == y))
-    elif y is not None:
-        figures["rmse"] = float(np.sqrt(np.mean(np.square(out - y))))
+    seen = tabular.in_training(path, x)
+    if y is not None:
+        figures |= score(out, y, problem.target_names)
+    if seen is not None and seen.any():
+        figures["in_training"] = int(seen.sum())
+        print(
+            f"{seen.sum()} of the {len(out)} rows were in the model's training: what it says of "
+            "those is no test of it",
+            file=sys.stderr,
+        )
+        if y is not None and not seen.all():
+            unseen = score(out[~seen], y[~seen], problem.target_names)
+            figures |= {f"unseen_{k}": v for k, v in unseen.items()}
     print(", ".join(f"{k} {v:.4g}" for k, v in figures.items()), file=sys.stderr)
     return figures
+
+
+def score(out, y, names: list[str] | None) -> dict[str, float]:
+    """The accuracy of probabilities [N, K], or the root mean squared error of means [N]."""
+    import numpy as np
+
+    if names:
+        return {"accuracy": float(np.mean(out.argmax(-1) == y))}
+    return {"rmse": float(np.sqrt(np.mean(np.square(out - y, dtype=np.float64))))}
 
 
 def reads_texts(path: Path) -> bool:

@@ -5,78 +5,20 @@ import dataclasses
 import importlib.metadata
 import json
 import platform
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
 
 import jaxdl
-from experiments.tabular import Problem
-from jaxdl import metrics, plotting
+from experiments.scores import Scored
+from experiments.verdict import OURS
+from jaxdl import plotting
 from jaxdl.data import Dataset
-from jaxdl.metrics import intervals
-from jaxdl.model_selection import Choice, Study, guards
+from jaxdl.model_selection import Choice, Study
 from jaxdl.model_selection.refit import Fitted
 from jaxdl.model_selection.splits import Split
 from jaxdl.model_selection.study import plain
-
-OURS = "this study"
-
-
-class Test(NamedTuple):
-    """A model on the test part.
-
-    scores: by metric; the first is what counts. low, high: its 95 % interval.
-    counts: confusion matrix [K, K] of classes, else None.
-    """
-
-    scores: dict[str, float]
-    low: float
-    high: float
-    counts: np.ndarray | None
-
-
-def test_scores(
-    problem: Problem, models: dict[str, Callable], x: np.ndarray, y: np.ndarray, *, key
-) -> dict[str, Test]:
-    """Score models, ``(x [N, D]) -> probabilities [N, K] or means [N]``, on one test part.
-
-    The interval is Wilson's for an accuracy and the bootstrap's, over the same resamples for every
-    model, for a root mean squared error.
-    """
-    tests = {}
-    for name, predict in models.items():
-        out = np.asarray(predict(x), np.float64)
-        if problem.task == "classify":
-            tests[name] = _test_classes(out, y)
-            continue
-        error = np.square(out - y)
-        root = lambda e: jnp.sqrt(jnp.mean(e))
-        low, high = intervals.bootstrap(jax.random.clone(key), error, root)
-        scores = {"rmse": float(np.sqrt(error.mean()))}
-        if problem.task == "count":
-            rate = np.maximum(out, 1e-12)
-            scores["nll"] = float(np.mean(rate - y * np.log(rate) + np.asarray(gammaln(y + 1.0))))
-        else:
-            scores["r2"] = float(1 - error.sum() / np.square(y - y.mean()).sum())
-        tests[name] = Test(scores, float(low), float(high), None)
-    return tests
-
-
-def _test_classes(probabilities: np.ndarray, y: np.ndarray) -> Test:
-    predicted = probabilities.argmax(-1)
-    right = int(np.sum(predicted == y))
-    low, high = intervals.wilson(right, len(y))
-    of_truth = probabilities[np.arange(len(y)), y]
-    nll = float(-np.mean(np.log(np.maximum(of_truth, np.finfo(np.float32).eps))))
-    counts = metrics.confusion_matrix(y, predicted, num_classes=probabilities.shape[1])
-    return Test(
-        {"accuracy": right / len(y), "nll": nll}, float(low), float(high), np.asarray(counts)
-    )
 
 
 def heading(dataset: Dataset, split: Split) -> str:
@@ -99,35 +41,24 @@ def chosen(choices: dict[str, Choice]) -> str:
     return "\n".join(lines)
 
 
-def tested(tests: dict[str, Test], rows: int) -> str:
-    """A line for each model: what counts with its interval, and the rest."""
-    lines = [f"on the {rows} held-out rows, with 95 % intervals:"]
+def tested(tests: dict[str, Scored], rows: int, choice: Choice, positive: str | None) -> str:
+    """Which choice was tested; a line for each model: what counts with its interval, and the rest.
+
+    ``positive`` names the class that average_precision is about.
+    """
+    lines = [
+        f"the choice by {choice.rule.replace('_', ' ')} on the {rows} held-out rows, "
+        "with 95 % intervals"
+        + (f" (average_precision is of {positive!r})" if positive is not None else "")
+        + ":"
+    ]
     width = max(map(len, tests))
     for name, test in tests.items():
         (first, value), *others = test.scores.items()
         rest = "".join(f"  {k} {v:.4g}" for k, v in others)
-        lines.append(
-            f"  {name.ljust(width)}  {first} {value:.4g} [{test.low:.4g}, {test.high:.4g}]{rest}"
-        )
+        low, high = test.interval()
+        lines.append(f"  {name.ljust(width)}  {first} {value:.4g} [{low:.4g}, {high:.4g}]{rest}")
     return "\n".join(lines)
-
-
-def warnings(problem: Problem, study: Study, choice: Choice, test: Test) -> list[str]:
-    """What a careful reader would ask about: a line each."""
-    lines = []
-    failed = int(study.diverged.sum())
-    if failed:
-        lines.append(f"{failed} of {study.diverged.size} members diverged; none was chosen")
-    for name, value in choice.hparams.items():
-        tried = sorted({h[name] for h in study.hparams})
-        if isinstance(value, float) and len(tried) > 2 and value and value in (tried[0], tried[-1]):
-            end = "largest" if value == tried[-1] else "smallest"
-            lines.append(f"{name}={value:g} is the {end} that was tried; widen the grid")
-    if problem.task == "classify":
-        suspicion = guards.suspicious_accuracy(test.scores["accuracy"])
-        if suspicion:
-            lines.append(str(suspicion))
-    return lines
 
 
 def write_tables(folder: Path, study: Study) -> None:
@@ -140,16 +71,22 @@ def write_tables(folder: Path, study: Study) -> None:
         writer.writerows({k: plain(v) for k, v in row.items()} for row in rows)
 
 
-def draw(folder: Path, study: Study, problem: Problem, test: Test) -> None:
-    """Validation curves of the settings that vary, learning curves, a confusion matrix [K, K]."""
+def draw_study(folder: Path, study: Study) -> None:
+    """Validation curves of the settings that vary, and learning curves of the best.
+
+    A metric of whole folds has no learning curve: there the negative log-likelihood stands.
+    """
     for name in study.hparams[0]:
         if len({h[name] for h in study.hparams}) > 1:
             figure = plotting.validation_curve(study, name)
             figure.savefig(folder / f"validation_curve_{name}.png")
-    plotting.learning_curves(study).savefig(folder / "learning_curves.png")
-    if test.counts is not None:
-        figure = plotting.confusion_matrix(test.counts, problem.target_names)
-        figure.savefig(folder / "confusion_matrix.png")
+    metric = study.metric if study.metric in study.curves else "nll"
+    plotting.learning_curves(study, metric=metric).savefig(folder / "learning_curves.png")
+
+
+def draw_confusion(folder: Path, counts: np.ndarray, names: list[str]) -> None:
+    """A confusion matrix [K, K]."""
+    plotting.confusion_matrix(counts, names).savefig(folder / "confusion_matrix.png")
 
 
 def summary(
@@ -158,12 +95,13 @@ def summary(
     split: Split,
     study: Study,
     choices: dict[str, Choice],
-    fitted: Fitted,
-    tests: dict[str, Test],
-    warnings: list[str],
     seconds: dict[str, float],
+    judged: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that a later reader needs, as plain JSON values."""
+    """Everything that a later reader needs, as plain JSON values.
+
+    ``judged`` is what only the test part tells; until then ``complete`` is false.
+    """
     packages = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")
     by_metric = {m: study.summary(m) for m in study.scores}
     settings = [
@@ -206,14 +144,25 @@ def summary(
             },
             "settings": settings,
             "choice": {rule: c._asdict() for rule, c in choices.items()},
-            "trained": fitted.hparams,
-            "test": {
-                name: {**t.scores, "interval_95": [t.low, t.high]} for name, t in tests.items()
-            },
-            "confusion_matrix": tests[OURS].counts,
-            "warnings": warnings,
+            "complete": judged is not None,
+            **(judged or {}),
         }
     )  # fmt: skip
+
+
+def judged(
+    fitted: Fitted, tests: dict[str, Scored], verdict: str, warnings: list[str]
+) -> dict[str, Any]:
+    """What only the test part tells, for ``summary``."""
+    return {
+        "trained": fitted.hparams,
+        "test": {
+            name: {**t.scores, "interval_95": list(t.interval())} for name, t in tests.items()
+        },
+        "verdict": verdict,
+        "confusion_matrix": tests[OURS].counts,
+        "warnings": warnings,
+    }
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -221,13 +170,14 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def figures(study: Study, choice: Choice, tests: dict[str, Test]) -> dict[str, float]:
+def figures(choice: Choice, tests: dict[str, Scored]) -> dict[str, float]:
     """The numbers that matter, flat: the choice's score in validation, and all on the test part."""
     flat = {f"validation_{choice.metric}": choice.mean}
     for name, test in tests.items():
         prefix = "test" if name == OURS else name
         flat |= {f"{prefix}_{metric}": value for metric, value in test.scores.items()}
-    return {**flat, "test_low": tests[OURS].low, "test_high": tests[OURS].high}
+    low, high = tests[OURS].interval()
+    return {**flat, "test_low": low, "test_high": high}
 
 
 def _plain(value: Any) -> Any:

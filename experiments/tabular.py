@@ -1,5 +1,7 @@
 """From a data set to learners, and from a saved model back to them."""
 
+import base64
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -130,11 +132,28 @@ def widths(hidden: str) -> tuple[int, ...]:
     return tuple(int(p) for p in parts)
 
 
-def make_learner(problem: Problem) -> Callable[[dict[str, Any]], Learner]:
+def class_weights(y: np.ndarray, how: str | None) -> np.ndarray | None:
+    """Weights [K] under which each of the K classes of y [n] counts the same; None for none.
+
+    ``n / (K n_k)``, as scikit-learn's ``class_weight="balanced"``; their mean over y is 1.
+
+    >>> class_weights(np.array([0, 0, 0, 1]), "balanced").tolist()
+    [0.6666666865348816, 2.0]
+    """
+    if how is None:
+        return None
+    counts = np.bincount(y)
+    return (len(y) / (np.sum(counts > 0) * np.maximum(counts, 1))).astype(np.float32)
+
+
+def make_learner(
+    problem: Problem, weights: np.ndarray | None = None
+) -> Callable[[dict[str, Any]], Learner]:
     """``(setting) -> Learner`` with the settings hidden, learning_rate, weight_decay, dropout.
 
     Adam on the mean negative log-likelihood plus ``weight_decay * sum w^2``. With ``hidden`` none
-    the network is [D] -> [K] alone: softmax, linear or Poisson regression.
+    the network is [D] -> [K] alone: softmax, linear or Poisson regression. ``weights`` [K] are of
+    classes.
     """
     response = family(problem)
     outputs = len(problem.target_names) if problem.task == "classify" else 1
@@ -142,7 +161,9 @@ def make_learner(problem: Problem) -> Callable[[dict[str, Any]], Learner]:
     def make(h: dict[str, Any]) -> Learner:
         sizes = (len(problem.feature_names), *widths(h["hidden"]), outputs)
         net = _rescaled(models.mlp(sizes, dropout=h["dropout"]), problem)
-        objective = training.negative_log_likelihood(net, response, penalty=h["weight_decay"])
+        objective = training.negative_log_likelihood(
+            net, response, penalty=h["weight_decay"], class_weights=weights
+        )
         return training.gradient_learner(net, objective, optax.adam(h["learning_rate"]))
 
     return make
@@ -156,10 +177,36 @@ def _rescaled(net: Model, problem: Problem) -> Model:
     return Model(net.init, apply)
 
 
-def save_model(path: str | os.PathLike, fitted: Fitted, problem: Problem) -> None:
-    """Write trained models [J] with the Problem, so that ``load_model`` needs nothing else."""
+def save_model(
+    path: str | os.PathLike, fitted: Fitted, problem: Problem, x: np.ndarray | None = None
+) -> None:
+    """Write trained models [J] with the Problem, so that ``load_model`` needs nothing else.
+
+    Of the training rows x [N, D] eight bytes each are kept, by which ``in_training`` knows them.
+    """
     about = {"format": 1, "jaxdl": jaxdl.__version__, "problem": problem._asdict()}
+    if x is not None:
+        about["training_rows"] = base64.b64encode(_digests(x).tobytes()).decode()
     save(path, fitted, about)
+
+
+def in_training(path: str | os.PathLike, x: np.ndarray) -> np.ndarray | None:
+    """Which rows of x [N, D] a saved model was trained on, by their features; None if unknown."""
+    kept = read_header(path)["about"].get("training_rows")
+    if not isinstance(kept, str):
+        return None
+    try:
+        known = np.frombuffer(base64.b64decode(kept, validate=True), np.uint64)
+    except ValueError:
+        raise ValueError(f"{path}: its training rows are damaged") from None
+    return np.isin(_digests(x), known)
+
+
+def _digests(x: np.ndarray) -> np.ndarray:
+    """Eight bytes for each row [N]; all not-a-numbers are alike, and so are both zeros."""
+    rows = np.where(np.isnan(x), np.float32(np.nan), x + np.float32(0)).astype("<f4")
+    digest = lambda row: hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+    return np.frombuffer(b"".join(map(digest, rows)), "<u8")
 
 
 def load_model(path: str | os.PathLike) -> tuple[Fitted, Problem]:

@@ -21,11 +21,16 @@ def match_response(eta: Array, y: Array) -> Array:
 
 
 def negative_log_likelihood(
-    model: Model, family: Family, penalty: float | Array | Callable = 0.0
+    model: Model,
+    family: Family,
+    penalty: float | Array | Callable = 0.0,
+    *,
+    class_weights: Array | None = None,
 ) -> Objective:
     """The objective of maximum likelihood, plus a penalty.
 
-    ``l(w; D) = -1/N sum_n log p(y_n; f(x_n; w)) + lambda R(w)``. Notes: Eq. (9), §1.3; §3.3.
+    ``l(w; D) = -1/N sum_n c_n log p(y_n; f(x_n; w)) + lambda R(w)``, ``c_n = 1``. Notes: Eq. (9),
+    §1.3; §3.3.
 
     A batch is ``(x, y [B, ...])``, x an array [B, ...], Sequences or a dict of arrays.
 
@@ -35,6 +40,9 @@ def negative_log_likelihood(
       family: the response distribution p(y; eta).
       penalty: lambda, the coefficient (traced or not) of ``R(w) = sum w^2`` over all weights but
         the offsets; or a function of the parameters, which is added as it is.
+      class_weights: [K], which may be traced: an example of class y counts ``c = class_weights[y]``
+        times in the loss (and in the ``nll`` that it reports), not in scores. The sum is divided by
+        N, not by the sum of the weights, so batches stay unbiased.
 
     Returns:
       An Objective; ``evaluate`` gives ``nll`` and the family's scores per example.
@@ -50,6 +58,8 @@ def negative_log_likelihood(
                 f"log_prob must give one value per example, shape [{y.shape[0]}], but gives "
                 f"{nll.shape}; sum the outputs with families.independent(family)"
             )
+        if class_weights is not None:
+            nll = nll * jnp.asarray(class_weights, nll.dtype)[y]
         fit = masked_mean(nll, mask)
         return fit + added(params), (state, {"nll": fit})
 

@@ -11,6 +11,7 @@ import pytest
 import tiny_run
 from scipy import stats
 from sklearn.datasets import load_iris
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from tiny_run import ROOT, call, tiny
 
 from experiments import model_selection, tabular
@@ -97,7 +98,7 @@ def test_report_holds_together(iris_run):
     assert np.ptp(counts.sum(1)) <= 2  # stratified
     assert written["data"]["train_rows"] == 113
     assert written["data"]["classes"] == ["setosa", "versicolor", "virginica"]
-    assert written["study"]["programs"] == 1
+    assert written["study"]["programs"] == 1 and written["complete"] is True
     assert written["config"]["learning_rates"] == [0.01, 0.1]
     assert 0 < written["seconds"]["run"] < written["seconds"]["total"]
 
@@ -124,14 +125,20 @@ def table(tmp_path):
 
 
 def test_regression_in_the_units_of_the_response(table, tmp_path):
-    config = tiny(tmp_path / "out", data=str(table), missing="mean", epochs=60, ensemble=2)
+    config = tiny(
+        tmp_path / "out", data=str(table), missing="mean", epochs=60, ensemble=2, baselines=True
+    )
     figures = model_selection.main(config)
     assert figures["test_r2"] > 0.95
     assert figures["RidgeCV_rmse"] == pytest.approx(20, rel=0.4)
     assert figures["test_rmse"] < 2 * figures["RidgeCV_rmse"]
     assert figures["test_low"] < figures["test_rmse"] < figures["test_high"]
-    # The study's errors are in squared units of y as well.
-    assert figures["validation_squared_error"] == pytest.approx(figures["test_rmse"] ** 2, rel=1.0)
+    # The study's errors are in the unit of y as well: no squared ones anywhere.
+    assert figures["validation_rmse"] == pytest.approx(figures["test_rmse"], rel=0.5)
+    assert figures["test_mean_absolute_error"] < figures["test_rmse"]
+    assert figures["HistGradientBoosting_rmse"] > figures["test_rmse"]
+    assert figures["the mean_rmse"] == pytest.approx(320, rel=0.2)
+    assert {r["metric"] for r in read(tmp_path / "out" / "results.csv")} == {"rmse", "nll"}
     assert not (tmp_path / "out" / "confusion_matrix.png").exists()
     assert len(report(tmp_path / "out")["trained"]) == 2
     fitted, problem = tabular.load_model(tmp_path / "out" / "model.npz")
@@ -145,12 +152,75 @@ def test_counts(tmp_path):
     x = rng.normal(size=(200, 2))
     y = rng.poisson(np.exp(2 + 0.5 * x[:, 0]))
     np.savez(tmp_path / "counts.npz", x=x, y=y)
-    config = tiny(tmp_path / "out", data=str(tmp_path / "counts.npz"), task="count")
+    config = tiny(tmp_path / "out", data=str(tmp_path / "counts.npz"), task="count", baselines=True)
     figures = model_selection.main(config)
     assert report(tmp_path / "out")["study"]["metric"] == "nll"
     truth = -stats.poisson.logpmf(y, np.exp(2 + 0.5 * x[:, 0])).mean()
     assert figures["test_nll"] == pytest.approx(truth, rel=0.15)
     assert figures["test_nll"] < figures["PoissonRegressor_nll"] + 0.1
+    assert 0.5 < figures["test_deviance_explained"] < 1
+
+
+@pytest.fixture(scope="module")
+def rare_run(tmp_path_factory):
+    """Five in a hundred are positive, and hard to tell: accuracy is of no use here."""
+    folder = tmp_path_factory.mktemp("rare")
+    rng = np.random.default_rng(2)
+    y = np.where(np.arange(400) % 20 == 0, "yes", "no")
+    x = rng.normal(size=(400, 2)) + 1.5 * (y == "yes")[:, None]
+    rows = [f"{a:.5f},{b:.5f},{label}" for (a, b), label in zip(x, y, strict=True)]
+    (folder / "rare.csv").write_text("\n".join(["a,b,ill", *rows]) + "\n")
+    looks = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.print", lambda *a, **_: looks.append(" ".join(map(str, a))))
+        config = tiny(folder / "out", data=str(folder / "rare.csv"), epochs=40,
+                      metric="balanced_accuracy", class_weight="balanced", baselines=False)  # fmt: skip
+        figures = model_selection.main(config)
+    return folder / "out", figures, looks
+
+
+def test_a_rare_class_is_judged_by_more_than_accuracy(rare_run):
+    folder, figures, lines = rare_run
+    assert figures["the class frequencies_accuracy"] == 0.95
+    assert figures["the class frequencies_balanced_accuracy"] == 0.5
+    assert figures["test_balanced_accuracy"] > 0.7 > figures["test_average_precision"]
+    assert figures["test_roc_auc"] > 0.8
+    assert figures["validation_balanced_accuracy"] > 0.6
+    said = "\n".join(lines)
+    assert "95.0% of the rows are 'no', so accuracy says little" in said
+    assert "(average_precision is of 'yes')" in said
+    assert "verdict: worth using: balanced_accuracy" in said
+    assert report(folder)["verdict"].startswith("worth using: balanced_accuracy")
+    stages = [line.split("] ")[1] for line in lines if line.startswith("[")]
+    assert stages == [
+        "study of 2 settings", "tables and pictures of the study",
+        "the choice is trained on all folds together", "test",
+    ]  # fmt: skip
+
+
+def test_a_metric_of_whole_folds_is_that_of_scikit_learn(rare_run):
+    """Recomputed from the confusion matrix that the report holds."""
+    counts = np.array(report(rare_run[0])["confusion_matrix"])
+    truth = np.repeat([0, 0, 1, 1], counts.ravel())
+    given = np.repeat([0, 1, 0, 1], counts.ravel())
+    ours = report(rare_run[0])["test"]["this study"]
+    assert ours["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, given))
+    assert ours["macro_f1"] == pytest.approx(f1_score(truth, given, average="macro"))
+
+
+def test_a_run_that_is_stopped_keeps_its_study(tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxdl.model_selection.refit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        model_selection.main(tiny(tmp_path / "out", data="iris"))
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"results.csv", "curves.csv", "learning_curves.png", "report.json"} <= names
+    assert "model.npz" not in names
+    written = report(tmp_path / "out")
+    assert written["complete"] is False and "test" not in written
+    assert written["choice"]["mean"]["metric"] == "accuracy"
 
 
 def config(**options):
@@ -189,7 +259,10 @@ def test_schedule_gives_enough_steps():
         ({"folds": 1}, "folds must be at least 2"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"seed": -1}, "seed must be between"),
-        ({"metric": "f1"}, "metric is one of accuracy, nll"),
+        ({"metric": "f1"}, "metric is one of accuracy, balanced_accuracy, macro_f1, nll here"),
+        ({"metric": "roc_auc"}, "metric is one of .* not 'roc_auc'"),
+        ({"data": "diabetes", "class_weight": "balanced"}, "class_weight is for classes"),
+        ({"baseline_seconds": float("nan")}, "baseline_seconds must be 0 or more"),
         ({"ensemble": 100}, "an ensemble of 100"),
         ({"data": "nothing.csv"}, "nothing.csv: no such file, and none of the data sets digits"),
         ({"target": "petal"}, "the target of iris is 'class'"),

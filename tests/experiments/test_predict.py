@@ -3,6 +3,7 @@
 import io
 import json
 
+import jax
 import numpy as np
 import pytest
 import tiny_run
@@ -10,6 +11,7 @@ from sklearn.datasets import load_iris
 from tiny_run import call
 
 from experiments import predict, tabular
+from jaxdl.model_selection import splits
 
 NAMES = ["setosa", "versicolor", "virginica"]
 
@@ -41,7 +43,7 @@ def rows(text):
 def test_predictions_equal_the_refitted_model(iris_run, iris_csv, tmp_path, capsys):
     out = tmp_path / "predictions.csv"
     figures = predict.main(predict.Config(str(iris_run.folder), str(iris_csv), str(out)))
-    assert figures == {"rows": 150}
+    assert figures["rows"] == 150 and "accuracy" not in figures  # there are no responses
     labels, shares = rows(out.read_text())
     expected = np.asarray(iris_run.fitted.predict(load_iris().data.astype(np.float32)))
     np.testing.assert_allclose(shares, expected, atol=6e-7)  # six digits are written
@@ -68,8 +70,38 @@ def test_embedded_data_are_scored_on_standard_output(iris_run, capsys):
     out, err = capsys.readouterr()
     labels, _ = rows(out)
     right = np.mean(np.array(labels) == np.array(NAMES)[load_iris().target])
-    assert figures == {"rows": 150, "accuracy": pytest.approx(right)}
-    assert err == f"rows 150, accuracy {right:.4g}\n"
+    split = splits_of_the_run(iris_run)
+    x = load_iris().data.astype(np.float32)
+    # Iris has rows that are alike: one of the test part may stand in training too.
+    seen = np.array([any(np.array_equal(row, other) for other in x[split.train]) for row in x])
+    unseen = np.mean((np.array(labels) == np.array(NAMES)[load_iris().target])[~seen])
+    assert figures == {
+        "rows": 150, "accuracy": pytest.approx(right), "in_training": seen.sum(),
+        "unseen_accuracy": pytest.approx(unseen),
+    }  # fmt: skip
+    assert 113 <= seen.sum() < 120
+    said = f"{seen.sum()} of the 150 rows were in the model's training: what it says of"
+    assert err.startswith(said) and f"rows 150, accuracy {right:.4g}, in_training" in err
+
+
+def splits_of_the_run(iris_run):
+    key = jax.random.split(jax.random.key(0), 4)[0]
+    y = load_iris().target
+    return splits.train_validation_test(150, (0.75, 0.0, 0.25), key=key, stratify=y)
+
+
+def test_rows_are_known_by_their_features(tmp_path, iris_run):
+    path = iris_run.folder / "model.npz"
+    x = load_iris().data.astype(np.float32)[splits_of_the_run(iris_run).train]
+    assert tabular.in_training(path, x).all()
+    assert not tabular.in_training(path, x + np.float32(1e-3)).any()
+    # Not-a-numbers are alike, whatever their bits, and so are both zeros.
+    odd = np.array([[0xFFC00001, 0x80000000]], np.uint32).view(np.float32)
+    tabular.save_model(tmp_path / "m.npz", iris_run.fitted, tabular.load_model(path)[1], odd)
+    np.testing.assert_array_equal(
+        tabular.in_training(tmp_path / "m.npz", np.float32([[np.nan, 0.0], [0.0, np.nan]])),
+        [True, False],
+    )
 
 
 def edited(path, change):

@@ -70,6 +70,26 @@ def test_penalties_leave_offsets_alone(key):
     np.testing.assert_allclose(own - plain, 3, rtol=1e-5)
 
 
+def test_a_class_that_weighs_three_stands_three_times(key):
+    """The sum of losses is that of data in which rows of class 1 are repeated; scores are not."""
+    net = network((4, 3))
+    x, y = batch()
+    params, state = net.init(key)
+    plain = training.negative_log_likelihood(net, families.categorical(3))
+    weighted = training.negative_log_likelihood(
+        net, families.categorical(3), class_weights=np.array([1, 3, 0.5])
+    )
+    pi = np.asarray(jax.nn.softmax(x @ params["dense_0"]["kernel"]))
+    by_hand = np.sum(-np.log(pi[np.arange(12), y]) * np.array([1, 3, 0.5])[y]) / 12
+    value, (_, info) = weighted.loss(params, state, (x, y))
+    np.testing.assert_allclose([value, info["nll"]], by_hand, rtol=1e-5)
+    assert abs(by_hand - plain.loss(params, state, (x, y))[0]) > 0.1
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        weighted.evaluate(params, state, (x, y)), plain.evaluate(params, state, (x, y)),
+    )  # fmt: skip
+
+
 def test_a_flat_response_meets_one_output_on_purpose_and_nothing_else(key):
     net = network((4, 1))
     objective = training.negative_log_likelihood(net, families.normal())

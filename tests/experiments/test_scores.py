@@ -1,0 +1,141 @@
+"""Scores against scikit-learn and SciPy, and how a verdict follows from them."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics
+
+from experiments import baselines, scores
+from experiments.verdict import CONSTANT, OURS, verdict
+
+
+@pytest.fixture
+def classes():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 60)
+    out = rng.dirichlet(np.ones(4), 60)  # of a class that is never seen, too
+    out[np.arange(60), y] += 0.5
+    return y, out / out.sum(1, keepdims=True)
+
+
+def test_classes_as_in_scikit_learn(classes):
+    y, out = classes
+    given = out.argmax(1)
+    right = {
+        "accuracy": metrics.accuracy_score(y, given),
+        "balanced_accuracy": metrics.recall_score(y, given, labels=[0, 1, 2], average="macro"),
+        "macro_f1": metrics.f1_score(y, given, average="macro"),
+        "nll": metrics.log_loss(y, out, labels=[0, 1, 2, 3]),
+    }
+    assert scores.available("classify", 4) == tuple(right)
+    for name, value in right.items():
+        assert scores.score(name, y, out, task="classify") == pytest.approx(value), name
+    counts = scores.confusion(y, out)
+    np.testing.assert_array_equal(counts, metrics.confusion_matrix(y, given, labels=range(4)))
+
+
+def test_rankings_of_either_class():
+    rng = np.random.default_rng(1)
+    y = (rng.random(80) < 0.2).astype(int)
+    p = np.clip(rng.normal(0.3 + 0.2 * y, 0.2), 0.01, 0.99)
+    out = np.stack([1 - p, p], 1)
+    of = lambda name, k: scores.score(name, y, out, task="classify", positive=k)
+    assert of("roc_auc", 1) == pytest.approx(metrics.roc_auc_score(y, p))
+    assert of("roc_auc", 0) == pytest.approx(metrics.roc_auc_score(y, p))
+    assert of("average_precision", 1) == pytest.approx(metrics.average_precision_score(y, p))
+    assert of("average_precision", 0) == pytest.approx(
+        metrics.average_precision_score(1 - y, 1 - p)
+    )
+    assert np.isnan(scores.score("roc_auc", 0 * y, out, task="classify"))
+
+
+def test_numbers_and_counts():
+    y, out = np.array([1.0, 2.0, 4.0, 9.0]), np.array([1.0, 3.0, 4.0, 7.0], np.float32)
+    of = lambda name, task: scores.score(name, y, out, task=task)
+    assert of("rmse", "regress") == pytest.approx(np.sqrt(5 / 4))
+    assert of("mean_absolute_error", "regress") == pytest.approx(3 / 4)
+    assert of("r2", "regress") == pytest.approx(1 - 5 / 38)
+    assert of("nll", "count") == pytest.approx(-stats.poisson.logpmf(y, out).mean())
+    deviance = lambda mu: 2 * np.sum(y * np.log(y / mu) - y + mu)
+    assert of("deviance_explained", "count") == pytest.approx(1 - deviance(out) / deviance(4.0))
+
+
+def test_a_rate_of_zero_is_finite():
+    assert np.isfinite(scores.score("nll", np.array([1, 0]), np.zeros(2), task="count"))
+
+
+def made(value, spread=0.01, metric="accuracy"):
+    """A model whose first metric is ``value``, resampled by ``spread`` around it."""
+    return scores.Scored({metric: value}, value + spread * np.linspace(-1, 1, 41), None)
+
+
+@pytest.mark.parametrize(
+    ("ours", "constant", "rival", "start", "holds"),
+    [
+        (0.95, 0.95, 0.99, "not worth using: accuracy 0.95 is not surely better", "is 0 (95"),
+        (0.95, 0.6, 0.8, "worth using: accuracy 0.95", "and better than Rival (0.8), the best rival, by 0.15"),
+        (0.95, 0.6, 0.95, "worth using: accuracy 0.95", "level with Rival (0.95)"),
+        (0.8, 0.6, 0.95, "use Rival (0.95), the best rival, instead: it is better by 0.15", "0.2"),
+    ],
+)  # fmt: skip
+def test_verdict_of_accuracies(ours, constant, rival, start, holds):
+    tests = {OURS: made(ours), CONSTANT["classify"]: made(constant), "Rival": made(rival)}
+    sentence = verdict("classify", tests)
+    assert sentence.startswith(start) and holds in sentence
+
+
+def test_verdict_of_errors_goes_the_other_way():
+    error = lambda v: made(v, metric="rmse")
+    tests = {OURS: error(2.0), CONSTANT["regress"]: error(5.0), "A": error(3.0), "B": error(9.0)}
+    sentence = verdict("regress", tests)
+    assert sentence.startswith("worth using: rmse 2 is better than that of predicting the mean (5)")
+    assert "better than A (3), the best rival, by 1 " in sentence
+    worse = {**tests, OURS: error(5.5)}
+    assert verdict("regress", worse).startswith("not worth using: rmse 5.5")
+
+
+def test_differences_are_paired():
+    """Two models that fail on the same rows differ by less than their intervals say."""
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 2, 200)
+    p = np.where(rng.random(200) < 0.7, y, 1 - y)  # right in 7 of 10
+    better = p.copy()
+    wrong = np.flatnonzero(p != y)
+    better[wrong[:8]] = y[wrong[:8]]
+    first, second = (
+        scores.scored("accuracy", y, np.eye(2)[v], task="classify", seed=0) for v in (better, p)
+    )
+    by, low, high = scores.better_by(first, second)
+    assert by == pytest.approx(8 / 200) and 0 < low < by < high
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.04 * 0.96 / 200), rel=0.25)
+    assert second.interval()[1] > first.scores["accuracy"]  # unpaired intervals overlap
+
+
+def test_baselines_that_take_too_long_are_left_out():
+    x, y = np.zeros((30, 1), np.float32), np.arange(30) % 2
+    said = []
+    fitted = baselines.train(
+        "classify", x, y, num_classes=2, missing=False, seed=0, seconds=0, say=said.append
+    )
+    assert fitted == {}
+    assert said == ["left out: LogisticRegression and what follows, not done in 0 s"]
+
+
+def test_a_baseline_that_fails_is_left_out_alone():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 2)).astype(np.float32)
+    said = []
+    fitted = baselines.train(  # a Poisson regression refuses negative responses
+        "count", x, x[:, 0], missing=False, seed=0, seconds=60, say=said.append
+    )
+    assert fitted == {} and len(said) == 2
+    assert said[0].startswith("left out: PoissonRegressor (") and "Poisson" in said[0]
+    assert said[1].startswith("left out: HistGradientBoosting (")
+
+
+def test_constants():
+    y = np.array([0, 2, 2, 0, 2])
+    x = np.zeros((3, 7))
+    frequencies = baselines.constant("classify", y, 3)(x)
+    np.testing.assert_allclose(frequencies, [[0.4, 0, 0.6]] * 3)
+    np.testing.assert_allclose(baselines.constant("regress", y + 0.5)(x), [1.7] * 3)
