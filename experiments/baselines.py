@@ -52,7 +52,9 @@ def train(
     is told of by ``say``.
     """
     began, fitted = time.monotonic(), {}
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {
+        **os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_WAIT_POLICY": "passive"
+    }  # fmt: skip
     # In a session of its own: Ctrl-C is for us, who then stop it.
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.baselines"],

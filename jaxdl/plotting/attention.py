@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxdl.plotting.fonts import legible
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -87,11 +89,11 @@ def _labels(name, labels, number):
         raise ValueError(
             f"{name} must have {number} labels, one for each position, not {len(labels)}"
         )
-    # A dollar would begin a formula.
-    return [label.replace("$", r"\$") for label in labels]
+    return labels
 
 
 def _ticks(set_ticks, labels, turned=False):
     every = math.ceil(len(labels) / MOST_LABELS)
     how = {"rotation": 90} if turned else {}
-    set_ticks(range(0, len(labels), every), labels[::every], **how)
+    names, families = legible(labels)
+    set_ticks(range(0, len(labels), every), names[::every], fontfamily=families, **how)

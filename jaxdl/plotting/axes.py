@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxdl.model_selection.study import plain
+from jaxdl.plotting.fonts import legible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +81,8 @@ def _scale(axes: Axes, values: list[Any]) -> np.ndarray:
         else:
             axes.set_xscale("symlog", linthresh=places[1], linscale=0.5)
     if not numeric or len(values) <= 8:
-        axes.set_xticks(places, [_text(v) for v in values])
+        labels, families = legible([_text(v) for v in values])
+        axes.set_xticks(places, labels, fontfamily=families)
         axes.set_xticks([], minor=True)
     if not numeric:
         axes.margins(x=0.1)

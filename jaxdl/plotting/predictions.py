@@ -12,6 +12,7 @@ from jaxdl.metrics.calibration import Reliability
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from jaxdl.plotting.axes import _figure, _label, _legend
+from jaxdl.plotting.fonts import legible
 
 
 def confusion_matrix(counts: Any, names: Sequence[str] | None = None) -> Figure:
@@ -26,7 +27,7 @@ def confusion_matrix(counts: Any, names: Sequence[str] | None = None) -> Figure:
     names = [str(c) for c in range(k)] if names is None else [str(n) for n in names]
     if len(names) != k:
         raise ValueError(f"names must be {k}, one for each class, not {len(names)}")
-    names = [n if len(n) <= 18 else n[:17] + "…" for n in names]
+    names, families = legible([n if len(n) <= 18 else n[:17] + "…" for n in names])
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = float(np.clip(2.2 + 0.42 * k, 3.6, 12))
     figure, (axes,) = _figure(side + 0.9, side)
@@ -39,8 +40,9 @@ def confusion_matrix(counts: Any, names: Sequence[str] | None = None) -> Figure:
     every = max(1, k // 25)
     turned = max(map(len, names)) > 3 and k > 3
     axes.set_xticks(range(0, k, every), names[::every], rotation=45 if turned else 0,
-                    ha="right" if turned else "center", rotation_mode="anchor")  # fmt: skip
-    axes.set_yticks(range(0, k, every), names[::every])
+                    ha="right" if turned else "center", rotation_mode="anchor",
+                    fontfamily=families)  # fmt: skip
+    axes.set_yticks(range(0, k, every), names[::every], fontfamily=families)
     axes.grid(False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")

@@ -23,6 +23,7 @@ from jaxdl.plotting.axes import (
     _text,
     _value,
 )
+from jaxdl.plotting.fonts import legible
 
 MAX_LINES = 6
 
@@ -79,20 +80,26 @@ def validation_curve(
         x = places[at]
         mean, error = _mean_and_bars(study.scores[metric][rows])
         axes.errorbar(
-            x, mean, error, fmt="o-", color=f"C{i}", capsize=3, label=label or "validation"
+            x,
+            mean,
+            error,
+            fmt="o-",
+            color=f"C{i}",
+            capsize=3,
+            label=label or "validation, ± standard error",
         )
         if metric in study.train_scores:
             mean, error = _mean_and_bars(study.train_scores[metric][rows])
             axes.errorbar(
                 x, mean, error, fmt="s--", ms=4, color=f"C{i}", alpha=0.6, capsize=3,
-                label="_" if label else "training",
+                label="_" if label else "training, ± standard error",
             )  # fmt: skip
     axes.set_xlabel(name.replace("_", " "))
     axes.set_ylabel(_label(metric))
     title = "the other settings at their best for each value"
     if others == "lines":
         title = f"the best {len(drawn)} of {len(lines)} combinations of the other settings"
-        title += "\n" + _solid_and_dashed(study)
+        title += "\n" + _solid_and_dashed(study) + "; bars: ± standard error"
     axes.set_title(title, fontsize="medium")
     if having:
         _legend(figure, axes, outside=others == "lines")
@@ -144,6 +151,7 @@ def learning_curves(
         axes.xaxis.get_major_locator().set_params(integer=True)
     left.set_ylabel("training loss, with penalty")
     right.set_ylabel(_label(metric))
+    left.set_title("bands: ± standard deviation of folds and seeds", fontsize="medium")
     right.set_title(_solid_and_dashed(study), fontsize="medium")
     _legend(figure, left, outside=True)
     return figure
@@ -164,9 +172,11 @@ def learning_curve_sizes(curve: LearningCurve, metric: str | None = None) -> Fig
     figure, (axes,) = _figure(6.4, 4.2)
     places = _scale(axes, [int(n) for n in curve.sizes])
     mean, error = _mean_and_bars(curve.scores[metric])
-    axes.errorbar(places, mean, error, fmt="o-", capsize=3, label="validation")
+    axes.errorbar(places, mean, error, fmt="o-", capsize=3, label="validation, ± standard error")
     mean, error = _mean_and_bars(curve.train_scores[metric])
-    axes.errorbar(places, mean, error, fmt="s--", ms=4, capsize=3, label="training")
+    axes.errorbar(
+        places, mean, error, fmt="s--", ms=4, capsize=3, label="training, ± standard error"
+    )
     axes.set_xlabel("training examples")
     axes.set_ylabel(_label(metric))
     _legend(figure, axes)
@@ -184,7 +194,7 @@ def _describe(study: Study, row: int, without: str | None = None) -> str:
     setting = study.hparams[row]
     varies = lambda k: len({_text(h.get(k)) for h in study.hparams}) > 1
     parts = [f"{k}={_text(v)}" for k, v in setting.items() if k != without and varies(k)]
-    return ", ".join(parts) or f"setting {row}"
+    return legible([", ".join(parts) or f"setting {row}"])[0][0]
 
 
 def _solid_and_dashed(study: Study) -> str:
