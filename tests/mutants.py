@@ -1,0 +1,178 @@
+"""Would the tests see a one-line mistake? ``python tests/mutants.py [--count 300] [MODULE ...]``.
+
+Draws places in the source at random, changes one thing at each (an operator, a comparison, a
+number, a sign, a truth value, a reduction), and runs the tests that should see it on a copy. What
+survives is printed, with a count at the end; exit code 1 if more than ``--allow`` of them did.
+"""
+
+import argparse
+import ast
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+SWAPPED = {
+    "+": "-", "-": "+", "*": "/", "/": "*", "//": "*", "**": "*", "%": "*",
+    "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
+    "and": "or", "or": "and", "mean": "sum", "sum": "mean", "max": "min", "min": "max",
+    "maximum": "minimum", "minimum": "maximum", "argmax": "argmin", "argmin": "argmax",
+    "log": "log1p", "log1p": "log", "exp": "expm1", "expm1": "exp", "sqrt": "square",
+    "square": "abs", "std": "var", "var": "std", "any": "all", "all": "any", "floor": "ceil",
+    "ceil": "floor", "cumsum": "cumprod", "zeros": "ones", "ones": "zeros",
+}  # fmt: skip
+OPERATORS = re.compile(r"<<|>>|\*\*|//|[<>=!]=|[-+*/%<>]|\band\b|\bor\b")
+
+
+class Mutant(NamedTuple):
+    """A module with the text from ``begin`` to ``end`` replaced."""
+
+    module: Path
+    begin: int
+    end: int
+    new: str
+
+    def source(self) -> str:
+        text = self.module.read_text()
+        return text[: self.begin] + self.new + text[self.end :]
+
+    def __str__(self) -> str:
+        text = self.module.read_text()
+        line = text.count("\n", 0, self.begin)
+        return (
+            f"{self.module.relative_to(ROOT)}:{line + 1}: {text[self.begin : self.end]!r} -> "
+            f"{self.new!r} in: {text.splitlines()[line].strip()}"
+        )
+
+
+def mutants(module: Path) -> Iterator[Mutant]:
+    """Every mistake that can be made in a module; messages, types and docstrings are no places."""
+    text = module.read_text()
+    starts = [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    lines = text.splitlines()
+
+    def at(line: int, column: int) -> int:  # the parser counts bytes
+        return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
+
+    span = lambda n: (at(n.lineno, n.col_offset), at(n.end_lineno, n.end_col_offset))
+    tree = ast.parse(text)
+    silent = {id(n) for part in _without_effect(tree) for n in ast.walk(part)}
+    for node in ast.walk(tree):
+        if id(node) in silent or not hasattr(node, "lineno"):
+            continue
+        begin, end = span(node)
+        between = None
+        match node:
+            case ast.BinOp():
+                between = span(node.left)[1], span(node.right)[0]
+            case ast.Compare(ops=[_]):
+                between = span(node.left)[1], span(node.comparators[0])[0]
+            case ast.BoolOp():
+                between = span(node.values[0])[1], span(node.values[1])[0]
+            case ast.UnaryOp(op=ast.USub()) if not isinstance(node.operand, ast.Constant):
+                yield Mutant(module, begin, begin + 1, "+")
+            case ast.UnaryOp(op=ast.Not()):
+                yield Mutant(module, begin, begin + 4, "")
+            case ast.Constant(value=bool(value)):
+                yield Mutant(module, begin, end, str(not value))
+            case ast.Constant(value=int(value)):
+                yield Mutant(module, begin, end, str(value + 1))
+            case ast.Constant(value=float(value)) if value:
+                yield Mutant(module, begin, end, repr(1.5 * value))
+            case ast.Attribute(attr=name) if name in SWAPPED:
+                yield Mutant(module, end - len(name), end, SWAPPED[name])
+        if between:
+            found = OPERATORS.search(text, *between)
+            if found and found[0] in SWAPPED:
+                yield Mutant(module, *found.span(), SWAPPED[found[0]])
+
+
+def _without_effect(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Raise() | ast.JoinedStr() | ast.Import() | ast.ImportFrom():
+                yield node
+            case ast.AnnAssign():
+                yield node.annotation
+            case ast.FunctionDef():
+                annotations = [a.annotation for a in ast.walk(node.args) if isinstance(a, ast.arg)]
+                yield from (a for a in (*annotations, node.returns) if a is not None)
+
+
+def tests_of(module: Path, at_most: int) -> list[str]:
+    """Test files that name the module or a public name of it, those that bear its name first."""
+    public = re.findall(r"^(?:def|class) ([a-z]\w{3,})", module.read_text(), re.M)
+    word = re.compile(r"\b(?:" + "|".join([re.escape(module.stem), *public]) + r")\b", re.I)
+    found = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        hits = len(word.findall(path.read_text()))
+        near = path.stem.startswith(f"test_{module.stem}")
+        if (hits or near) and "experiments" not in path.parts and "notebook" not in path.name:
+            found.append((not near, -hits, path.relative_to(ROOT).as_posix()))
+    return [path for *_, path in sorted(found)[:at_most]]
+
+
+def survives(mutant: Mutant, tests: list[str], seconds: float, cache: str) -> bool:
+    """Whether all tests pass on a copy with the mistake; a test that does not end has seen it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        skip = shutil.ignore_patterns(".git", "__pycache__", "runs", "*.egg-info", ".*cache")
+        shutil.copytree(ROOT, copy, ignore=skip)
+        (copy / mutant.module.relative_to(ROOT)).write_text(mutant.source())
+        # Programs that the mistake leaves as they are come from the cache.
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(copy),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "JAX_COMPILATION_CACHE_DIR": cache,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+        try:
+            done = subprocess.run(
+                [*command, *tests], cwd=copy, env=environment, timeout=seconds, capture_output=True
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+
+def main() -> int:
+    """Draw, try, tell."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("modules", nargs="*", help="default: all of jaxdl")
+    parser.add_argument("--count", type=int, default=300, help="how many mistakes")
+    parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--seconds", type=float, default=300, help="for the tests of one")
+    parser.add_argument("--files", type=int, default=6, help="test files for one, at most")
+    parser.add_argument("--allow", type=float, default=0.05, help="share that may survive")
+    options = parser.parse_args()
+    modules = [Path(m).resolve() for m in options.modules] or sorted((ROOT / "jaxdl").rglob("*.py"))
+    pool = [m for path in modules if path.name != "__init__.py" for m in mutants(path)]
+    chosen = random.Random(options.seed).sample(pool, min(options.count, len(pool)))
+    print(f"{len(chosen)} of {len(pool)} mistakes in {len(modules)} modules", flush=True)
+    alive = 0
+    with tempfile.TemporaryDirectory() as cache:
+        for i, mutant in enumerate(chosen, 1):
+            tests = tests_of(mutant.module, options.files)
+            if not tests or survives(mutant, tests, options.seconds, cache):
+                alive += 1
+                print(f"{'survived' if tests else 'no test'}: {mutant}", flush=True)
+            if i % 10 == 0:
+                print(f"{i} tried, {alive} survived", flush=True)
+    print(f"{alive} of {len(chosen)} survived")
+    return int(alive > options.allow * len(chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

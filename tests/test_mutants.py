@@ -1,0 +1,33 @@
+"""The tool that makes mistakes makes those it says, each of them valid Python."""
+
+import ast
+
+import mutants
+
+SOURCE = '''"""Docs say 1 + 1."""
+
+def half(x: int = 3, *, flag=True) -> int:
+    """Half - of it, 2."""
+    if x < 0:
+        raise ValueError(f"not {x + 1}")
+    return -x / 2.0 if flag and x >> 1 else np.mean(x)
+'''
+
+
+def test_each_mistake_changes_one_thing(tmp_path):
+    path = tmp_path / "half.py"
+    path.write_text(SOURCE)
+    made = [(SOURCE[m.begin : m.end], m.new) for m in mutants.mutants(path)]
+    assert sorted(made) == sorted(
+        [("3", "4"), ("True", "False"), ("<", "<="), ("0", "1"), ("-", "+"), ("/", "*"),
+         ("2.0", "3.0"), ("and", "or"), ("1", "2"), ("mean", "sum")]
+    )  # fmt: skip
+    for mutant in mutants.mutants(path):
+        ast.parse(mutant.source())
+        changed = zip(SOURCE.splitlines(), mutant.source().splitlines(), strict=True)
+        assert sum(old != new for old, new in changed) == 1
+
+
+def test_tests_are_those_that_name_it():
+    found = mutants.tests_of(mutants.ROOT / "jaxdl" / "metrics" / "intervals.py", 3)
+    assert len(found) <= 3 and any("metrics" in path for path in found)
