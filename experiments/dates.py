@@ -224,6 +224,12 @@ def load(path: Path):
     if about["model"] not in MODELS:
         raise ValueError(f"{path}: holds an unknown model, {about['model']!r}")
     letters, longest = about["characters"], about["longest"]
+    try:
+        saved.size(about["width"], "width")
+        saved.size(longest, "longest")
+        saved.texts(list(letters), "characters")
+    except ValueError as error:
+        raise ValueError(f"{path}: not a network of experiments.dates ({error})") from None
     net = network(about["model"], about["width"], translation.FIRST_ID + len(letters))
     params = saved.restored(arrays, translation.shapes(net.model), path)
 

@@ -112,11 +112,12 @@ def predict(config: Config) -> dict[str, Any]:
 
     from experiments import image_networks as networks
     from experiments.predict import table
+    from jaxdl import files
     from jaxdl.data import load_idx
 
     fitted, problem = networks.load_model(Path(config.out) / "model.npz")
     file = Path(config.predict)
-    values = np.load(file, allow_pickle=False) if file.suffix == ".npy" else load_idx(file)
+    values = files.read_npy(file) if file.suffix == ".npy" else load_idx(file)
     p = np.asarray(fitted.predict(networks.as_images(values, problem, str(file))))
     sys.stdout.write(table(p, "class", list(problem.classes)))
     return {"rows": len(p)}

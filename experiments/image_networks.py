@@ -13,8 +13,10 @@ import numpy as np
 import optax
 
 import jaxdl
+from experiments import saved
 from jaxdl import data, families, layers, losses, models, training
 from jaxdl.base import Learner, Model, identity_transform
+from jaxdl.checks import one_of
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.optim import schedules
@@ -123,20 +125,23 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, ImageProblem]:
         values = header["about"]["images"]
         problem = ImageProblem(
             name=str(values["name"]),
-            shape=tuple(int(n) for n in values["shape"]),
-            greatest=float(values["greatest"]),
-            classes=tuple(map(str, values["classes"])),
+            shape=saved.sizes(values["shape"], "shape", 1024),
+            greatest=saved.number(values["greatest"], "greatest", 1e-6),
+            classes=saved.texts(values["classes"], "classes"),
             sizes={
-                "hidden": tuple(int(n) for n in values["sizes"]["hidden"]),
-                "filters": tuple(int(n) for n in values["sizes"]["filters"]),
-                "dense": int(values["sizes"]["dense"]),
+                "hidden": saved.sizes(values["sizes"]["hidden"], "hidden"),
+                "filters": saved.sizes(values["sizes"]["filters"], "filters"),
+                "dense": saved.size(values["sizes"]["dense"], "dense"),
             },
         )
         hparams = [
-            {"model": str(h["model"]), **{name: float(h[name]) for name in FLOATS}}
+            {
+                "model": one_of("model", h["model"], MODELS),
+                **{name: saved.number(h[name], name) for name in FLOATS},
+            }
             for h in header["hparams"]
         ]
-        if not hparams or any(h["model"] not in MODELS for h in hparams) or problem.greatest <= 0:
+        if not hparams or len(problem.shape) != 3:
             raise ValueError("its settings make no sense")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: not a model of experiments.digits_cnn ({error})") from None

@@ -94,10 +94,11 @@ def predict(config: Config) -> dict[str, Any]:
     about, arrays = saved.read(path)
     try:
         vocabulary = text.from_json(about["vocabulary"])
-        sizes = {name: int(about[name]) for name in ("width", "layers", "heads", "length")}
-    except KeyError as error:
-        raise ValueError(f"{path}: not a language model ({error} is missing)") from None
-    net = _transformer(vocabulary.size, **sizes)
+        most = {"width": saved.MAX_SIZE, "layers": saved.MAX_LAYERS, "heads": 1024, "length": 2**20}
+        sizes = {name: saved.size(about[name], name, limit) for name, limit in most.items()}
+        net = _transformer(vocabulary.size, **sizes)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path}: not a language model ({error})") from None
     params = saved.restored(arrays, _shapes(net), path)
     asked = dataclasses.replace(config, prompt=config.predict, length=sizes["length"])
     written = write(asked, vocabulary, sizes, params)

@@ -110,8 +110,13 @@ def predict_copy_memory(folder: Path, text: str) -> str:
 def _read(path, task, sizes, model_of):
     """What a saved model says of itself, and its params; a ValueError for one of another task."""
     about, arrays = saved.read(path)
-    if about.get("task") != task or any(type(about.get(name)) is not int for name in sizes):
-        raise ValueError(f"{path}: not a model of toy_sequences for {task}")
+    try:
+        if about.get("task") != task:
+            raise ValueError(f"it is for {about.get('task')!r}")
+        for name in sizes:
+            saved.size(about.get(name), name)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a model of toy_sequences for {task} ({error})") from None
     return about, saved.restored(arrays, translation.shapes(model_of(about)), path)
 
 

@@ -5,13 +5,17 @@ No pickles; nothing in the file is ever executed.
 
 import json
 import os
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxdl import files
+from jaxdl.checks import is_whole
+
+MAX_SIZE = 1 << 14  # of a layer, or of a list
+MAX_LAYERS = 64
 
 
 def save(path: str | os.PathLike, params: Any, about: dict[str, Any]) -> None:
@@ -28,18 +32,51 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]
     Raises an OSError where there is no file, and a ValueError for one that is damaged or of another
     kind.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(2, "no saved model", str(path))
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(str(arrays.pop("__about__")))
+        with files.opened_npz(path) as file:
+            if "__about__" not in file.described:
+                raise ValueError("it does not say what it is")
+            arrays = {name: file.read(name) for name in file.described}
+        about = files.parse_json(str(arrays.pop("__about__")))
         if not isinstance(about, dict):
             raise ValueError("it does not say what it is")
-    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except FileNotFoundError:
+        raise FileNotFoundError(2, "no saved model", str(path)) from None
+    except ValueError as error:
         raise ValueError(f"{path}: not a saved network ({error})") from None
     return about, arrays
+
+
+def size(value: Any, name: str, most: int = MAX_SIZE, least: int = 1) -> int:
+    """A size that a file gives, as it is; a ValueError unless it is from ``least`` to ``most``.
+
+    A network of a million layers need not be built to find out that the file holds another.
+    """
+    if not is_whole(value) or not least <= value <= most:
+        raise ValueError(f"{name} is {str(value)[:40]}, not a whole number from {least} to {most}")
+    return value
+
+
+def sizes(values: Any, name: str, most: int = MAX_SIZE, longest: int = MAX_LAYERS) -> tuple:
+    """A list of sizes that a file gives, as a tuple; a ValueError as ``size``."""
+    if not isinstance(values, list) or len(values) > longest:
+        raise ValueError(f"{name} is no list of {longest} sizes at most")
+    return tuple(size(value, name, most) for value in values)
+
+
+def texts(values: Any, name: str) -> tuple[str, ...]:
+    """Different texts that a file gives, one or more, as a tuple; a ValueError for others."""
+    whole = isinstance(values, list) and 0 < len(values) <= MAX_SIZE
+    if not whole or not all(isinstance(v, str) for v in values) or len(set(values)) < len(values):
+        raise ValueError(f"{name} are no different texts")
+    return tuple(values)
+
+
+def number(value: Any, name: str, least: float = 0.0) -> float:
+    """A number that a file gives, as a float; a ValueError unless it is from ``least`` on."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < 1e30:
+        raise ValueError(f"{name} is {str(value)[:40]}, not a number from {least:g} on")
+    return float(value)
 
 
 def restored(arrays: dict[str, np.ndarray], like: Any, path: str | os.PathLike) -> Any:

@@ -16,9 +16,12 @@ from jaxdl import data, families, features, models, training
 from jaxdl.base import Family, Learner, Model, Transform
 from jaxdl.data import Dataset
 from jaxdl.data.dataset import NAMES, TASKS
+from jaxdl.data.table import check_encoding
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.training.batching import Lengths
+
+MAX_LAYERS = 64
 
 
 class Problem(NamedTuple):
@@ -127,8 +130,11 @@ def widths(hidden: str) -> tuple[int, ...]:
     if hidden == "none":
         return ()
     parts = hidden.split("-")
-    if not all(p.isascii() and p.isdecimal() and 0 < int(p) <= 100_000 for p in parts):
-        raise ValueError(f"hidden layers are widths such as 64 or 64-32, or none, not {hidden!r}")
+    narrow = all(p.isascii() and p.isdecimal() and len(p) < 7 and 0 < int(p) for p in parts)
+    if not narrow or len(parts) > MAX_LAYERS:
+        raise ValueError(
+            f"hidden layers are widths such as 64 or 64-32, or none, not {hidden[:40]!r}"
+        )
     return tuple(int(p) for p in parts)
 
 
@@ -220,10 +226,11 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, Problem]:
         problem = _checked(header["about"]["problem"])
         hparams = [dict(h) for h in header["hparams"]]
         for h in hparams:
-            widths(h["hidden"])
             rates = [h[k] for k in ("learning_rate", "weight_decay", "dropout")]
-            if not hparams or not all(isinstance(r, float) for r in rates):
+            if len(h) != 4 or not all(isinstance(r, float) for r in rates):
                 raise ValueError("a setting is missing")
+        if sum(len(widths(hidden)) for hidden in {h["hidden"] for h in hparams}) > 2 * MAX_LAYERS:
+            raise ValueError("its networks have too many layers")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: not a model of experiments.model_selection ({error})") from None
     lengths = Lengths(1, 1, 1, "keep")
@@ -234,6 +241,8 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, Problem]:
 
 def _checked(values: dict[str, Any]) -> Problem:
     problem = Problem(**values)
+    if not all(isinstance(v, list) for v in (problem.feature_names, problem.target_names or [])):
+        raise ValueError("its names are no lists")
     texts = [problem.name, problem.target, *problem.feature_names, *(problem.target_names or [])]
     numbers = [problem.offset, problem.scale]
     if problem.task not in TASKS or (problem.task == "classify") != bool(problem.target_names):
@@ -242,8 +251,12 @@ def _checked(values: dict[str, Any]) -> Problem:
         raise ValueError("its names are no texts")
     if not all(isinstance(v, float) and np.isfinite(v) for v in numbers) or problem.scale <= 0:
         raise ValueError("its scale makes no sense")
-    if not isinstance(problem.missing, bool) or not isinstance(problem.encoding, dict):
+    if not isinstance(problem.missing, bool):
         raise ValueError("its encoding makes no sense")
+    check_encoding(problem.encoding)
+    columns = [spec["categories"] or [spec["name"]] for spec in problem.encoding["columns"]]
+    if sum(map(len, columns)) != len(problem.feature_names):
+        raise ValueError("its encoding is of other features")
     return problem
 
 

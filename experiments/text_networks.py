@@ -13,8 +13,10 @@ import numpy as np
 import optax
 
 import jaxdl
+from experiments import saved
 from jaxdl import families, models, text, training
 from jaxdl.base import Learner, Model, Sequences, identity_transform
+from jaxdl.checks import one_of
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.optim import schedules
@@ -100,16 +102,20 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, TextProblem]:
         problem = TextProblem(
             name=str(values["name"]),
             target=str(values["target"]),
-            classes=tuple(map(str, values["classes"])),
+            classes=saved.texts(values["classes"], "classes"),
             vocabulary=from_json(values["vocabulary"]),
-            length=int(values["length"]),
+            length=saved.size(values["length"], "length"),
         )
         hparams = [
-            {"model": str(h["model"]), "width": int(h["width"]), **{k: float(h[k]) for k in FLOATS}}
+            {
+                "model": one_of("model", h["model"], MODELS),
+                "width": saved.size(h["width"], "width"),
+                **{k: saved.number(h[k], k) for k in FLOATS},
+            }
             for h in header["hparams"]
         ]
-        if not hparams or any(h["model"] not in MODELS for h in hparams) or problem.length < 1:
-            raise ValueError("its settings make no sense")
+        if not hparams:
+            raise ValueError("it has no settings")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: not a model of experiments.sentiment ({error})") from None
     recipe = Recipe(

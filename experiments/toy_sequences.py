@@ -214,9 +214,13 @@ def predict(folder: Path, task: str, text: str) -> str:
         return memory_tasks.predict_copy_memory(folder, text)
     path = folder / f"{task}.npz"
     about, arrays = saved.read(path)
-    wanted = {"width": int, "digits": int, "length": int}
-    if about.get("task") != task or any(type(about.get(k)) is not t for k, t in wanted.items()):
+    if about.get("task") != task:
         raise ValueError(f"{path}: not a model of toy_sequences for {task}")
+    try:
+        for name in ("width", "digits", "length"):
+            saved.size(about.get(name), name)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a model of toy_sequences for {task} ({error})") from None
     _check_question(task, text, about)
     letters = characters(task)
     settings = transformer_config(about["width"], translation.FIRST_ID + len(letters), HEADS[task])

@@ -17,6 +17,7 @@ _SUBMODULES = (
     "divergences",
     "families",
     "features",
+    "files",
     "flows",
     "generation",
     "inference",

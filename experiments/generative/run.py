@@ -1,5 +1,6 @@
 """One generative model from its options to its figures: trained, saved, loaded, judged."""
 
+import math
 import shutil
 import time
 from collections.abc import Mapping
@@ -17,9 +18,10 @@ from experiments.generative.data import Data, Units, in_units, units
 from experiments.generative.data import load as load_data
 from experiments.generative.models import make
 from experiments.generative.pictures import pictures
-from experiments.generative.settings import Settings
+from experiments.generative.settings import MODELS, Settings
 from jaxdl import parallel, plotting, training
 from jaxdl.base import Array, TrainState
+from jaxdl.checks import one_of
 from jaxdl.model_selection.study import plain
 
 
@@ -150,17 +152,43 @@ def load(path: Path) -> Trained:
     try:
         if about["experiment"] != "generate":
             raise ValueError(about["experiment"])
-        settings = Settings(**about["settings"])
-        shape = settings.shape
-        settings = settings._replace(shape=shape if shape is None else tuple(shape))
-        own = Units(jnp.array(about["center"]), jnp.array(about["scale"]), about["levels"])
+        settings = _checked(Settings(**about["settings"]))
+        center, scale = (
+            [saved.number(v, name, least) for v in about[name]]
+            for name, least in (("center", -1e30), ("scale", 1e-6))
+        )
+        if len(center) != settings.dim or len(scale) != settings.dim:
+            raise ValueError("its units are of other data")
+        levels = about["levels"]
+        levels = levels if levels is None else saved.size(levels, "levels", 2**16)
+        own = Units(jnp.array(center), jnp.array(scale), levels)
         generator = make(settings)
+        like = jax.eval_shape(generator.learner.init, jax.random.key(0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path}: not a model of generate ({error})") from None
-    like = jax.eval_shape(generator.learner.init, jax.random.key(0))
     tree = saved.restored(arrays, {"params": like.params, "state": like.state}, path)
     state = like._replace(params=tree["params"], state=tree["state"])
     return Trained(settings, own, generator, state)
+
+
+def _checked(settings: Settings) -> Settings:
+    """The settings of a file, whose numbers must be ones that a network is soon built of."""
+    one_of("model", settings.model, MODELS)
+    limits = {"dim": (1, 2**12), "num_classes": (0, 1000), "width": (1, 2**12),
+              "depth": (0, saved.MAX_LAYERS), "latent": (0, 2**12), "diffusion_steps": (1, 10**4),
+              "steps": (1, 2**31 - 1)}  # fmt: skip
+    for name, (least, most) in limits.items():
+        saved.size(getattr(settings, name), name, most, least)
+    for name in ("guidance", "penalty", "rate", "decay"):
+        saved.number(getattr(settings, name), name)
+    if not isinstance(settings.convolutional, bool):
+        raise ValueError("convolutional is yes or no")
+    if settings.shape is None:
+        return settings
+    shape = saved.sizes(settings.shape, "shape", longest=3)
+    if len(shape) != 3 or math.prod(shape) != settings.dim:
+        raise ValueError("its shape is not that of its examples")
+    return settings._replace(shape=shape)
 
 
 def forget(checkpoints: Path) -> bool:

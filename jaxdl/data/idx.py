@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxdl import files
 from jaxdl.checks import one_of
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-MAX_BYTES = 2**33
+MAX_BYTES = 2**30
 
 PARTS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -89,7 +90,7 @@ def parse_idx(content: bytes, name: str = "IDX data") -> np.ndarray:
 
 def load_idx(path: str | os.PathLike) -> np.ndarray:
     """The array in an IDX file, compressed or not. Raises ValueError as ``parse_idx``, and OSError."""
-    return parse_idx(Path(path).read_bytes(), str(path))
+    return parse_idx(files.read_bytes(path, most=MAX_BYTES), str(path))
 
 
 def load_idx_images(

@@ -1,20 +1,26 @@
 """From the bytes of a CSV or NPZ file to named columns, or to one line that says what is wrong.
 
-Nothing in a file is trusted: no pickles, sizes are checked before anything is unpacked.
+Nothing in a file is trusted: see ``jaxdl.files``. A table within these limits takes less than 1 GB.
 """
 
 import csv
 import io
+import math
 import os
-import stat
-import zipfile
-from pathlib import Path
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
-MAX_CSV_BYTES = 1 << 28
-MAX_NPZ_BYTES = 1 << 30
+from jaxdl import files
+from jaxdl.files import Arrays
+
+MAX_CSV_BYTES = 1 << 27
+MAX_TEXTS = 1 << 22  # cells of a CSV, each a text of its own
+MAX_CELLS = 1 << 25  # numbers of x
+MAX_COLUMNS = 1 << 14
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?"})
 
 
@@ -37,7 +43,7 @@ class Table(NamedTuple):
     path: str
     columns: dict[str, np.ndarray | list[str]]
     unit: str
-    lines: list[int] | range
+    lines: Sequence[int]
     comma: bool = False
     response: str | None = None
     class_names: tuple[str, ...] | None = None
@@ -77,48 +83,46 @@ def read(path: str | os.PathLike, response: str | None = None) -> Table:
     """
     name = os.fsdecode(path)
     try:
-        mode = os.stat(name)
-        if stat.S_ISDIR(mode.st_mode):
-            raise fail(name, "is a directory, not a CSV or NPZ file")
-        if not stat.S_ISREG(mode.st_mode):
-            raise fail(name, "is not a regular file")
-        if mode.st_size == 0:
-            raise fail(name, "the file is empty")
         if name.lower().endswith(".npz"):
             return _read_npz(name, response or "y")
-        if mode.st_size > MAX_CSV_BYTES:
-            raise fail(name, f"the file has more than {MAX_CSV_BYTES >> 20} MiB; save it as NPZ")
-        return _read_csv(name, Path(name).read_bytes())
+        data = files.read_bytes(name, most=MAX_CSV_BYTES)
     except OSError as error:
         raise fail(name, error.strerror or type(error).__name__) from None
-    except ValueError as error:
-        if isinstance(error, TableError):
-            raise
-        raise fail(name, str(error)) from None  # a NUL in the path, say
+    except TableError:
+        raise
+    except ValueError as error:  # a NUL in the path, say
+        raise fail(name, str(error)) from None
+    return _read_csv(name, data)
 
 
 def _read_csv(path: str, data: bytes) -> Table:
+    if not data:
+        raise fail(path, "the file is empty")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise fail(path, "the text is UTF-16; save it as UTF-8")
     if b"\0" in data:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise fail(path, f"line {line}: not a text file (it holds a NUL byte)")
     try:
-        text = data.decode("utf-8-sig")
+        data.decode("utf-8-sig")  # once for the place of a wrong byte; it is read piece by piece
     except UnicodeDecodeError as error:
         at = error.start
         line = data.count(b"\n", 0, at) + 1
         raise fail(path, f"line {line}: not UTF-8 (byte 0x{error.object[at]:02x})") from None
-    del data
 
-    delimiter = _delimiter(text)
-    rows, lines = _records(path, text, delimiter)
-    if not rows:
+    delimiter = _delimiter(data[:1_000_000].decode("utf-8-sig", "ignore"))
+    ends = max(data.count(b"\n"), data.count(b"\r"))
+    if data.count(delimiter.encode()) + ends > MAX_TEXTS:
+        raise fail(path, f"the file has more than {MAX_TEXTS} cells; save it as NPZ")
+    records = _records(path, data, delimiter)
+    line, header = next(records, (0, None))
+    if header is None:
         raise fail(path, "the file has no rows, only blank lines")
-    header = [name.strip() for name in rows.pop(0)]
-    line = lines.pop(0)
+    header = [name.strip() for name in header]
     if all(_is_number(name) for name in header):
         raise fail(path, f"line {line}: the first row must name the columns, but holds numbers")
+    if len(header) > MAX_COLUMNS:
+        raise fail(path, f"line {line}: more than {MAX_COLUMNS} columns")
     seen = set()
     for j, name in enumerate(header):
         if not name:
@@ -126,27 +130,30 @@ def _read_csv(path: str, data: bytes) -> Table:
         if name in seen:
             raise fail(path, f"line {line}: two columns are called {shown(name)}")
         seen.add(name)
-    if not rows:
+    columns, lines = {name: [] for name in header}, array("q")
+    # Rows become columns a few at a time: a list for each row would take more than its cells.
+    while some := list(islice(records, 1024)):
+        for line, row in some:
+            if len(row) != len(header):
+                raise fail(path, f"line {line} has {len(row)} fields, the header has {len(header)}")
+            lines.append(line)
+        for column, cells in zip(
+            columns.values(), zip(*(row for _, row in some), strict=True), strict=True
+        ):
+            column.extend(map(str.strip, cells))
+    if not lines:
         raise fail(path, "no rows after the header")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(header):
-            raise fail(path, f"line {line} has {len(row)} fields, the header has {len(header)}")
-    columns = {
-        name: [cell.strip() for cell in cells]
-        for name, cells in zip(header, zip(*rows, strict=True), strict=True)
-    }
     return Table(path, columns, "line", lines, comma=delimiter == ";")
 
 
-def _records(path: str, text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Rows with at least one field, and the line where each starts."""
-    rows, lines, start = [], [], 1
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _records(path: str, data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The line where it starts, and the fields, of each row with at least one field."""
+    start, text = 1, io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         for row in reader:
             if row and (len(row) > 1 or row[0].strip()):
-                rows.append(row)
-                lines.append(start)
+                yield start, row
             start = reader.line_num + 1
     except csv.Error as error:
         problem = str(error)
@@ -155,7 +162,6 @@ def _records(path: str, text: str, delimiter: str) -> tuple[list[list[str]], lis
         elif "field limit" in problem:
             problem = f"a field has more than {csv.field_size_limit()} characters"
         raise fail(path, f"line {start}: {problem}") from None
-    return rows, lines
 
 
 def _delimiter(text: str) -> str:
@@ -182,82 +188,60 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_npz(path: str, response: str) -> Table:
-    with Path(path).open("rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return _npz_table(path, response, archive)
-        except TableError:
+    try:
+        with files.opened_npz(path) as arrays:
+            return _npz_table(path, response, arrays)
+    except ValueError as error:
+        if isinstance(error, TableError):
             raise
-        except Exception as error:  # whatever zipfile, zlib and numpy make of broken bytes
-            raise fail(path, f"not a whole NPZ file ({type(error).__name__}: {error})") from None
+        raise fail(path, f"not a whole NPZ file ({error})") from None
 
 
-def _npz_table(path: str, response: str, archive: zipfile.ZipFile) -> Table:
-    names = [info.filename.removesuffix(".npy") for info in archive.infolist()]
-    if len(set(names)) < len(names):
-        raise fail(path, "two arrays have the same name")
-    if "x" not in names:
-        raise fail(path, f"no array 'x'; the arrays are {listed(names) or 'none'}")
-    total = sum(info.file_size for info in archive.infolist())
-    if total > MAX_NPZ_BYTES:
-        raise fail(path, f"the arrays take more than {MAX_NPZ_BYTES >> 20} MiB")
-
-    x = _array(path, archive, "x")
-    if x.dtype.kind not in "biuf":
-        raise fail(path, f"x must hold numbers, not {x.dtype}")
-    if x.ndim == 0 or x.size == 0:
-        raise fail(path, f"x must be [N, D] with rows, but has shape {x.shape}")
-    x = x.reshape(x.shape[0], -1)
-    features = _names(path, archive, "feature_names", names)
-    features = features or tuple(f"x{j}" for j in range(x.shape[1]))
-    if len(features) != x.shape[1] or len(set(features)) < len(features):
-        raise fail(path, f"feature_names must be {x.shape[1]} different names, one for each column")
-    if response in names and response in features:
+def _npz_table(path: str, response: str, arrays: Arrays) -> Table:
+    described = arrays.described
+    if "x" not in described:
+        raise fail(path, f"no array 'x'; the arrays are {listed(described) or 'none'}")
+    (rows, *rest), dtype = described["x"].shape or (0,), described["x"].dtype
+    width = math.prod(rest)
+    if dtype.kind not in "biuf":
+        raise fail(path, f"x must hold numbers, not {dtype}")
+    if not rows * width:
+        raise fail(path, f"x must be [N, D] with rows, but has shape {described['x'].shape}")
+    if rows * width > MAX_CELLS or width > MAX_COLUMNS:
+        raise fail(
+            path, f"x is [{rows}, {width}]: more than {MAX_CELLS} numbers or {MAX_COLUMNS} columns"
+        )
+    features = _names(path, arrays, "feature_names", width)
+    features = features or tuple(f"x{j}" for j in range(width))
+    if len(features) != width or len(set(features)) < len(features):
+        raise fail(path, f"feature_names must be {width} different names, one for each column")
+    if response in described and response in features:
         raise fail(path, f"a feature and the response are both called {shown(response)}")
+    if response in described:
+        shape, dtype = described[response]
+        if shape not in ((rows,), (rows, 1)):
+            raise fail(path, f"{shown(response)} has shape {shape}, but x has {rows} rows")
+        if dtype.kind not in "biufU":
+            raise fail(path, f"{shown(response)} must hold numbers or texts, not {dtype}")
+        if dtype.kind == "U" and rows > MAX_TEXTS:
+            raise fail(path, f"{shown(response)} has more than {MAX_TEXTS} texts")
+    x = arrays.read("x").reshape(rows, width)
     columns = dict(zip(features, x.T, strict=True))
-    lines = range(1, x.shape[0] + 1)
-    if response not in names:
+    lines = range(1, rows + 1)
+    if response not in described:
         return Table(path, columns, "row", lines)
-
-    y = _array(path, archive, response)
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.shape != x.shape[:1]:
-        raise fail(path, f"{shown(response)} has shape {y.shape}, but x has {x.shape[0]} rows")
-    if y.dtype.kind not in "biufU":
-        raise fail(path, f"{shown(response)} must hold numbers or texts, not {y.dtype}")
-    texts = y.dtype.kind in "bU"
-    columns[response] = [str(v).strip() for v in y] if texts else y
-    class_names = _names(path, archive, "target_names", names)
+    y = arrays.read(response).reshape(rows)
+    columns[response] = [str(v).strip() for v in y] if y.dtype.kind in "bU" else y
+    class_names = _names(path, arrays, "target_names", MAX_COLUMNS)
     return Table(path, columns, "row", lines, response=response, class_names=class_names)
 
 
-def _array(path: str, archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """One array. Its header is read first, so that no claim of a huge shape is believed."""
-    filename = name + ".npy" if name + ".npy" in archive.namelist() else name
-    with archive.open(filename) as member:
-        version = np.lib.format.read_magic(member)
-        if version not in ((1, 0), (2, 0), (3, 0)):
-            raise fail(path, f"array {shown(name)} has the unknown format version {version}")
-        header = np.lib.format.read_array_header_2_0  # of 3.0 too: only names of fields differ
-        if version == (1, 0):
-            header = np.lib.format.read_array_header_1_0
-        shape, _, dtype = header(member)
-        if dtype.hasobject:
-            raise fail(path, f"array {shown(name)} is pickled; only plain arrays are read")
-        count = 1
-        for length in shape:
-            count *= length
-        size = archive.getinfo(filename).file_size
-        if count * dtype.itemsize > size or any(length < 0 for length in shape):
-            raise fail(path, f"array {shown(name)} is cut short: {shape} does not fit {size} bytes")
-    with archive.open(filename) as member:
-        return np.lib.format.read_array(member, allow_pickle=False)
-
-
-def _names(path, archive, name, names) -> tuple[str, ...] | None:
-    if name not in names:
+def _names(path: str, arrays: Arrays, name: str, most: int) -> tuple[str, ...] | None:
+    if name not in arrays.described:
         return None
-    array = _array(path, archive, name)
-    if array.ndim != 1 or array.dtype.kind != "U":
-        raise fail(path, f"{name} must be a list of texts, not {array.dtype} {array.shape}")
-    return tuple(str(v) for v in array)
+    shape, dtype = arrays.described[name]
+    if len(shape) != 1 or dtype.kind != "U":
+        raise fail(path, f"{name} must be a list of texts, not {dtype} {shape}")
+    if shape[0] > most:
+        raise fail(path, f"{name} must be {most} different names at most, not {shape[0]}")
+    return tuple(str(v) for v in arrays.read(name))

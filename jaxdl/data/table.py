@@ -4,14 +4,26 @@ What is inferred from one file is written down as an ``encoding`` of plain JSON 
 what is applied, to this file and to any later one.
 """
 
+import decimal
 import os
+import re
+import warnings
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxdl.checks import one_of
 from jaxdl.data.dataset import TASKS, Dataset
-from jaxdl.data.readers import MISSING, Table, listed, read, shown
+from jaxdl.data.readers import (
+    MAX_CELLS,
+    MAX_COLUMNS,
+    MISSING,
+    Table,
+    listed,
+    read,
+    shown,
+)
 
 MAX_CATEGORIES = 100
 MAX_CLASSES = 1000
@@ -21,16 +33,16 @@ FEW = 20  # at most so many different whole numbers are taken for classes
 class Column(NamedTuple):
     """A parsed column of N cells.
 
-    numbers: [N] float64, NaN where the cell is not a finite number of float32's range.
+    numbers: [N] float32 or float64, NaN where the cell is not a finite number of float32's range.
     missing: [N], cells without a value, or with a number that is not finite.
     text: [N], cells that are neither.
-    cells: the N texts, None in an NPZ.
+    cells: the N texts of a CSV, the array [N] of an NPZ.
     """
 
     numbers: np.ndarray
     missing: np.ndarray
     text: np.ndarray
-    cells: list[str] | None
+    cells: list[str] | np.ndarray
 
 
 def load_table(
@@ -51,11 +63,14 @@ def load_table(
       target: the column to be predicted; default the last of a CSV, ``"y"`` of an NPZ.
       task: ``"classify"``, ``"regress"`` or ``"count"``; default: classes if the target has texts
         or few different whole numbers (two, or up to 20 that each recur twice on average), else
-        regression. Labels become 0..K-1, in numeric or alphabetic order.
+        regression. Labels become 0..K-1, in numeric or alphabetic order. Whole numbers of any
+        length stay apart; where one is written with a leading zero, as 007, all are texts.
       missing: None: missing and non-finite values are an error; ``"drop"`` leaves their rows out;
         ``"mean"`` leaves NaN in x and sets ``Dataset.missing``, so that a Transform fills in each
         training part's own means (a missing category is NaN in all of its columns, and their means
         are its frequencies).
+
+    Values that differ, but are one in float32, are warned of.
 
     Raises:
       TableError: a ValueError of one line that names the file, and line and column if known.
@@ -106,14 +121,9 @@ def encode_table(path: str | os.PathLike, encoding: dict[str, Any]) -> Dataset:
     Raises:
       TableError: on missing columns, texts in numeric columns, unknown categories and classes.
     """
-    try:
-        named = [spec["name"] for spec in encoding["columns"] if {"categories"} <= set(spec)]
-        target, fills = encoding["target"]["name"], encoding["missing"] == "mean"
-        whole = {"task", "numeric", "classes", "names"} <= set(encoding["target"])
-    except (KeyError, TypeError):
-        whole, named = False, []
-    if not whole or not named or encoding["target"]["task"] not in TASKS:
-        raise ValueError("not an encoding of a table: see Dataset.encoding")
+    check_encoding(encoding)
+    named = [spec["name"] for spec in encoding["columns"]]
+    target, fills = encoding["target"]["name"], encoding["missing"] == "mean"
     table = read(path, target)
     absent = [name for name in named if name not in table.columns]
     if absent:
@@ -129,6 +139,31 @@ def encode_table(path: str | os.PathLike, encoding: dict[str, Any]) -> Dataset:
     return _apply(table, columns, encoding)
 
 
+def check_encoding(encoding: Any) -> None:
+    """Raise a ValueError unless this is what ``Dataset.encoding`` of a table may be."""
+    try:
+        columns, target = encoding["columns"], encoding["target"]
+        texts = [spec["name"] for spec in columns] + [target["name"]]
+        of = [spec["categories"] for spec in columns if spec["categories"] is not None]
+        classes = [target["classes"], target["names"]] if target["classes"] is not None else []
+        whole = (
+            0 < len(columns) <= MAX_COLUMNS
+            and all(type(names) is list and 0 < len(names) <= MAX_CATEGORIES for names in of)
+            and all(type(names) is list and 1 < len(names) <= MAX_CLASSES for names in classes)
+            and all(type(text) is str for text in chain(texts, *of, *classes))
+            and len({len(names) for names in classes}) < 2
+            and all(len(set(names)) == len(names) for names in [*of, texts, *classes[:1]])
+            and target["task"] in TASKS
+            and (target["task"] == "classify") == bool(classes)
+            and type(target["numeric"]) is bool
+            and encoding["missing"] in (None, "drop", "mean")
+        )
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise ValueError("not an encoding of a table: see Dataset.encoding")
+
+
 def _find_target(table: Table, target: str | None) -> str:
     is_csv = table.unit == "line"
     target = target or (list(table.columns)[-1] if is_csv else table.response or "y")
@@ -141,26 +176,34 @@ def _find_target(table: Table, target: str | None) -> str:
 
 
 def _parse(table: Table, name: str) -> Column:
-    values = table.columns[name]
-    if isinstance(values, np.ndarray):
-        numbers, cells = values.astype(np.float64), None
-        text = blank = np.zeros(len(values), bool)
+    cells = table.columns[name]
+    text = blank = np.zeros(len(cells), bool)
+    if isinstance(cells, np.ndarray):
+        # float32 where it holds each of the type's values, which halves what is kept.
+        numbers = cells.astype(np.promote_types(cells.dtype, np.float32), copy=False)
+        numbers = numbers if numbers.itemsize <= 8 else numbers.astype(np.float64)
     else:
-        cells = values
         numbers = np.full(len(cells), np.nan)
-        text, blank = np.zeros(len(cells), bool), np.zeros(len(cells), bool)
+        text, blank = text.copy(), blank.copy()
         for i, cell in enumerate(cells):
             if cell.lower() in MISSING:
                 blank[i] = True
                 continue
             try:
-                numbers[i] = float(cell.replace(",", ".") if table.comma else cell)
+                numbers[i] = float(_with_point(table, cell))
                 text[i] = "_" in cell
             except ValueError:
                 text[i] = True
     finite = np.abs(numbers) <= np.finfo(np.float32).max
     missing = blank | (~finite & ~text)
-    return Column(np.where(finite & ~text, numbers, np.nan), missing, text, cells)
+    known = finite & ~text
+    return Column(
+        numbers if known.all() else np.where(known, numbers, np.nan), missing, text, cells
+    )
+
+
+def _with_point(table: Table, cell: str) -> str:
+    return cell.replace(",", ".") if table.comma else cell
 
 
 def _not_a_number(table: Table, name: str, column: Column):
@@ -190,7 +233,7 @@ def _take(table: Table, columns: dict[str, Column], keep: np.ndarray):
             c.numbers[keep],
             c.missing[keep],
             c.text[keep],
-            None if c.cells is None else [c.cells[i] for i in keep],
+            c.cells[keep] if isinstance(c.cells, np.ndarray) else [c.cells[i] for i in keep],
         )
         for name, c in columns.items()
     }
@@ -209,8 +252,34 @@ def _categories(table: Table, name: str, column: Column) -> list[str] | None:
     return found
 
 
-def _label(number: float) -> str:
+def _label(number: int | float | decimal.Decimal) -> str:
+    """A number as a label: 3 and 3.0 are one, and whole numbers are exact at any length."""
     return str(int(number)) if number == int(number) else repr(float(number))
+
+
+def _exact(text: str) -> float | decimal.Decimal:
+    try:
+        return decimal.Decimal(text)
+    except decimal.InvalidOperation:  # an exponent beyond all measure
+        return float(text)
+
+
+def _labelled(table: Table, column: Column, numeric: bool) -> tuple[list[str], np.ndarray]:
+    """The different labels of a column, and the position [N] of each row's among them."""
+    if isinstance(column.cells, np.ndarray):
+        values = np.unique(column.cells)
+        at = np.searchsorted(values, column.cells)
+        written = [_label(v) for v in values.tolist()]
+    else:
+        found: dict[str, int] = {}
+        at = np.array([found.setdefault(cell, len(found)) for cell in column.cells])
+        written = [_label(_exact(_with_point(table, c))) for c in found] if numeric else list(found)
+    labels: dict[str, int] = {}
+    merged = np.array([labels.setdefault(text, len(labels)) for text in written])
+    return list(labels), merged[at]
+
+
+_CODE = re.compile("[+-]?0[0-9]+")  # 007 and 01 are no numbers, though they read as such
 
 
 def _infer_target(table: Table, name: str, column: Column, task: str | None) -> dict[str, Any]:
@@ -218,24 +287,31 @@ def _infer_target(table: Table, name: str, column: Column, task: str | None) -> 
     numeric, rows = not column.text.any(), len(column.missing)
     if not numeric and task in ("regress", "count"):
         raise _not_a_number(table, name, column)
-    if numeric:
+    coded = not isinstance(column.cells, np.ndarray) and any(map(_CODE.fullmatch, column.cells))
+    if numeric and not (coded and task in (None, "classify")):
         values = np.unique(column.numbers)
-        few = len(values) <= 2 or (len(values) <= FEW and 2 * len(values) <= rows)
+        few = len(values) <= FEW
+        labels = _labelled(table, column, True)[0] if few or task == "classify" else []
+        recur = len(labels) <= 2 or (len(labels) <= FEW and 2 * len(labels) <= rows)
         whole = np.array_equal(values, np.floor(values))
-        task = task or ("classify" if whole and few else "regress")
-        classes = [_label(v) for v in values.tolist()] if task == "classify" else None
+        task = task or ("classify" if few and whole and recur else "regress")
+        classes = sorted(labels, key=decimal.Decimal)
+        if task != "classify" and len(classes) > 1 and np.ptp(values.astype(np.float32)) == 0:
+            raise table.error(
+                f"the values of the target {shown(name)}, from {classes[0]} to {classes[-1]}, are "
+                "one in float32; subtract what they have in common"
+            )
     else:
-        task = "classify"
-        values = classes = sorted(set(column.cells))
-    if len(values) == 1:
-        only = _label(values[0]) if numeric else values[0]
-        raise table.error(f"the target {shown(name)} has one value only, {shown(only)}")
+        task, numeric = "classify", False
+        classes = sorted(set(column.cells))
+    if len(classes) == 1:
+        raise table.error(f"the target {shown(name)} has one value only, {shown(classes[0])}")
     if task != "classify":
         return {"name": name, "task": task, "numeric": True, "classes": None, "names": None}
     if len(classes) == rows or len(classes) > MAX_CLASSES:
         raise table.error(
             f"the target {shown(name)} has {len(classes)} different values in {rows} rows: "
-            "these are no classes"
+            "these are no classes" + ("; task='regress' takes them for numbers" if coded else "")
         )
     names = classes
     if table.class_names is not None and name == table.response:
@@ -249,23 +325,47 @@ def _infer_target(table: Table, name: str, column: Column, task: str | None) -> 
 
 
 def _apply(table: Table, columns: dict[str, Column], encoding: dict) -> Dataset:
-    parts, names = [], []
-    for spec in encoding["columns"]:
-        name, categories = spec["name"], spec["categories"]
+    specs, target = encoding["columns"], encoding["target"]
+    names = [
+        name
+        for spec in specs
+        for name in (
+            [spec["name"]]
+            if spec["categories"] is None
+            else [f"{spec['name']}={value}" for value in spec["categories"]]
+        )
+    ]
+    shape = (len(table.lines), len(names))
+    if shape[0] * shape[1] > MAX_CELLS or shape[1] > MAX_COLUMNS:
+        raise table.error(
+            f"with a column for each category it is [{shape[0]}, {shape[1]}]: more than "
+            f"{MAX_CELLS} numbers or {MAX_COLUMNS} columns"
+        )
+    x, start = np.zeros(shape, np.float32), 0
+    for spec in specs:
+        name, column, categories = spec["name"], columns[spec["name"]], spec["categories"]
         if categories is None:
-            if columns[name].text.any():
-                raise _not_a_number(table, name, columns[name])
-            parts.append(columns[name].numbers[:, None].astype(np.float32))
-            names.append(name)
-        else:
-            parts.append(_one_hot(table, name, columns[name], categories))
-            names += [f"{name}={value}" for value in categories]
-    target = encoding["target"]
+            if column.text.any():
+                raise _not_a_number(table, name, column)
+            x[:, start] = column.numbers
+            start += 1
+            continue
+        if isinstance(column.cells, np.ndarray):
+            raise table.error(f"column {shown(name)} holds numbers, not {listed(categories)}")
+        codes = _codes(table, name, column, categories, numeric=False)
+        x[np.arange(shape[0]), start + codes] = 1
+        x[column.missing, start : start + len(categories)] = np.nan
+        start += len(categories)
     known = target["name"] in columns
+    y = _response(table, columns[target["name"]], target) if known else None
+    numeric = [spec["name"] for spec in specs if spec["categories"] is None]
+    _warn_of_merged(
+        table, columns, numeric + [target["name"]] * (known and target["task"] == "regress")
+    )
     stem = os.path.splitext(os.path.basename(table.path))[0]
     return Dataset(
-        x=np.concatenate(parts, axis=1),
-        y=_response(table, columns[target["name"]], target) if known else None,
+        x=x,
+        y=y,
         feature_names=tuple(names),
         target_names=None if target["classes"] is None else tuple(target["names"]),
         name=stem,
@@ -276,27 +376,18 @@ def _apply(table: Table, columns: dict[str, Column], encoding: dict) -> Dataset:
     )
 
 
-def _one_hot(table: Table, name: str, column: Column, categories: list[str]) -> np.ndarray:
-    if column.cells is None:
-        raise table.error(f"column {shown(name)} holds numbers, not {listed(categories)}")
-    codes = _codes(table, name, column.cells, column.missing, categories)
-    one_hot = np.eye(len(categories), dtype=np.float32)[codes]
-    return np.where(column.missing[:, None], np.float32(np.nan), one_hot)
-
-
-def _codes(table, name, labels, missing, known: list[str]) -> np.ndarray:
+def _codes(table: Table, name: str, column: Column, known: list[str], numeric: bool) -> np.ndarray:
     """Position [N] of each label among the known ones; 0 where missing."""
+    labels, at = _labelled(table, column, numeric)
     position = {label: k for k, label in enumerate(known)}
-    codes = np.zeros(len(labels), np.int32)
-    for i, label in enumerate(labels):
-        if missing[i]:
-            continue
-        if label not in position:
-            raise table.error(
-                f"{table.row(i)}, column {shown(name)}: {shown(label)} is not one of "
-                f"{listed(known)}"
-            )
-        codes[i] = position[label]
+    codes = np.array([position.get(label, -1) for label in labels], np.int32)[at]
+    codes = np.where(column.missing, 0, codes)
+    if (codes < 0).any():
+        i = int(np.argmax(codes < 0))
+        raise table.error(
+            f"{table.row(i)}, column {shown(name)}: {shown(labels[at[i]])} is not one of "
+            f"{listed(known)}"
+        )
     return codes
 
 
@@ -306,10 +397,9 @@ def _response(table: Table, column: Column, target: dict) -> np.ndarray:
         raise _not_a_number(table, name, column)
     numbers = column.numbers
     if task == "classify":
-        if not target["numeric"] and column.cells is None:
+        if not target["numeric"] and isinstance(column.cells, np.ndarray):
             raise table.error(f"{shown(name)} holds numbers, not {listed(target['classes'])}")
-        labels = [_label(v) for v in numbers.tolist()] if target["numeric"] else column.cells
-        return _codes(table, name, labels, column.missing, target["classes"])
+        return _codes(table, name, column, target["classes"], target["numeric"])
     if task == "count":
         bad = (numbers < 0) | (numbers != np.floor(numbers)) | (numbers >= 2**31)
         if bad.any():
@@ -320,3 +410,42 @@ def _response(table: Table, column: Column, target: dict) -> np.ndarray:
             )
         return numbers.astype(np.int32)
     return numbers.astype(np.float32)
+
+
+def _warn_of_merged(table: Table, columns: dict[str, Column], names: list[str]) -> None:
+    found = {name: pair for name in names if (pair := _merged(table, columns[name]))}
+    if found:
+        where = "; ".join(f"{shown(name)} has {a} and {b}" for name, (a, b) in [*found.items()][:3])
+        more = f"; and {len(found) - 3} more columns" if len(found) > 3 else ""
+        warnings.warn(
+            f"{table.path}: values that differ are one in float32 ({where}{more}); subtract what "
+            "they have in common, or leave the column out",
+            stacklevel=4,
+        )
+
+
+def _merged(table: Table, column: Column) -> tuple[str, str] | None:
+    """Two different values of a column that are one in float32, where that is a loss.
+
+    It always is of whole numbers. Of many draws of a continuous quantity some coincide in any
+    precision; there it is one where every tenth does.
+    """
+    cells, numbers = column.cells, column.numbers
+    if numbers.dtype == np.float32 or column.missing.all():
+        return None
+    if isinstance(cells, np.ndarray):
+        values = np.unique(cells[~column.missing])
+    else:
+        values = np.unique(numbers[~column.missing])
+        if max(-values[0], values[-1]) >= 2.0**53:  # float64 has merged some already
+            large = np.flatnonzero(np.abs(numbers) >= 2.0**53)
+            exact = {_exact(_with_point(table, cells[i])) for i in large}
+            small = map(decimal.Decimal, values[np.abs(values) < 2.0**53].tolist())
+            values = np.array(sorted({*exact, *small}), object)
+    single = values.astype(np.float32)
+    same = single[1:] == single[:-1]
+    if not same.any():
+        return None
+    i = int(np.argmax(same))
+    whole = values.dtype.kind in "iuO" or np.array_equal(values, np.floor(values))
+    return (_label(values[i]), _label(values[i + 1])) if whole or same.mean() > 0.1 else None

@@ -1,9 +1,8 @@
 """The chosen setting, or an ensemble of the best, trained on all of the training data."""
 
-import io
+import contextlib
 import json
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import parallel
+from jaxdl import files, parallel
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, features
 from jaxdl.checks import positive_int, typed_key
+from jaxdl.files import Arrays
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.population.campaign import Campaign
 from jaxdl.model_selection.population.members import Group, with_transform
@@ -25,6 +25,8 @@ from jaxdl.model_selection.validation import check_data, make_lengths
 from jaxdl.training import run_state
 from jaxdl.training.batching import pad_rows
 from jaxdl.training.host.inputs import as_arrays
+
+MAX_MEMBERS = 256  # of one file
 
 
 class Fitted(NamedTuple):
@@ -195,10 +197,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
     Raises a ValueError in one line for a file that is missing, truncated or of another kind.
     """
-    header = json.loads(str(_read(path)["__header__"]))
-    if not isinstance(header, dict) or not isinstance(header.get("hparams"), list):
-        raise ValueError(f"{path}: not a saved jaxdl model")
-    return header
+    with _opened(path) as arrays:
+        return _header(arrays)
 
 
 def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: Batch) -> Fitted:
@@ -213,13 +213,20 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
     Raises a ValueError in one line where the file is damaged or holds another model.
     """
 
+    if len(hparams) > MAX_MEMBERS:
+        raise ValueError(f"{path}: {len(hparams)} models, of which at most {MAX_MEMBERS} are read")
+
+    signatures = grids.signatures(hparams)
+
     def template(x):
         transform = recipe.transform.fit(x, jnp.ones(num_rows(x), bool))
         arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
-        states = [
-            run_state.without_clock(recipe.make_learner(arrays(h)).init(jax.random.key(0)))
-            for h in hparams
-        ]
+        states = [None] * len(hparams)
+        for signature in signatures:  # members of one have one structure
+            learner = recipe.make_learner(arrays(hparams[signature.members[0]]))
+            state = run_state.without_clock(learner.init(jax.random.key(0)))
+            for m in signature.members:
+                states[m] = state
         return transform, states
 
     data = as_arrays(data, mended=True)
@@ -227,18 +234,13 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
     count = len(hparams)
     empty = Fitted(hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe)
     wanted = _named(empty)
-    stored = {name: array for name, array in _read(path).items() if name != "__header__"}
-    if set(stored) != set(wanted):
-        mismatched = sorted(set(stored) ^ set(wanted))[:3]
-        raise ValueError(f"{path}: holds another model (arrays that do not match: {mismatched})")
-    for name, leaf in wanted.items():
-        if stored[name].shape != leaf.shape or stored[name].dtype != leaf.dtype:
-            raise ValueError(
-                f"{path}: holds another model ({name} is {stored[name].dtype}"
-                f"{list(stored[name].shape)}, not {leaf.dtype}{list(leaf.shape)})"
-            )
+    with _opened(path) as arrays:
+        # All of it is compared before any array is unpacked.
+        problem = _mismatch(arrays.described, wanted)
+        filled = [] if problem else [jnp.asarray(arrays.read(name)) for name in wanted]
+    if problem:
+        raise ValueError(f"{path}: holds another model ({problem})")
     leaves, treedef = jax.tree.flatten((transform, states))
-    filled = [jnp.asarray(stored[name]) for name in wanted]
     transform, states = jax.tree.unflatten(treedef, filled[: len(leaves)])
     return empty._replace(transform=transform, states=states)
 
@@ -251,15 +253,35 @@ def _named(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _read(path: str | Path) -> dict[str, np.ndarray]:
+def _mismatch(stored: dict[str, files.Described], wanted: dict[str, Any]) -> str | None:
+    """The first difference between what a file holds and what a model has, in words, or None."""
+    if mismatched := sorted((set(stored) - {"__header__"}) ^ set(wanted))[:3]:
+        return f"arrays that do not match: {mismatched}"
+    for name, leaf in wanted.items():
+        shape, dtype = stored[name]
+        if (shape, dtype) != (leaf.shape, leaf.dtype):
+            return f"{name} is {dtype}{list(shape)}, not {leaf.dtype}{list(leaf.shape)}"
+    return None
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Arrays]:
+    """A saved file's arrays; whatever is wrong with it, there or in the block, in one line."""
     try:
-        content = io.BytesIO(Path(path).read_bytes())
-        with np.load(content, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        json.loads(str(arrays["__header__"]))
+        with files.opened_npz(path) as arrays:
+            _header(arrays)
+            yield arrays
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (OSError, ValueError) as error:
+        why = files.reason(error)
         raise ValueError(f"{path}: not a saved jaxdl model, or a damaged one ({why})") from None
-    return arrays
+
+
+def _header(arrays: Arrays) -> dict[str, Any]:
+    if "__header__" not in arrays.described:
+        raise ValueError("it has no header")
+    header = files.parse_json(str(arrays.read("__header__")))
+    if not isinstance(header, dict) or not isinstance(header.get("hparams"), list):
+        raise ValueError("its header is of something else")
+    return header

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from jaxdl import files
 from jaxdl.checks import is_whole
 from jaxdl.text.tokenize import Tokenizer
 from jaxdl.text.vocabulary import EOS, SPECIAL, UNKNOWN
@@ -67,9 +68,9 @@ def save_byte_pairs(path: str | os.PathLike, learned: Any) -> None:
 def load_byte_pairs(path: str | os.PathLike) -> Any:
     """Read learned byte pairs. Raises a ValueError for another file, or other special ids."""
     package = _package()
-    text = Path(path).read_text(encoding="utf-8")
+    content = files.read_bytes(path, most=files.MAX_TEXT)
     try:
-        learned = package.Tokenizer.from_str(text)
+        learned = package.Tokenizer.from_str(content.decode("utf-8"))
     except Exception as error:  # the package raises plain Exceptions
         raise ValueError(f"{path}: not learned byte pairs ({error})") from None
     found = [learned.id_to_token(i) for i in range(UNKNOWN + 1)]

@@ -3,9 +3,9 @@
 import os
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
+from jaxdl import files
 from jaxdl.checks import one_of
 from jaxdl.text.vocabulary import ON_UNKNOWN, Vocabulary, to_ids, to_words
 
@@ -74,7 +74,7 @@ def read_text(path: str | os.PathLike) -> str:
     Raises an OSError where it cannot be read, and a ValueError, with the place, for bytes that are
     no UTF-8, and for a file without a text.
     """
-    data = Path(path).read_bytes()
+    data = files.read_bytes(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

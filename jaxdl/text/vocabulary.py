@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxdl import files
 from jaxdl.checks import nearest, one_of, positive_int
 
 PAD, BOS, EOS, UNKNOWN = 0, 1, 2, 3
@@ -129,7 +130,7 @@ def load_vocabulary(path: str | os.PathLike) -> Vocabulary:
     Raises an OSError where there is no such file, and a ValueError where it holds something else.
     """
     try:
-        return from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        return from_json(files.parse_json(files.read_bytes(path)))
     except ValueError as error:  # also of bad JSON and bad UTF-8
         raise ValueError(f"{path}: not a vocabulary ({error})") from None
 

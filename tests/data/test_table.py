@@ -1,3 +1,4 @@
+import contextlib
 import io
 import json
 import os
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 
-from jaxdl.data import TableError, encode_table, load_table, readers
+from jaxdl import files
+from jaxdl.data import TableError, encode_table, load_table, readers, table
 
 GOOD = "a,b,y\n1,2.5,p\n3,-4e1,q\n5,6,p\n7,8,q\n"
 
@@ -40,6 +42,12 @@ def zip_bytes(files, compression=zipfile.ZIP_DEFLATED):
 def npy_bytes(header, data=b""):
     text = repr(header).encode() + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
+
+
+def flagged(content, offset, value):
+    """A ZIP whose first entry has another number in the table of contents."""
+    at = content.index(b"PK\x01\x02") + offset
+    return content[:at] + struct.pack("<H", value) + content[at + 2 :]
 
 
 X, Y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 0, 1])
@@ -141,6 +149,83 @@ def test_the_task_can_be_set(tmp_path):
     assert count.target_names is real.target_names is None
     half = write(tmp_path, "x,y\n1,0.5\n2,1.5\n3,0.5\n")
     assert load_table(half, task="classify").target_names == ("0.5", "1.5")
+
+
+LARGE = (1234567890123456789, 1234567890123456790)
+
+
+def labels_of(values, kind, tmp_path, **options):
+    """The class names and classes that a target of these cells becomes."""
+    if kind == "csv":
+        rows = "".join(f"{i};{v}\n" for i, v in enumerate(values))
+        path = write(tmp_path, "x;y\n" + rows)
+    else:
+        path = write(tmp_path, npz_bytes(x=np.arange(len(values)), y=np.array(values)), "t.npz")
+    data = load_table(path, **options)
+    again = encode_table(path, json.loads(json.dumps(data.encoding)))
+    np.testing.assert_array_equal(again.y, data.y)
+    return data.target_names, data.y.tolist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_large_whole_numbers_are_classes_of_their_own(tmp_path, kind):
+    """Both are 1234567890123456768 in float64."""
+    a, b = LARGE
+    assert labels_of([b, a, a, b, a], kind, tmp_path) == ((str(a), str(b)), [1, 0, 0, 1, 0])
+    many = [2**60 + k % 30 for k in range(60)]  # thirty classes, and one number in float64
+    names, y = labels_of(many, kind, tmp_path, task="classify")
+    assert names == tuple(str(2**60 + k) for k in range(30)) and y == [k % 30 for k in range(60)]
+
+
+def test_codes_with_leading_zeros_keep_their_text(tmp_path):
+    cells = ["01", "1", "007", "1", "01", "007", "7"]
+    names, y = labels_of(cells, "csv", tmp_path)
+    assert names == ("007", "01", "1", "7") and [names[k] for k in y] == cells
+    data = load_table(tmp_path / "t.csv", task="regress")
+    np.testing.assert_array_equal(data.y, [1, 1, 7, 1, 1, 7, 7])
+    # Nothing is a code without one: the same number written in different ways is one class.
+    assert labels_of(["1", "1.0", "1e0", "2", "0", "0,0", "-0"], "csv", tmp_path) == (
+        ("0", "1", "2"), [1, 1, 1, 2, 0, 0, 0],
+    )  # fmt: skip
+    with pytest.raises(TableError, match=r"3 different values in 3 rows.*task='regress'"):
+        labels_of(["05", "10", "15"], "csv", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "pair"),
+    [
+        ([2**24 + k for k in range(9)], "16777216 and 16777217"),
+        ([1.7e9 + k for k in range(9)], "1700000000 and 1700000001"),
+        ([*LARGE, 5, 6, 7, 8], "1234567890123456789 and 1234567890123456790"),
+        ([2000 + 1e-5 * k for k in range(9)], "2000 and 2000.00001"),
+        ([10 * k for k in range(9)], None),
+        ([2**24 + 2 * k for k in range(9)], None),
+        (np.random.default_rng(0).random(20_000).tolist(), None),  # some draws coincide
+        (np.float32([0.1, 0.2, 1e9, 3]), None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_values_that_float32_merges_are_warned_of(tmp_path, cells, pair, kind):
+    if kind == "csv":
+        rows = "".join(f"{v},{i / 7}\n" for i, v in enumerate(cells))
+        path = write(tmp_path, "when,y\n" + rows)
+    else:
+        x, y = np.array(cells)[:, None], np.arange(len(cells)) / 7
+        path = write(tmp_path, npz_bytes(x=x, y=y, feature_names=["when"]), "t.npz")
+    expected = (
+        contextlib.nullcontext()
+        if pair is None
+        else pytest.warns(UserWarning, match=f"one in float32 .'when' has {pair}.; subtract")
+    )
+    with expected:
+        data = load_table(path)
+    np.testing.assert_array_equal(data.x[:, 0], np.array(cells).astype(np.float32))
+
+
+def test_a_target_that_is_one_value_in_float32_is_refused(tmp_path):
+    text = "x,y\n" + "".join(f"{i},{LARGE[i % 2]}\n" for i in range(4))
+    with pytest.raises(TableError, match=f"from {LARGE[0]} to {LARGE[1]}, are one in float32"):
+        load_table(write(tmp_path, text), task="regress")
 
 
 # NPZ that is read
@@ -394,6 +479,7 @@ def test_hostile_csv_is_one_clear_line(tmp_path, name):
 
 
 SHAPE_HUGE = {"descr": "<f8", "fortran_order": False, "shape": (10**12, 10**3)}
+SHAPE_SMALL = {"descr": "<f8", "fortran_order": False, "shape": (2, 2)}
 SHAPE_NEGATIVE = {"descr": "<f8", "fortran_order": False, "shape": (-1, 2)}
 WHOLE = npz_bytes(x=X, y=Y)
 HOSTILE_NPZ = {
@@ -422,6 +508,25 @@ HOSTILE_NPZ = {
     "huge_claim": (zip_bytes({"x.npy": npy_bytes(SHAPE_HUGE)}), "array 'x' is cut short"),
     "negative": (zip_bytes({"x.npy": npy_bytes(SHAPE_NEGATIVE)}), "array 'x' is cut short"),
     "version": (zip_bytes({"x.npy": b"\x93NUMPY\x09\x00" + b" " * 99}), "unknown format version"),
+    "no_size": (
+        zip_bytes({"x.npy": npy_bytes({**SHAPE_HUGE, "descr": "|V0"})}),
+        "is of .*V0, which is not",
+    ),
+    "no_text": (
+        zip_bytes({"x.npy": npy_bytes({**SHAPE_HUGE, "descr": "<U0"})}),
+        "is of <U0, which is not",
+    ),
+    "deep_header": (
+        zip_bytes({"x.npy": b"\x93NUMPY\x01\x00\x40\x1f" + b"(" * 8000}),
+        "header that cannot be read",
+    ),
+    "warning_header": (
+        zip_bytes({"x.npy": b"\x93NUMPY\x01\x00\x14\x00" + rb"{'\d' is 3: 4}     "}),
+        "header that",
+    ),
+    "bytes_behind": (zip_bytes({"x.npy": npy_bytes(SHAPE_SMALL, bytes(33))}), "does not fit 33"),
+    "encrypted": (flagged(WHOLE, 8, 1), "array 'x' is encrypted"),
+    "method": (flagged(WHOLE, 10, 99), "array 'x' is compressed in an unknown way"),
     "code": (zip_bytes({"x.npy": b"\x93NUMPY\x01\x00\x14\x00__import__('os')    "}), "not a whole"),
     "single_class": (npz_bytes(x=X, y=Y * 0), "'y' has one value only, '0'"),
 }
@@ -436,18 +541,40 @@ def test_hostile_npz_is_one_clear_line(tmp_path, name):
     assert str(caught.value).isprintable() and len(str(caught.value)) < 400
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_NPZ_BYTES", 1 << 20)
-    bomb = zip_bytes({"x.npy": b"\0" * (4 << 20), "y.npy": b""})
-    assert len(bomb) < 10_000
-    with pytest.raises(TableError, match="more than 1 MiB"):
-        load_table(write(tmp_path, bomb, "t.npz"))
+@pytest.mark.parametrize(
+    ("module", "limit", "name", "message"),
+    [
+        (readers, "MAX_CSV_BYTES", "t.csv", "has more than 10 bytes"),
+        (readers, "MAX_TEXTS", "t.csv", "more than 10 cells; save it as NPZ"),
+        (readers, "MAX_CELLS", "t.npz", r"x is \[6, 2\]: more than 10 numbers"),
+        (files, "MAX_BYTES", "t.npz", "its arrays take more than 10 bytes"),
+        (table, "MAX_CELLS", "t.csv", r"a column for each category it is \[4, 3\]: more than 10"),
+    ],
+    ids=["bytes", "texts", "numbers", "unpacked", "categories"],
+)
+def test_limits(tmp_path, monkeypatch, module, limit, name, message):
+    """Each is one below what the file has."""
+    text = "a,c,y\n1,u,p\n3,v,q\n5,u,p\n7,v,q\n"
+    path = write(tmp_path, text if name == "t.csv" else npz_bytes(x=np.ones((6, 2)), y=Y), name)
+    monkeypatch.setattr(module, limit, 10)
+    with pytest.raises(TableError, match=message):
+        load_table(path)
 
 
-def test_a_huge_csv_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_CSV_BYTES", 10)
-    with pytest.raises(TableError, match="save it as NPZ"):
-        load_table(write(tmp_path, GOOD))
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"x": np.zeros((2, readers.MAX_COLUMNS + 1), np.int8)},
+        {"x": X, "feature_names": np.zeros(10**5, "U1")},
+        {"x": X, "y": Y, "target_names": np.zeros(10**5, "U1")},
+    ],
+    ids=["columns", "feature_names", "target_names"],
+)
+def test_many_columns_and_names_are_refused_unread(tmp_path, arrays, monkeypatch):
+    """A short file may claim many of them: compressed, or texts of no length."""
+    path = write(tmp_path, npz_bytes(**arrays), "t.npz")
+    with pytest.raises(TableError, match=r"more than|different names"):
+        load_table(path)
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -489,8 +616,7 @@ def test_files_that_may_not_be_read(tmp_path, monkeypatch, name):
     def refuse(*args, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(readers.Path, "read_bytes", refuse)
-    monkeypatch.setattr(readers.Path, "open", refuse)
+    monkeypatch.setattr(files.os, "open", refuse)
     with pytest.raises(TableError, match=f"{name}: Permission denied"):
         load_table(path)
 

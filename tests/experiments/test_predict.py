@@ -151,7 +151,20 @@ CHANGES = {  # what is changed in its header, and what is said of it
     "wrong task": (change(*PROBLEM, "task", value="dream"), "its task makes no sense"),
     "no scale": (change(*PROBLEM, "scale", value=0.0), "its scale makes no sense"),
     "names are numbers": (change(*PROBLEM, "feature_names", value=[1]), "its names are no texts"),
-    "names are a number": (change(*PROBLEM, "feature_names", value=3), "not int"),
+    "3000 layers": (
+        change("hparams", 0, "hidden", value="-".join(["9"] * 3000)),
+        "hidden layers are widths such as",
+    ),
+    "many settings": (change("hparams", value=[{}] * 99), "'learning_rate'"),
+    "60000 categories": (
+        change(*PROBLEM, "encoding", "columns", 0, "categories", value=[*map(str, range(60000))]),
+        "not an encoding of a table",
+    ),
+    "another encoding": (
+        change(*PROBLEM, "encoding", "columns", 0, "categories", value=["a", "b"]),
+        "its encoding is of other features",
+    ),
+    "names are a number": (change(*PROBLEM, "feature_names", value=3), "its names are no lists"),
 }
 DAMAGE |= {
     name: (lambda path, how=how: edited(path, how), message)

@@ -3,14 +3,18 @@
 A checkpoint is a folder with a number for a name: the arrays, as orbax writes them, and
 ``about.json``, which names them and holds the size and checksum of every file. It is put together
 under another name and renamed when all of it is on the disk, so a folder with a number is
-complete, whenever the process was killed. Nothing in it is ever executed.
+complete, whenever the process was killed. Nothing in it is ever executed, and no link is followed
+within the folder of checkpoints.
 """
 
 import contextlib
+import errno
 import json
+import math
 import os
 import re
 import shutil
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +23,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxdl.checks import is_key
+from jaxdl import files
+from jaxdl.checks import is_key, is_whole
+from jaxdl.files import reason
 from jaxdl.metrics.directions import default_metric, known, resolve
 from jaxdl.training.stopping import EarlyStopping
 
 FORMAT = 1
 _SAVING, _OLD, _ABOUT, _ARRAYS = ".saving", ".old", "about.json", "arrays"
+_MOST_MORE = (
+    1 << 28
+)  # bytes of histories, which may be longer than those of the run that reads them
 
 
 class Checkpoint(NamedTuple):
@@ -89,22 +98,22 @@ def opened(folder: Path) -> Iterator[Path]:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "w")
+        lock = _lock(folder / ".lock")
     except OSError as error:
-        raise OSError(f"{folder}: cannot keep checkpoints here ({_reason(error)})") from None
+        raise OSError(f"{folder}: cannot keep checkpoints here ({reason(error)})") from None
     with lock:
         if not _try_lock(lock):
             raise OSError(f"{folder}: another process is using this folder of checkpoints")
-        for rest in folder.iterdir():
-            if rest.name.startswith((_SAVING, _OLD)):
-                shutil.rmtree(rest, ignore_errors=True)
+        for place in _folders(folder, rf"{re.escape(_OLD)}-[0-9]{{10}}"):
+            _bring_back(place)
+        for place in _folders(folder, rf"{re.escape(_SAVING)}-[0-9]+"):
+            shutil.rmtree(place, ignore_errors=True)
         yield folder
 
 
 def positions(folder: Path) -> list[int]:
     """The numbers of the complete checkpoints in a folder, ascending."""
-    places = Path(folder).iterdir() if Path(folder).is_dir() else []
-    return sorted(int(p.name) for p in places if re.fullmatch("[0-9]{10}", p.name) and p.is_dir())
+    return [int(place.name) for place in _folders(Path(folder), "[0-9]{10}")]
 
 
 def save(
@@ -129,8 +138,7 @@ def save(
 
     folder = Path(checkpoint.folder).absolute()
     arrays, described = _describe(tree)
-    building = folder / f"{_SAVING}-{position}"
-    final = folder / f"{position:010d}"
+    building, final = folder / f"{_SAVING}-{position:010d}", folder / f"{position:010d}"
     try:
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir()
@@ -146,11 +154,13 @@ def save(
             _flush(path)
         _move(building, final)
         _flush(folder)
-    except Exception as error:
+    except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
+        if not isinstance(error, Exception):  # a second Ctrl-C
+            raise
         whole = positions(folder)
         rest = f"the last whole one is {whole[-1]}" if whole else "there is none yet"
-        raise OSError(f"{folder}: cannot write a checkpoint ({_reason(error)}); {rest}") from None
+        raise OSError(f"{folder}: cannot write a checkpoint ({reason(error)}); {rest}") from None
     _prune(folder, checkpoint.keep)
     return final
 
@@ -170,15 +180,11 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
 
     path = Path(folder).absolute() / f"{position:010d}"
     header = read_about(folder, position)
-    written = header["files"]
-    # A file more is refused as well: orbax takes up some by their names.
-    for name in sorted({*written, *(str(p.relative_to(path)) for p in _files(path / _ARRAYS))}):
-        file = path / name
-        if not file.is_file() or _checksum(file) != written.get(name):
-            raise ValueError(
-                f"{path}: damaged ({name} is not what was written); remove this folder to go on "
-                "from the checkpoint before it"
-            )
+    if (name := _mismatched(path, header)) is not None:
+        raise ValueError(
+            f"{path}: damaged ({name} is not what was written); remove this folder to go on "
+            "from the checkpoint before it"
+        )
     stored = {entry["name"]: entry for entry in header["arrays"]}
     _, wanted = _describe(target, read=False)
     mismatched = sorted({e["name"] for e in wanted} ^ set(stored))
@@ -186,6 +192,7 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
         raise ValueError(
             f"{path}: of another model (only one of the two has {', '.join(mismatched[:3])})"
         )
+    more = 0
     for entry in wanted:
         have = stored[entry["name"]]
         alike = lambda e: (e["dtype"], len(e["shape"]), e["shape"][1:])
@@ -195,13 +202,11 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
                 f"{path}: of another model ({entry['name']} is {describe(have)} there and "
                 f"{describe(entry)} here)"
             )
+        if have["shape"] != entry["shape"]:
+            more += math.prod(have["shape"]) * 8
+    if more > _MOST_MORE:
+        raise ValueError(f"{path}: its histories have more than {files.amount(_MOST_MORE)}")
     dtype = lambda e: "uint32" if e["key"] else e["dtype"]
-    empty = {e["at"]: np.zeros(e["data_shape"], dtype(e)) for e in stored.values() if e["at"]}
-    try:
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-            arrays = reader.restore(path / _ARRAYS, args=ocp.args.StandardRestore(empty))
-    except Exception as error:
-        raise ValueError(f"{path}: damaged ({_reason(error)})") from None
 
     def leaf(entry):
         have = stored[entry["name"]]
@@ -210,9 +215,14 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
         array = np.asarray(arrays[have["at"]])
         return jax.random.wrap_key_data(array, impl=have["key"]) if have["key"] else array
 
-    return jax.tree.unflatten(jax.tree.structure(target), [leaf(e) for e in wanted]), header[
-        "about"
-    ]
+    try:
+        empty = {e["at"]: np.zeros(e["data_shape"], dtype(e)) for e in stored.values() if e["at"]}
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+            arrays = reader.restore(path / _ARRAYS, args=ocp.args.StandardRestore(empty))
+        leaves = [leaf(entry) for entry in wanted]
+    except Exception as error:
+        raise ValueError(f"{path}: damaged ({reason(error)})") from None
+    return jax.tree.unflatten(jax.tree.structure(target), leaves), header["about"]
 
 
 def read_about(folder: Path, position: int) -> dict[str, Any]:
@@ -220,25 +230,56 @@ def read_about(folder: Path, position: int) -> dict[str, Any]:
 
     Raises a ValueError in one line for a file that is missing, damaged or of another kind.
     """
-    path = Path(folder).absolute() / f"{position:010d}"
+    return _read_about(Path(folder).absolute() / f"{position:010d}", position)
+
+
+def _read_about(path: Path, position: int) -> dict[str, Any]:
     try:
-        header = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
+        header = files.parse_json(files.read_bytes(path / _ABOUT, follow=False))
         if header["format"] != FORMAT:
-            raise ValueError(f"format {header['format']}, not {FORMAT}")
+            raise ValueError(f"format {header['format']!r}, not {FORMAT}")
         for entry in header["arrays"]:
-            if not isinstance(entry["name"], str) or not isinstance(entry["shape"], list):
+            texts = [entry["name"], entry["dtype"], entry["at"]]
+            shape, words = entry["shape"], []
+            if entry["at"]:
+                texts.append(entry["key"])
+                cut = len(shape) if entry["key"] else None  # a key has words behind its shape
+                shape, words = entry["data_shape"][:cut], entry["data_shape"][len(shape) :]
+            if (
+                not all(isinstance(text, str) for text in texts)
+                or not all(is_whole(size) and 0 <= size for size in [*shape, *words])
+                or shape != entry["shape"]
+                or math.prod(words) > 16
+            ):
                 raise ValueError("names or shapes that make no sense")
-        for name, (size, checksum) in header["files"].items():
-            inside = (path / name).resolve().is_relative_to(path.resolve())
-            if not inside or not isinstance(size, int) or not isinstance(checksum, int):
+        for size, checksum in header["files"].values():
+            if not is_whole(size) or not is_whole(checksum):
                 raise ValueError("files that make no sense")
         checksum = header.pop("checksum")
         if header["position"] != position or _seal(header) != checksum:
             raise ValueError("it is not what was written")
-        header["about"], header["score"]
+        if not isinstance(header["about"], dict):
+            raise ValueError("it does not say of what it is")
+        if not isinstance(header["score"], (float, int, type(None))):
+            raise ValueError("a score that makes no sense")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a checkpoint, or a damaged one ({_reason(error)})") from None
+        raise ValueError(f"{path}: not a checkpoint, or a damaged one ({reason(error)})") from None
     return header
+
+
+def _mismatched(path: Path, header: dict[str, Any]) -> str | None:
+    """The first file of a checkpoint that is not what was written, or None."""
+    written = header["files"]
+    # A file more is refused as well: orbax takes up some by their names.
+    there = {str(p.relative_to(path)) for p in _files(path / _ARRAYS)}
+    for name in sorted({*written, *there}):
+        try:
+            linked = (path / name).resolve() != path.resolve() / name
+            if linked or _checksum(path / name) != written.get(name):
+                return name
+        except (OSError, ValueError):  # a NUL in the name
+            return name
+    return None
 
 
 def _describe(tree, read: bool = True):
@@ -271,26 +312,46 @@ def _prune(folder: Path, keep: int) -> None:
 
 def _discard(path: Path) -> None:
     """Remove a checkpoint, renamed first so that half of one never counts as whole."""
-    if path.exists():
-        old = path.with_name(f"{_OLD}-{path.name}")
-        shutil.rmtree(old, ignore_errors=True)
-        path.rename(old)
-        shutil.rmtree(old, ignore_errors=True)
+    gone = path.with_name(f"{_SAVING}-{path.name}")
+    shutil.rmtree(gone, ignore_errors=True)
+    path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _move(new: Path, final: Path) -> None:
     """Rename a folder; where that fails, what had the name before has it again."""
     old = final.with_name(f"{_OLD}-{final.name}")
-    if final.exists():
+    if os.path.lexists(final):
         shutil.rmtree(old, ignore_errors=True)
         final.rename(old)
     try:
         new.rename(final)
-    except OSError:
-        if old.exists():
+    except BaseException:
+        if os.path.lexists(old):
             old.rename(final)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _bring_back(old: Path) -> None:
+    """Give a checkpoint its name again whose process died before the new one had it."""
+    position = int(old.name.removeprefix(f"{_OLD}-"))
+    final = old.with_name(f"{position:010d}")
+    try:
+        if not os.path.lexists(final) and _mismatched(old, _read_about(old, position)) is None:
+            old.rename(final)
+            return
+    except ValueError:
+        pass
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _folders(folder: Path, pattern: str) -> list[Path]:
+    """The folders in a folder, no links, whose whole name matches, by name."""
+    if not folder.is_dir():
+        return []
+    named = (place for place in folder.iterdir() if re.fullmatch(pattern, place.name))
+    return sorted(place for place in named if place.is_dir() and not place.is_symlink())
 
 
 def _seal(header: dict[str, Any]) -> int:
@@ -298,12 +359,16 @@ def _seal(header: dict[str, Any]) -> int:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file())
+    return sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
 
 
 def _checksum(path: Path) -> list[int]:
-    content = path.read_bytes()
-    return [len(content), zlib.crc32(content)]
+    """The size and CRC-32 of a file; an OSError for a link or what is no regular file."""
+    size = checksum = 0
+    with files.open_regular(path, follow=False) as file:
+        while piece := file.read(1 << 20):
+            size, checksum = size + len(piece), zlib.crc32(piece, checksum)
+    return [size, checksum]
 
 
 def _flush(path: Path) -> None:
@@ -313,6 +378,17 @@ def _flush(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _lock(path: Path):
+    """The file that is locked, made where it is missing; nothing that a link points to."""
+    nothing = 0  # where a system has no such flag
+    careful = getattr(os, "O_NOFOLLOW", nothing) | getattr(os, "O_NONBLOCK", nothing)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | careful, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "its lock is not a regular file", str(path))
+    return open(descriptor, "r+b")
 
 
 def _try_lock(file) -> bool:
@@ -325,8 +401,3 @@ def _try_lock(file) -> bool:
     except OSError:
         return False
     return True
-
-
-def _reason(error: BaseException) -> str:
-    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

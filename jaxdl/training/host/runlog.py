@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import files
+
 COLUMNS = ("member", "setting", "fold", "seed", "settings", "epoch", "step", "part", "metric", "value")  # fmt: skip
 
 
@@ -115,16 +117,16 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     if path.suffix not in (".csv", ".jsonl"):
         raise ValueError(f"a log is a .csv or a .jsonl file, not {str(path)!r}")
     try:
-        content = path.read_bytes()
+        content = files.read_bytes(path)
         whole = content[: content.rfind(b"\n") + 1]  # before it is decoded: a cut splits letters
         lines = whole.decode("utf-8").replace("\r\n", "\n").split("\n")[:-1]
         return _from_json(lines) if path.suffix == ".jsonl" else _from_csv(lines)
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{path}: not a log ({error})") from None
 
 
 def _from_json(lines: list[str]) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in lines]
+    rows = [files.parse_json(line) for line in lines]
     for i, row in enumerate(rows, 1):
         if not isinstance(row, dict) or not {"part", "metric", "value"} <= row.keys() <= set(
             COLUMNS
@@ -142,7 +144,7 @@ def _from_csv(lines: list[str]) -> list[dict[str, Any]]:
 
     def read(column, cell):
         if column == "settings":
-            return json.loads(cell)
+            return files.parse_json(cell)
         if column == "value":
             return float(cell)
         return cell if column in ("part", "metric") else int(cell)
