@@ -24,6 +24,9 @@ from jaxdl.training.batching import Lengths
 MAX_LAYERS = 64
 
 
+MAX_KNOWN_ROWS = 1_000_000
+
+
 class Problem(NamedTuple):
     """What a model knows of its data, as plain JSON values; it is saved with the model.
 
@@ -188,10 +191,11 @@ def save_model(
 ) -> None:
     """Write trained models [J] with the Problem, so that ``load_model`` needs nothing else.
 
-    Of the training rows x [N, D] eight bytes each are kept, by which ``in_training`` knows them.
+    Of the training rows x [N, D] eight bytes each are kept, by which ``in_training`` knows them;
+    of more than a million rows, none.
     """
     about = {"format": 1, "jaxdl": jaxdl.__version__, "problem": problem._asdict()}
-    if x is not None:
+    if x is not None and len(x) <= MAX_KNOWN_ROWS:
         about["training_rows"] = base64.b64encode(_digests(x).tobytes()).decode()
     save(path, fitted, about)
 
