@@ -108,7 +108,7 @@ def _without_effect(tree: ast.AST) -> Iterator[ast.AST]:
                 yield from (a for a in (*annotations, node.returns) if a is not None)
 
 
-def tests_of(module: Path, at_most: int) -> list[str]:
+def witnesses(module: Path, at_most: int) -> list[str]:
     """Test files that name the module or a public name of it, those that bear its name first."""
     public = re.findall(r"^(?:def|class) ([a-z]\w{3,})", module.read_text(), re.M)
     word = re.compile(r"\b(?:" + "|".join([re.escape(module.stem), *public]) + r")\b", re.I)
@@ -164,7 +164,7 @@ def main() -> int:
     alive = 0
     with tempfile.TemporaryDirectory() as cache:
         for i, mutant in enumerate(chosen, 1):
-            tests = tests_of(mutant.module, options.files)
+            tests = witnesses(mutant.module, options.files)
             if not tests or survives(mutant, tests, options.seconds, cache):
                 alive += 1
                 print(f"{'survived' if tests else 'no test'}: {mutant}", flush=True)

@@ -29,5 +29,5 @@ def test_each_mistake_changes_one_thing(tmp_path):
 
 
 def test_tests_are_those_that_name_it():
-    found = mutants.tests_of(mutants.ROOT / "jaxdl" / "metrics" / "intervals.py", 3)
+    found = mutants.witnesses(mutants.ROOT / "jaxdl" / "metrics" / "intervals.py", 3)
     assert len(found) <= 3 and any("metrics" in path for path in found)
