@@ -30,6 +30,7 @@ _SUBMODULES = (
     "parallel",
     "plotting",
     "protocols",
+    "special",
     "text",
     "training",
 )

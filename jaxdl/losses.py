@@ -10,6 +10,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxdl import families, special
+from jaxdl.arrays import floating
 from jaxdl.base import Array, Family, Params
 from jaxdl.checks import one_of, same_shape
 from jaxdl.families import links
@@ -65,17 +67,21 @@ def gaussian_nll(prediction: Array, y: Array, scale: float | Array = 1.0) -> Arr
 def poisson_nll(log_rate: Array, y: Array) -> Array:
     """``exp(eta) - y eta + log y!``, [...], for log-rates eta and counts y. Notes: §1.4."""
     eta, y = same_shape(log_rate, y, "the prediction and y")
-    return links.exponential(eta) - y * eta + jax.scipy.special.gammaln(y + 1.0)
+    return -families.poisson().log_prob(eta, y)
 
 
 def binary_cross_entropy_with_logits(logits: Array, y: Array) -> Array:
     """``-y log s(z) - (1 - y) log(1 - s(z)) = softplus(z) - y z``, [...]. Notes: L244, L377.
 
-    z = ``logits`` [...], y [...] in [0, 1]. Finite for every finite z, where the logarithm of a
-    rounded logistic function is not (D-95).
+    z = ``logits`` [...], y [...] in [0, 1]. As ``y softplus(-z) + (1 - y) softplus(z)``: finite for
+    every finite z, where the logarithm of a rounded logistic function is not (D-95), and not lost
+    where the label is nearly certain, as the difference is.
+
+    >>> float(binary_cross_entropy_with_logits(17.0, 1.0))  # doctest: +ELLIPSIS
+    4.139...e-08
     """
     z, y = same_shape(logits, y, "the prediction and y")
-    return jax.nn.softplus(z) - y * z
+    return -families.bernoulli().log_prob(z, y)
 
 
 def softmax_cross_entropy_with_logits(logits: Array, y: Array) -> Array:
@@ -85,9 +91,9 @@ def softmax_cross_entropy_with_logits(logits: Array, y: Array) -> Array:
     0 log 0 is 0.
     """
     y = _classes_or_distributions(y, jnp.shape(logits))
-    log_pi = jax.nn.log_softmax(logits)
+    log_pi = special.log_softmax(floating(logits))
     if y.shape == log_pi.shape:
-        return -jnp.sum(jnp.where(y == 0, 0, y * log_pi), axis=-1)
+        return -jnp.sum(special.times_log(y, log_pi), axis=-1)
     known = (y >= 0) & (y < log_pi.shape[-1])
     chosen = jnp.take_along_axis(log_pi, jnp.where(known, y, 0)[..., None], axis=-1)[..., 0]
     return jnp.where(known, -chosen, jnp.nan)

@@ -3,6 +3,9 @@
 Functions of two general distributions take either probabilities p, q [..., K] over K values, or,
 with ``rule=(nodes, weights)`` (see `quadrature.rule`), log-density functions that map the nodes
 [S] to [..., S] and are integrated. Results are in nats; ``base=2`` gives bits (D-4).
+
+Probabilities sum to one, so ``sum_k p_k log(p_k/q_k)`` is also the sum of ``p_k log(p_k/q_k) - p_k
++ q_k``. Of these none is negative, and no divergence that is made of them.
 """
 
 import math
@@ -10,8 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.scipy.special import xlogy
 
+from jaxdl import special
 from jaxdl.arrays import floating
 from jaxdl.base import Array
 from jaxdl.checks import one_of
@@ -27,14 +30,17 @@ def kl_divergence(
     """``KLD[p || q] = E_p[log p/q] = sum_k p_k log(p_k / q_k)``, or the integral.
 
     p, q: probabilities [..., K], or log-densities under a ``rule`` -> [...]. Terms with p = 0
-    count nothing; mass of p where q has none makes it infinite. Not symmetric. ValueError where
-    the shapes of p and q differ. Notes: L140, L144, §1.3.
+    count nothing; mass of p where q has none makes it infinite. Not symmetric. Of probabilities
+    it is never negative, and its slope in q is ``1 - p/q``, which along the simplex is ``-p/q``.
+    ValueError where the shapes of p and q differ. Notes: L140, L144, §1.3.
 
     >>> half, skew = jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75])
     >>> kl_divergence(half, skew, base=2).round(4) == 0.2075
     Array(True, dtype=bool)
     """
     log_p, log_q, weights = _log_values(p, q, rule)
+    if rule is None:
+        return in_base(jnp.sum(special.divergence_term(*map(floating, (p, q))), axis=-1), base)
     return in_base(_expectation(log_p, log_p, log_q, weights), base)
 
 
@@ -74,7 +80,8 @@ def squared_hellinger(p: Distribution, q: Distribution, *, rule: Rule | None = N
 class Generator(NamedTuple):
     """What makes an f-divergence.
 
-    f: convex, elementwise on t = p/q >= 0, with f(1) = 0 and f(0) finite.
+    f: convex, elementwise on t = p/q >= 0, with f(1) = 0 and f(0) finite. Of those that differ by
+      c (t - 1), which integrates to 0, take the one with slope 0 at 1: it is nowhere negative.
     slope: ``lim f(t)/t`` as t -> inf: what p's mass costs where q has none.
     """
 
@@ -83,11 +90,14 @@ class Generator(NamedTuple):
 
 
 def _jensen_shannon(t):
-    return (xlogy(t, t) - xlogy(1 + t, (1 + t) / 2)) / 2
+    middle = (1 + t) / 2
+    return (
+        special.divergence_term(t, middle) + special.divergence_term(jnp.ones_like(t), middle)
+    ) / 2
 
 
 GENERATORS = {
-    "kl": Generator(lambda t: xlogy(t, t), jnp.inf),
+    "kl": Generator(lambda t: special.divergence_term(t, jnp.ones_like(t)), jnp.inf),
     "squared_hellinger": Generator(lambda t: jnp.square(jnp.sqrt(t) - 1) / 2, 0.5),
     "total_variation": Generator(lambda t: jnp.abs(t - 1) / 2, 0.5),
     "chi_squared": Generator(lambda t: jnp.square(t - 1), jnp.inf),

@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import digamma, gammaln
 
+from jaxdl import special
 from jaxdl.arrays import floating
 from jaxdl.base import Array, Family
 from jaxdl.families import links
@@ -120,8 +120,17 @@ def student_t(df: float | Array, scale: float | Array = 1.0) -> Family:
         eta, y = matched(eta, y)
         nu, sigma = settings(eta)
         z = (y - eta) / sigma
-        constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - jnp.log(nu * jnp.pi) / 2
-        return constant - jnp.log(sigma) - (nu + 1) / 2 * jnp.log1p(jnp.square(z) / nu)
+        return special.log_gamma_step(nu / 2) - _LOG_2PI / 2 - jnp.log(sigma) - tail(z, nu)
+
+    def tail(z, nu):
+        """``(nu + 1)/2 log(1 + z^2/nu)``, near ``z^2/2`` where nu is large."""
+        near = jnp.abs(z) < jnp.sqrt(nu) / 2
+        low = jnp.where(near, z, 0)
+        w = jnp.square(low / jnp.sqrt(nu))
+        lower = jnp.square(low) / 2 * (1 + special.log1p_ratio(w)) + jnp.log1p(w) / 2
+        u = jnp.where(near, 1, jnp.abs(z) / jnp.sqrt(nu))  # its square may overflow
+        upper = (jnp.where(near, 0, nu) + 1) / 2 * (2 * jnp.log(u) + jnp.log1p(jnp.square(1 / u)))
+        return jnp.where(near, lower, upper)
 
     def sample(key, eta):
         eta = floating(eta)
@@ -131,9 +140,9 @@ def student_t(df: float | Array, scale: float | Array = 1.0) -> Family:
     def entropy(eta):
         eta = floating(eta)
         nu, sigma = settings(eta)
-        log_beta = gammaln(nu / 2) + gammaln(jnp.asarray(0.5, nu.dtype)) - gammaln((nu + 1) / 2)
-        spread = (nu + 1) / 2 * (digamma((nu + 1) / 2) - digamma(nu / 2))
-        entropy = spread + jnp.log(nu) / 2 + log_beta + jnp.log(sigma)
+        x = nu / 2  # H = (x + 1/2) (psi(x + 1/2) - psi(x)) + log B(x, 1/2) + log(nu)/2 + log scale
+        step, slope = jax.jvp(special.log_gamma_step, (x,), (jnp.ones_like(x),))
+        entropy = (1 + _LOG_2PI) / 2 + 1 / (4 * x) + (x + 0.5) * slope - step + jnp.log(sigma)
         return jnp.broadcast_to(entropy, eta.shape)
 
     return Family(log_prob, links.identity, sample, entropy, squared_error_scores(links.identity))

@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 
+from jaxdl import special
 from jaxdl.arrays import floating
 from jaxdl.base import Family
 from jaxdl.checks import one_of
@@ -30,14 +30,14 @@ def bernoulli(link: str = "logit") -> Family:
     def log_prob(eta, y):
         eta, y = matched(eta, y)
         log_pi, log_not_pi = log_probabilities(eta)
-        return y * log_pi + (1 - y) * log_not_pi
+        return special.times_log(y, log_pi) + special.times_log(1 - y, log_not_pi)
 
     def sample(key, eta):
         return jax.random.bernoulli(key, mean(eta)).astype(jnp.int32)
 
     def entropy(eta):
         log_pi, log_not_pi = log_probabilities(floating(eta))
-        return -jnp.exp(log_pi) * log_pi - jnp.exp(log_not_pi) * log_not_pi
+        return -sum(special.times_log(jnp.exp(v), v) for v in (log_pi, log_not_pi))
 
     def scores(eta, y):
         eta, y = matched(eta, y)
@@ -75,9 +75,9 @@ def categorical(num_classes: int) -> Family:
 
     def log_prob(eta, y):
         eta, y = check(eta), jnp.asarray(y)
-        log_pi = jax.nn.log_softmax(eta)
+        log_pi = special.log_softmax(eta)
         if not is_index(eta, y):
-            return jnp.sum(y.astype(eta.dtype) * log_pi, axis=-1)
+            return jnp.sum(special.times_log(y.astype(eta.dtype), log_pi), axis=-1)
         chosen = y[..., None] == jnp.arange(num_classes)
         return jnp.where(chosen.any(-1), jnp.sum(jnp.where(chosen, log_pi, 0), axis=-1), jnp.nan)
 
@@ -88,8 +88,8 @@ def categorical(num_classes: int) -> Family:
         return jax.random.categorical(key, check(eta)).astype(jnp.int32)
 
     def entropy(eta):
-        log_pi = jax.nn.log_softmax(check(eta))
-        return -jnp.sum(jnp.exp(log_pi) * log_pi, axis=-1)
+        log_pi = special.log_softmax(check(eta))
+        return -jnp.sum(special.times_log(jnp.exp(log_pi), log_pi), axis=-1)
 
     def scores(eta, y):
         eta, y = check(eta), jnp.asarray(y)
@@ -104,7 +104,8 @@ def poisson(link: str = "log") -> Family:
 
     eta [...], y [...] counts (any dtype). With the log link, ``y eta - exp(eta) - log y!``, where
     exp goes on along its tangent beyond exp(39.9) in float32, exp(319) in float64
-    (`links.exponential`): finite at any eta, with a gradient that leads back. Notes: §1.4.
+    (`links.exponential`): finite there, with a gradient that leads back. Large counts and rates
+    keep their digits (`special.poisson_log_mass`). Notes: §1.4.
 
     Args:
       link: "log" or "softplus"; ValueError for any other.
@@ -114,7 +115,7 @@ def poisson(link: str = "log") -> Family:
 
     def log_prob(eta, y):
         eta, y = matched(eta, y)
-        return y * log_rate(eta) - mean(eta) - gammaln(y + 1)
+        return special.poisson_log_mass(y, mean(eta), log_rate(eta))
 
     def sample(key, eta):
         return jax.random.poisson(key, jnp.minimum(mean(eta), 2.0**30))  # counts are int32
@@ -135,7 +136,11 @@ def _cloglog_log_probabilities(eta):
     small = eta < -15
     rate = links.exponential(jnp.where(small, 0, eta))
     tiny = jnp.exp(jnp.where(small, eta, -15))
-    log_pi = jnp.where(small, eta - tiny / 2 + tiny**2 / 24, jnp.log(-jnp.expm1(-rate)))
+    series = eta - tiny / 2 + tiny**2 / 24
+    low = rate < 0.7  # on either side the logarithm of what is not near 1
+    lower = jnp.log(-jnp.expm1(-jnp.where(low, rate, 0.7)))
+    upper = jnp.log1p(-jnp.exp(-jnp.where(low, 0.7, rate)))
+    log_pi = jnp.where(small, series, jnp.where(low, lower, upper))
     return log_pi, -jnp.where(small, tiny, rate)
 
 
@@ -156,4 +161,4 @@ _BERNOULLI = {  # eta -> (log pi, log(1 - pi))
     "cloglog": _cloglog_log_probabilities,
 }
 
-_LOG_RATE = {"log": links.identity, "softplus": _log_softplus}
+_LOG_RATE = {"log": links.log_exponential, "softplus": _log_softplus}

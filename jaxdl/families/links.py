@@ -1,7 +1,7 @@
 """Links g and inverse links g^-1 of generalised linear models. Notes: §1.4, Eq. (11).
 
 Inverse links map all of the real line into the open range of the mean, also where rounding alone
-would land on its edge; values and gradients stay finite for any finite argument.
+would land on its edge; values and gradients stay finite for arguments up to 1e20.
 """
 
 import math
@@ -58,6 +58,8 @@ def log_normal_cdf(z: Array) -> Array:
     ``jax.scipy.special.log_ndtr`` is off by 70 % at z = -1e4 in float32.)
     """
     z = floating(z)
+    most = float(jnp.finfo(z.dtype).max) / 4
+    z = jnp.clip(z, -most, most)  # the slope, -z, stays finite; the value is -inf long before
     # The far tail starts well before 0.5 erfc(-z / sqrt 2) underflows.
     start = -20.0 if jnp.finfo(z.dtype).bits == 64 else -10.0
     tail, upper = z < start, z > 0
@@ -100,13 +102,24 @@ def exponential(z: Array) -> Array:
     """``g^-1(z) = exp(z)`` for z [...], in (0, inf): the inverse of the `log` link. Notes: §1.4.
 
     Above ``c = 0.45 log(max)`` (39.9 in float32, 319 in float64) it goes on along its tangent,
-    ``exp(c) (1 + z - c)``: still increasing, and neither the value, nor the gradient, nor the
-    gradient's square overflows, so that an optimizer can come back from there.
+    ``exp(c) (1 + z - c)``: still increasing, and neither the value (up to z = 1e21), nor the gradient,
+    nor the gradient's square overflows, so that an optimizer can come back from there.
     """
     z = floating(z)
+    limit, below, above = _tangent(z)
+    return jnp.maximum(jnp.exp(below) + math.exp(limit) * above, jnp.finfo(z.dtype).tiny)
+
+
+def log_exponential(z: Array) -> Array:
+    """``log exponential(z)``, [...]: z itself up to c, ``c + log(1 + z - c)`` above."""
+    _, below, above = _tangent(floating(z))
+    return below + jnp.log1p(above)
+
+
+def _tangent(z: Array) -> tuple[float, Array, Array]:
+    """Where `exponential` goes on along its tangent, and how far z [...] goes before and after."""
     limit = 0.45 * math.log(float(jnp.finfo(z.dtype).max))
-    below = jnp.minimum(z, limit)
-    return jnp.maximum(jnp.exp(below) * (1 + (z - below)), jnp.finfo(z.dtype).tiny)
+    return limit, jnp.minimum(z, limit), jnp.maximum(z - limit, 0)
 
 
 def log(mu: Array) -> Array:

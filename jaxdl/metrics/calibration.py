@@ -15,7 +15,7 @@ import numpy as np
 from jaxdl.arrays import floating, masked_mean, rows_of
 from jaxdl.base import Array, Key, Model, Params, State
 from jaxdl.checks import positive_int
-from jaxdl.divergences import entropy
+from jaxdl.divergences import entropy, kl_divergence
 
 
 def predictive_entropy(probabilities: Array) -> Array:
@@ -48,8 +48,8 @@ def mutual_information(probabilities: Array) -> Array:
     next in active learning (BALD). Raises ValueError for other shapes. Source: Houlsby et al.
     (2011).
     """
-    gain = predictive_entropy(probabilities) - expected_entropy(probabilities)
-    return jnp.maximum(gain, 0)  # of equal members rounding leaves -1e-8
+    p = _members(probabilities)
+    return jnp.mean(kl_divergence(p, jnp.broadcast_to(jnp.mean(p, axis=0), p.shape)), axis=0)
 
 
 class Reliability(NamedTuple):

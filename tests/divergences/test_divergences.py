@@ -99,7 +99,7 @@ def test_zero_probabilities():
     assert dv.cross_entropy(q, p) == jnp.inf
     np.testing.assert_allclose(dv.entropy(p), np.log(2), rtol=1e-6)
     slope = jax.grad(lambda q: dv.kl_divergence(p, q))(q)
-    np.testing.assert_allclose(slope, [0, -2, -2], rtol=1e-5)
+    np.testing.assert_allclose(slope - slope[0], [0, -2, -2], rtol=1e-5)  # along the simplex
     assert bool(jnp.isfinite(jax.grad(dv.squared_hellinger)(p, q)).all())
     both = jnp.array([0.0, 1.0])
     assert dv.kl_divergence(both, both) == 0 and dv.squared_hellinger(both, both) == 0
@@ -118,7 +118,7 @@ def test_divergence_axioms(seed, size, same):
     if same:
         assert kl == 0 and hellinger == 0
         assert all(abs(dv.f_divergence(name, p, q)) < 1e-6 for name in dv.GENERATORS)
-    assert kl > -1e-6 and 0 <= hellinger <= 1
+    assert kl >= 0 and 0 <= hellinger <= 1
     assert hellinger == dv.squared_hellinger(q, p)
     np.testing.assert_allclose(kl, dv.cross_entropy(p, q) - dv.entropy(p), atol=2e-6)
 
