@@ -138,6 +138,31 @@ def test_log_of_a_rounded_logistic_is_wrong_and_ours_is_not():
     np.testing.assert_allclose([value, *slope], [np.log(2), 0, 0, 0], rtol=1e-6)
 
 
+def test_tails_are_not_lost_in_float32():
+    """Of a label that is nearly certain: 4.1e-8 where softplus(z) - y z rounds to 0."""
+    z = np.float32([17, 25, 3, -3])
+    exact = np.log1p(np.exp(-z.astype(float)))
+    slope = -1 / (1 + np.exp(z.astype(float)))
+    for loss in (
+        lambda z: losses.binary_cross_entropy_with_logits(z, 1.0),
+        lambda z: losses.binary_cross_entropy_with_logits(-z, 0.0),
+        lambda z: losses.softmax_cross_entropy_with_logits(jnp.stack([0 * z, z]), 1),
+        lambda z: losses.softmax_cross_entropy_with_logits(
+            jnp.stack([z, 0 * z]), jnp.array([1.0, 0])
+        ),
+    ):
+        value, gradient = jax.jit(jax.vmap(jax.value_and_grad(loss)))(z)
+        np.testing.assert_allclose(value, exact, rtol=1e-6)
+        np.testing.assert_allclose(gradient, slope, rtol=1e-6)
+    certain = jnp.array([jnp.inf, -jnp.inf])
+    assert losses.binary_cross_entropy_with_logits(certain, jnp.array([1, 0])).tolist() == [0, 0]
+    counts = np.float32([1e7])
+    np.testing.assert_allclose(
+        losses.poisson_nll(np.log(counts), counts),
+        -scipy.stats.poisson.logpmf(1e7, np.exp(np.log(counts).astype(float))), rtol=1e-6,
+    )  # fmt: skip
+
+
 @pytest.mark.equation("L434", "L769")
 def test_softmax_cross_entropy_is_scikit_learns_and_optaxs(x64):
     rng = np.random.default_rng(1)

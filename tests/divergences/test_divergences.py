@@ -208,6 +208,14 @@ def test_kl_of_bernoulli_and_categorical(x64):
     )
     extreme = dv.kl_categorical(jnp.array([1e4, 0.0]), jnp.array([0.0, 1e4]))
     np.testing.assert_allclose(extreme, 1e4)
+    ruled_out, other = jnp.array([1.0, 0.0, -jnp.inf]), jnp.array([0.0, 2.0, 3.0])
+    value, slopes = jax.value_and_grad(dv.kl_categorical, (0, 1))(ruled_out, other)
+    p, q = scipy.special.softmax(ruled_out), scipy.special.softmax(other)
+    np.testing.assert_allclose(value, st.entropy(p, q), rtol=1e-12)
+    np.testing.assert_allclose(slopes[1], q - p, rtol=1e-12)
+    assert np.isfinite(slopes).all() and slopes[0][2] == 0
+    assert dv.kl_categorical(other, ruled_out) == jnp.inf
+    assert dv.kl_categorical(ruled_out, ruled_out) == 0
 
 
 def test_kl_of_poissons(x64):
@@ -225,6 +233,47 @@ def test_divergence_of_a_normal_with_itself_is_exactly_zero():
     assert abs(dv.kl_divergence(*pair(0.3, 1.7, 0.3, 1.7), rule=quadrature.rule())) < 1e-12
     assert dv.kl_bernoulli(0.3, 0.3) == dv.kl_poisson(2.0, 2.0) == 0
     assert dv.kl_categorical(jnp.log(P), jnp.log(P)) == 0
+
+
+def test_divergences_of_near_neighbours_are_positive_and_exact_in_float32():
+    """Of distributions that differ by 1e-4 or less, where logarithms cancel."""
+    shift = np.float32([1e-7, 3e-6, 1e-4, 1e-3])
+    a = np.float32([0.05, 0.3, 0.5, 0.95])[:, None]
+    b = (a * (1 - shift)).astype(np.float32)
+    wide_a, wide_b = np.longdouble(a), np.longdouble(b)
+    of_rates = wide_a * np.log(wide_a / wide_b) - wide_a + wide_b
+    of_shares = of_rates + (1 - wide_a) * np.log((1 - wide_a) / (1 - wide_b)) + wide_a - wide_b
+    of_scales = (np.square(wide_a / wide_b) - 1) / 2 - np.log(wide_a / wide_b)
+    hellinger = 1 - np.sqrt(2 * wide_a * wide_b / (wide_a**2 + wide_b**2))
+    stacked = lambda v: jnp.stack([v, 1 - v], axis=-1)
+    for found, exact in [
+        (dv.kl_poisson(a, b), of_rates),
+        (dv.kl_bernoulli(a, b), of_shares),
+        (dv.kl_divergence(*jnp.broadcast_arrays(stacked(a), stacked(b))), of_shares),
+        (dv.kl_normal(0.0, a, 0.0, b), of_scales),
+        (dv.squared_hellinger_normal(0.0, a, 0.0, b), hellinger),
+    ]:
+        assert (found >= 0).all()
+        np.testing.assert_allclose(found, exact.astype(float), rtol=1e-3, atol=1e-14)
+    logits = jnp.broadcast_to(jnp.log(a / (1 - a)), b.shape)
+    nearly = jnp.stack([logits + shift, 0 * logits], -1)
+    found = dv.kl_categorical(jnp.stack([logits, 0 * logits], -1), nearly)
+    assert (found >= 0).all()
+    for name in dv.GENERATORS:
+        assert (dv.f_divergence(name, stacked(b), stacked(jnp.broadcast_to(a, b.shape))) >= 0).all()
+    np.testing.assert_allclose(dv.kl_poisson(1e5, 1.001e5), 0.0499666, rtol=1e-5)
+
+
+def test_scales_of_any_size():
+    """Squares of 1e20 overflow, those of 1e-20 vanish."""
+    for unit in (1e-25, 1e25):
+        found = dv.kl_normal(unit, 2 * unit, 3 * unit, unit)
+        np.testing.assert_allclose(found, 2 - 0.5 + 2 - np.log(2), rtol=1e-5)
+        found = dv.squared_hellinger_normal(unit, 2 * unit, 3 * unit, unit)
+        np.testing.assert_allclose(found, 1 - np.sqrt(0.8) * np.exp(-0.2), rtol=1e-5)
+    found = dv.squared_hellinger_normal(0.0, 1e-9, 0.0, 1.0)
+    np.testing.assert_allclose(1 - found, np.sqrt(2e-9), rtol=1e-2)
+    np.testing.assert_allclose(dv.kl_normal(0.0, 1e-9, 0.0, 1.0), np.log(1e9) - 0.5, rtol=1e-6)
 
 
 # Cross-entropy, maximum likelihood

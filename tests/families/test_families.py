@@ -351,9 +351,96 @@ def test_heavier_tails_make_outliers_cheaper():
     assert cost(families.student_t(2.0)) < cost(families.laplace()) < cost(families.normal())
 
 
-def test_student_t_nears_the_normal(x64):
-    t = families.student_t(1e7, 0.7).log_prob(ETA, REAL)
-    np.testing.assert_allclose(t, families.normal(0.7).log_prob(ETA, REAL), rtol=1e-4)
+def test_student_t_of_any_degrees_of_freedom_in_float32():
+    """``log t = log N - (1 + 2 z^2 - z^4)/(4 df) + O(df^-2)``, and so is its slope in df."""
+    log_p = lambda df, y: families.student_t(df).log_prob(jnp.zeros(()), y)
+    df = np.float32([0.5, 3, 5.9, 6.1, 40, 1e4, 1e6, 1e8, 1e12, 3, 1e6])
+    y = np.float32([2, 0, 1, -1, 8, 1.5, 0, 0, -3, 1e25, 1e25])
+    value, (in_df, in_y) = jax.jit(jax.vmap(jax.value_and_grad(log_p, (0, 1))))(df, y)
+    np.testing.assert_allclose(value[:9], st.t.logpdf(y, df.astype(float))[:9], rtol=1e-6)
+    np.testing.assert_allclose(value[6:8], -0.9189385, rtol=1e-6)
+    wide = df[9:].astype(float)
+    far = st.t.logpdf(0, wide) - (wide + 1) * (25 * np.log(10) - np.log(wide) / 2)
+    np.testing.assert_allclose(value[9:], far, rtol=1e-6)  # y^2 overflows
+    few = st.t.logpdf(y[:5], df[:5] * np.float64(1.0001))
+    few -= st.t.logpdf(y[:5], df[:5] * np.float64(0.9999))
+    np.testing.assert_allclose(in_df[:5], few / (2e-4 * df[:5]), rtol=1e-4)
+    z, wide = y[5:9].astype(float), df[5:9].astype(float)
+    np.testing.assert_allclose(in_df[5:9], (1 + 2 * z**2 - z**4) / (4 * wide**2), rtol=2e-3)
+    exact = -(df + 1.0) * y / (df + y.astype(float) ** 2)
+    np.testing.assert_allclose(in_y, exact, rtol=1e-5)
+    without_limit = families.student_t(np.inf, 0.7).log_prob(ETA, REAL)
+    np.testing.assert_allclose(without_limit, st.norm.logpdf(REAL, ETA, 0.7), rtol=1e-5)
+
+
+def test_entropy_of_student_t_of_any_degrees_of_freedom_in_float32():
+    """``log(2 pi e)/2 + 1/df + O(df^-2)``."""
+    entropy = lambda df: families.student_t(df, 1.0).entropy(jnp.zeros(()))
+    df = np.float32([0.3, 1, 5.9, 6.1, 100, 1e4, 1e8, 1e12])
+    value, slope = jax.jit(jax.vmap(jax.value_and_grad(entropy)))(df)
+    np.testing.assert_allclose(value[:6], st.t.entropy(df[:6].astype(float)), rtol=1e-6)
+    np.testing.assert_allclose(value[6:], 1.4189385, rtol=1e-6)
+    np.testing.assert_allclose(slope[5:], -1 / df[5:].astype(float) ** 2, rtol=2e-4)
+    np.testing.assert_allclose(slope[:2], [-12.1778609, -1.1449341], rtol=1e-5)
+
+
+def test_a_class_that_is_ruled_out_costs_nothing(x64):
+    """0 times infinity: entropy, log-density of one-hot rows, with their gradients."""
+    family, inf = families.categorical(3), jnp.inf
+    certain, open_ = [0.0, 0, 0], np.log(2)
+    cases = [
+        ([0, 0, -inf], open_, -open_), ([inf, 0, 0], 0, 0), ([0, -inf, -inf], 0, 0),
+        ([3e38, 0, -3e38], 0, 0), ([0, -3e38, 0], open_, -open_),
+    ]  # fmt: skip
+    eta = jnp.array([eta for eta, *_ in cases], jnp.float32)
+    outputs = {
+        "entropy": family.entropy,
+        "one_hot": lambda eta: family.log_prob(eta, jnp.array([1.0, 0, 0])),
+        "index": lambda eta: family.log_prob(eta, jnp.array(0)),
+    }
+    found = jax.jit(jax.vmap(lambda e: {k: jax.value_and_grad(f)(e) for k, f in outputs.items()}))(
+        eta
+    )
+    np.testing.assert_allclose(found["entropy"][0], [h for _, h, _ in cases], rtol=1e-6)
+    np.testing.assert_allclose(found["entropy"][1], [certain] * 5, atol=1e-7)
+    half = {0: [0.5, -0.5, 0], 4: [0.5, 0, -0.5]}
+    for kind in ("one_hot", "index"):
+        np.testing.assert_allclose(found[kind][0], [p for *_, p in cases], rtol=1e-6)
+        np.testing.assert_allclose(
+            found[kind][1], [half.get(i, certain) for i in range(5)], atol=1e-7
+        )
+    impossible = family.log_prob(eta[0], jnp.array([0.0, 0, 1]))
+    assert impossible == -inf
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_a_certain_label_costs_nothing(link):
+    family, inf = families.bernoulli(link), jnp.inf
+
+    @jax.jit
+    @jax.vmap
+    def right_and_wrong(eta):
+        y = (eta > 0).astype(float)
+        log_p = jax.value_and_grad(family.log_prob)
+        return jax.value_and_grad(family.entropy)(eta), log_p(eta, y), log_p(eta, 1 - y)
+
+    eta = jnp.array([inf, -inf, 3e38, -3e38])
+    entropy, right, wrong = right_and_wrong(eta)
+    assert not np.any(entropy) and not np.any(right)
+    assert wrong[0][:2].tolist() == [-inf, -inf] and (wrong[0] < -1e38).all()
+    assert not np.isnan(wrong[1]).any()
+
+
+def test_tails_of_bernoulli_in_float32():
+    """What rounds to certain has its digits: log(1 - exp(-exp 3)) = -1.9e-9."""
+    eta, y = np.float32([3, 2, 1, -0.3, -0.4, -20]), np.ones(6)
+    for link, oracle in [
+        ("logit", lambda e: -np.log1p(np.exp(-e))),
+        ("probit", st.norm.logcdf),
+        ("cloglog", st.gumbel_l.logcdf),
+    ]:
+        found = families.bernoulli(link).log_prob(eta, y)
+        np.testing.assert_allclose(found, oracle(eta.astype(float)), rtol=3e-6)
 
 
 # Compound families
