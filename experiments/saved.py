@@ -34,12 +34,8 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]
     """
     try:
         with files.opened_npz(path) as file:
-            if "__about__" not in file.described:
-                raise ValueError("it does not say what it is")
-            arrays = {name: file.read(name) for name in file.described}
-        about = files.parse_json(str(arrays.pop("__about__")))
-        if not isinstance(about, dict):
-            raise ValueError("it does not say what it is")
+            about = files.json_of(file, "__about__")
+            arrays = {name: file.read(name) for name in file.described if name != "__about__"}
     except FileNotFoundError:
         raise FileNotFoundError(2, "no saved model", str(path)) from None
     except ValueError as error:

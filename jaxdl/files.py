@@ -12,6 +12,7 @@ import json
 import math
 import os
 import stat
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -60,10 +61,9 @@ def open_regular(path: str | os.PathLike, *, follow: bool = True) -> io.Buffered
 def read_bytes(path: str | os.PathLike, *, most: int = MAX_BYTES, follow: bool = True) -> bytes:
     """What is in a regular file. Raises an OSError, for more than ``most`` bytes too."""
     with open_regular(path, follow=follow) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, f"has more than {amount(most)}", str(path))
-    return content
+        if os.fstat(file.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"has more than {amount(most)}", str(path))
+        return file.read()
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -113,9 +113,22 @@ def opened_npz(path: str | os.PathLike) -> Iterator[Arrays]:
 
         def read(name: str) -> np.ndarray:
             with _in_one_line(f"array {name!r}: "), archive.open(members[name]) as member:
-                return np.lib.format.read_array(member, allow_pickle=False)
+                return _with_texts(np.lib.format.read_array(member, allow_pickle=False))
 
         yield Arrays(described, read)
+
+
+def json_of(arrays: Arrays, name: str) -> dict[str, Any]:
+    """The JSON object that is one of the arrays, a text. Raises a ValueError for anything else."""
+    described = arrays.described.get(name)
+    if described is None or described.shape != () or described.dtype.kind != "U":
+        raise ValueError("it does not say what it is")
+    if described.dtype.itemsize > 4 * MAX_TEXT:  # each character takes four bytes
+        raise ValueError(f"has more than {MAX_TEXT} characters of JSON")
+    value = parse_json(arrays.read(name).item())
+    if not isinstance(value, dict):
+        raise ValueError("it does not say what it is")
+    return value
 
 
 def read_npy(path: str | os.PathLike) -> np.ndarray:
@@ -124,7 +137,16 @@ def read_npy(path: str | os.PathLike) -> np.ndarray:
     with _in_one_line(f"{path}: not a whole NPY file: "):
         _header(content, len(content.getbuffer()), "the array")
         content.seek(0)
-        return np.lib.format.read_array(content, allow_pickle=False)
+        return _with_texts(np.lib.format.read_array(content, allow_pickle=False))
+
+
+def _with_texts(array: np.ndarray) -> np.ndarray:
+    """The array. Raises a ValueError where its texts hold what is no character."""
+    if array.dtype.kind == "U":
+        codes = array.reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if np.any((codes > sys.maxunicode) | (codes >> 11 == 0xD800 >> 11)):
+            raise ValueError("holds texts that are none")
+    return array
 
 
 class _Frugal(io.BufferedReader):

@@ -279,9 +279,7 @@ def _opened(path: str | Path) -> Iterator[Arrays]:
 
 
 def _header(arrays: Arrays) -> dict[str, Any]:
-    if "__header__" not in arrays.described:
-        raise ValueError("it has no header")
-    header = files.parse_json(str(arrays.read("__header__")))
-    if not isinstance(header, dict) or not isinstance(header.get("hparams"), list):
+    header = files.json_of(arrays, "__header__")
+    if not isinstance(header.get("hparams"), list):
         raise ValueError("its header is of something else")
     return header

@@ -132,7 +132,7 @@ def load_vocabulary(path: str | os.PathLike) -> Vocabulary:
     try:
         return from_json(files.parse_json(files.read_bytes(path)))
     except ValueError as error:  # also of bad JSON and bad UTF-8
-        raise ValueError(f"{path}: not a vocabulary ({error})") from None
+        raise ValueError(f"{path}: not a vocabulary ({files.reason(error)})") from None
 
 
 def as_json(vocabulary: Vocabulary) -> dict[str, Any]:
