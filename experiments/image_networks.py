@@ -17,6 +17,7 @@ from experiments import saved
 from jaxdl import data, families, layers, losses, models, training
 from jaxdl.base import Learner, Model, identity_transform
 from jaxdl.checks import one_of
+from jaxdl.files import reason
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.optim import schedules
@@ -144,7 +145,9 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, ImageProblem]:
         if not hparams or len(problem.shape) != 3:
             raise ValueError("its settings make no sense")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: not a model of experiments.digits_cnn ({error})") from None
+        raise ValueError(
+            f"{path}: not a model of experiments.digits_cnn ({reason(error)})"
+        ) from None
     recipe = Recipe(
         make_learner(problem, 1), identity_transform(), Lengths(1, 1, 1, "keep"), None,
         jax.random.key(0),

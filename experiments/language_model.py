@@ -87,10 +87,19 @@ def main(config: Config) -> dict[str, Any]:
 
 def predict(config: Config) -> dict[str, Any]:
     """Write on from ``config.predict`` with the saved model."""
+    vocabulary, sizes, params = load(Path(config.out) / MODEL)
+    asked = dataclasses.replace(config, prompt=config.predict, length=sizes["length"])
+    written = write(asked, vocabulary, sizes, params)
+    print(config.predict + written)
+    return {"text": written}
+
+
+def load(path: Path):
+    """The vocabulary, sizes and parameters of a saved model. Raises OSError and ValueError."""
     from experiments import saved
     from jaxdl import text
+    from jaxdl.files import reason
 
-    path = Path(config.out) / MODEL
     about, arrays = saved.read(path)
     try:
         vocabulary = text.from_json(about["vocabulary"])
@@ -98,12 +107,8 @@ def predict(config: Config) -> dict[str, Any]:
         sizes = {name: saved.size(about[name], name, limit) for name, limit in most.items()}
         net = _transformer(vocabulary.size, **sizes)
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path}: not a language model ({error})") from None
-    params = saved.restored(arrays, _shapes(net), path)
-    asked = dataclasses.replace(config, prompt=config.predict, length=sizes["length"])
-    written = write(asked, vocabulary, sizes, params)
-    print(config.predict + written)
-    return {"text": written}
+        raise ValueError(f"{path}: not a language model ({reason(error)})") from None
+    return vocabulary, sizes, saved.restored(arrays, _shapes(net), path)
 
 
 def check(config: Config) -> None:

@@ -39,7 +39,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]
     except FileNotFoundError:
         raise FileNotFoundError(2, "no saved model", str(path)) from None
     except ValueError as error:
-        raise ValueError(f"{path}: not a saved network ({error})") from None
+        raise ValueError(f"{path}: not a saved network ({files.reason(error)})") from None
     return about, arrays
 
 

@@ -17,6 +17,7 @@ from jaxdl.base import Family, Learner, Model, Transform
 from jaxdl.data import Dataset
 from jaxdl.data.dataset import NAMES, TASKS
 from jaxdl.data.table import check_encoding
+from jaxdl.files import reason
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.training.batching import Lengths
@@ -236,7 +237,9 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, Problem]:
         if sum(len(widths(hidden)) for hidden in {h["hidden"] for h in hparams}) > 2 * MAX_LAYERS:
             raise ValueError("its networks have too many layers")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: not a model of experiments.model_selection ({error})") from None
+        raise ValueError(
+            f"{path}: not a model of experiments.model_selection ({reason(error)})"
+        ) from None
     lengths = Lengths(1, 1, 1, "keep")
     recipe = Recipe(make_learner(problem), transform(problem), lengths, None, jax.random.key(0))
     rows = np.zeros((2, len(problem.feature_names)), np.float32)

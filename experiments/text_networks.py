@@ -17,6 +17,7 @@ from experiments import saved
 from jaxdl import families, models, text, training
 from jaxdl.base import Learner, Model, Sequences, identity_transform
 from jaxdl.checks import one_of
+from jaxdl.files import reason
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.optim import schedules
@@ -117,7 +118,9 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, TextProblem]:
         if not hparams:
             raise ValueError("it has no settings")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: not a model of experiments.sentiment ({error})") from None
+        raise ValueError(
+            f"{path}: not a model of experiments.sentiment ({reason(error)})"
+        ) from None
     recipe = Recipe(
         make_learner(problem, 1), identity_transform(), Lengths(1, 1, 1, "keep"), None,
         jax.random.key(0),

@@ -22,6 +22,7 @@ from experiments.generative.settings import MODELS, Settings
 from jaxdl import parallel, plotting, training
 from jaxdl.base import Array, TrainState
 from jaxdl.checks import one_of
+from jaxdl.files import reason
 from jaxdl.model_selection.study import plain
 
 
@@ -151,7 +152,7 @@ def load(path: Path) -> Trained:
     about, arrays = saved.read(path)
     try:
         if about["experiment"] != "generate":
-            raise ValueError(about["experiment"])
+            raise ValueError("it is of another experiment")
         settings = _checked(Settings(**about["settings"]))
         center, scale = (
             [saved.number(v, name, least) for v in about[name]]
@@ -165,7 +166,7 @@ def load(path: Path) -> Trained:
         generator = make(settings)
         like = jax.eval_shape(generator.learner.init, jax.random.key(0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path}: not a model of generate ({error})") from None
+        raise ValueError(f"{path}: not a model of generate ({reason(error)})") from None
     tree = saved.restored(arrays, {"params": like.params, "state": like.state}, path)
     state = like._replace(params=tree["params"], state=tree["state"])
     return Trained(settings, own, generator, state)
