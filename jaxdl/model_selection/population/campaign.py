@@ -1,5 +1,6 @@
 """A study's populations from the first epoch to the last: rungs, checkpoints, logs, signals."""
 
+import functools
 import json
 import time
 import zlib
@@ -61,7 +62,6 @@ class Campaign:
             with Interrupts() as interrupts:
                 self._train(interrupts)
                 self._save()
-                interrupts.obey()
 
     def _train(self, interrupts: Interrupts) -> None:
         if self.log is not None:
@@ -72,13 +72,11 @@ class Campaign:
         drops = {rung.epochs: rung for rung in self.rungs}
         for stop in sorted({*drops, *self.milestones, self.epochs}):
             for i, population in enumerate(self.populations):
-                for _, end in stretches(population.epoch, stop, self.seconds):
-                    if not population.active.any():
-                        population.epoch = stop
-                        self._look(i, interrupts)
-                        break
-                    population.advance(end)
+                advance = functools.partial(_advance, population, stop)
+                for _ in stretches(advance, population.epoch, stop, self.seconds):
                     self._look(i, interrupts)
+                    if population.epoch == stop:
+                        break
             if stop in drops:
                 self._drop(drops[stop])
 
@@ -94,8 +92,7 @@ class Campaign:
             return
         if interrupts.caught or time.perf_counter() - self.saved >= self.checkpoint.seconds:
             self._save()
-        if interrupts.caught:
-            interrupts.obey()
+        interrupts.obey()
 
     # -- successive halving
 
@@ -103,14 +100,15 @@ class Campaign:
         """Leave the best settings of all populations in the race."""
         every = self.populations[0].recipe.lengths.evaluation_epochs
         slot = int(np.searchsorted(every, rung.epochs))
-        scores, alive = [], []
+        alive = [population.dropped < 0 for population in self.populations]
+        # A resumed run has passed this rung; it may have come to better epochs since.
+        if sum(map(np.sum, alive)) <= rung.keep:
+            return
+        scores = []
         for population in self.populations:
             failed = population._by_setting(population.peek(lambda p: p.diverged)) >= 0
             mean = np.where(failed.any(1), np.nan, population.scores(self.metric, slot).mean(1))
             scores.append(as_loss(mean, self.maximize))
-            alive.append(population.dropped < 0)
-        if sum(map(np.sum, alive)) <= rung.keep:  # a resumed run has passed this rung
-            return
         dropped = losers(np.concatenate(scores), np.concatenate(alive), rung.keep)
         ends = np.cumsum([len(a) for a in alive])[:-1]
         for population, part in zip(self.populations, np.split(dropped, ends), strict=True):
@@ -142,9 +140,13 @@ class Campaign:
         tree, _ = checkpoints.restore(
             folder, position, [population.snapshot() for population in self.populations]
         )
-        places = zip(self.populations, tree, there["epochs"], there["layouts"], strict=True)
-        for population, part, epoch, layout in places:
-            population.restore(part, epoch, layout)
+        checkpoints.check_types(path, there, epochs=list, layouts=list)
+        try:
+            places = zip(self.populations, tree, there["epochs"], there["layouts"], strict=True)
+            for population, part, epoch, layout in places:
+                population.restore(part, epoch, layout)
+        except ValueError as error:
+            raise ValueError(f"{path}: damaged ({error})") from None
 
     # -- logs
 
@@ -183,6 +185,14 @@ class Campaign:
                     for name in names:
                         value = float(curves[name][m, slot])
                         yield {**place, "part": "validation", "metric": name, "value": value}
+
+
+def _advance(population: Population, stop: int, start: int, end: int) -> None:
+    """Train a population to the end of an epoch; where nobody goes on, it is at ``stop`` at once."""
+    if population.active.any():
+        population.advance(end)
+    else:
+        population.epoch = stop
 
 
 def study_fingerprint(

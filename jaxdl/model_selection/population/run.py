@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Batch, Learner, TrainState, features
-from jaxdl.checks import is_key
+from jaxdl.checks import is_key, is_whole
 from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population import execute
 from jaxdl.model_selection.population.members import (
@@ -180,11 +180,27 @@ class Population:
         return [*self.slots.shape, len(plan.devices), plan.chunk, len(wanted.devices), wanted.chunk]
 
     def restore(self, tree: Any, epoch: int, layout: list[int] | None) -> None:
-        """Go on from a snapshot that was taken after ``epoch`` epochs in that layout."""
+        """Go on from a snapshot that was taken after ``epoch`` epochs in that layout.
+
+        Raises a ValueError where they make no sense.
+        """
+        whole = lambda value, least: is_whole(value) and value >= least
+        slots = np.array(tree["slots"])
+        laid = layout is None or (
+            isinstance(layout, list)
+            and len(layout) == 6
+            and all(whole(value, 1) for value in layout)
+            and layout[0] * layout[1] == len(slots)
+            and layout[2] <= layout[4]
+            and layout[0] % layout[2] == 0
+        )
+        known = np.all((slots >= -1) & (slots < self.size))
+        if not (laid and known and whole(epoch, 0) and epoch <= self.recipe.lengths.epochs):
+            raise ValueError("its epochs or its layout make no sense")
         self.store, self.dropped = tree["store"], np.array(tree["dropped"])
         self.epoch, self.rows = epoch, None
         if layout and layout[4:] == [len(self.wanted.devices), self.wanted.chunk]:
-            slots = np.array(tree["slots"]).reshape(layout[:2])
+            slots = slots.reshape(layout[:2])
             devices = self.wanted.devices[: layout[2]]
             self.layout_before = self.wanted._replace(devices=devices, chunk=layout[3]), slots
 

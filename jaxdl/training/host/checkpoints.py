@@ -282,6 +282,13 @@ def _mismatched(path: Path, header: dict[str, Any]) -> str | None:
     return None
 
 
+def check_types(path: Path, about: dict[str, Any], **types: type) -> None:
+    """Raise a ValueError unless a checkpoint's ``about`` has these fields of these types."""
+    for name, kind in types.items():
+        if type(about.get(name)) is not kind:
+            raise ValueError(f"{path}: damaged (its {name} makes no sense)")
+
+
 def _describe(tree, read: bool = True):
     """Arrays by number, and a name, shape and dtype for each leaf of a tree."""
     arrays, described = {}, []

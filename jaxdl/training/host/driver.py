@@ -48,14 +48,12 @@ def _stretches(spec, advance, run, begin, numbers, metric, save, log, bar_wanted
     if log is not None:
         log.start(_rows(spec, run, 0, logged))
     saved, saved_at, position = time.perf_counter(), begin, begin
+    go_on = lambda start, stop: jax.block_until_ready(advance(run, start, stop, numbers))
     try:
         with Interrupts(save is not None) as interrupts:
             seconds = SECONDS_WITH_BAR if bar_wanted else SECONDS
-            for start, position in stretches(begin, spec.total, seconds):
-                if start > 0 and not bool(run.active):
-                    position = start
-                    break
-                run = jax.block_until_ready(advance(run, start, position, numbers))
+            total = spec.total if bool(run.active) else begin
+            for start, position, run in stretches(go_on, begin, total, seconds):
                 done = _epochs_done(spec, run, position)
                 if log is not None:
                     log.add(_rows(spec, run, logged, done))
@@ -65,11 +63,11 @@ def _stretches(spec, advance, run, begin, numbers, metric, save, log, bar_wanted
                 if save is not None and (due or interrupts.caught):
                     save(run, position)
                     saved, saved_at = time.perf_counter(), position
-                if interrupts.caught:
-                    interrupts.obey()
+                interrupts.obey()
+                if not bool(run.active):
+                    break
             if save is not None and saved_at != position:
                 save(run, position)
-            interrupts.obey()
     finally:
         bar.close()
     return run
@@ -94,6 +92,7 @@ def _resumed(spec, folder, position, about, blank) -> RunState:
     there = checkpoints.read_about(folder, position)["about"]
     if there.get("kind") != about["kind"]:
         raise ValueError(f"{path}: of a {there.get('kind', 'run of another kind')}, not of a fit")
+    checkpoints.check_types(path, there, run=dict, steps=int)
     fingerprint.refuse_another(path, there["run"], about["run"])
     if position > spec.total:
         raise ValueError(

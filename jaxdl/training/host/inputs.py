@@ -25,13 +25,15 @@ def as_arrays(
     name: str = "data",
     *,
     mended: bool = False,
+    finite: bool = True,
     advice: str = "drop those rows, or fill them first, with features.impute_mean() say",
 ) -> Batch:
     """The arrays behind a Dataset, a pair (x, y) or any pytree, as they are.
 
-    With ``mended`` the first part may have NaNs. Raises a ValueError, with some ``advice``, where
-    lengths differ, nothing is there, or a value (of Sequences, one before an end) is not a finite
-    number. Traced values are not read.
+    With ``mended`` the first part may have NaNs; with ``finite=False`` no values are looked at.
+    Raises a ValueError, with some ``advice``, where lengths differ, nothing is there, or a value
+    (of Sequences, one before an end) is not a finite number in the type that JAX makes of it.
+    Traced values are not read.
     """
     if isinstance(data, Dataset):
         data = (data.x, data.y)
@@ -54,10 +56,10 @@ def as_arrays(
         arrays = jax.tree_util.tree_leaves_with_path(part, is_leaf=_is_sequences)
         for path, array in arrays:
             label = f"part {position}{jax.tree_util.keystr(path)} of the {name}"
-            finite = not (mended and position == 0)
+            looked_at = finite and not (mended and position == 0)
             if _is_sequences(array):
                 _check_sequences(array, label)
-            _check_numbers(array, label, finite, advice)
+            _check_numbers(array, label, looked_at, advice)
     return data
 
 
@@ -87,10 +89,21 @@ def _check_numbers(array: Array | Sequences, label: str, finite: bool, advice: s
     if not (is_a(jnp.floating) or is_a(jnp.integer) or is_a(jnp.bool_)):
         raise ValueError(f"{label} is {values.dtype}, not a number to learn from")
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(array))
-    if not finite or traced or not is_a(jnp.floating):
+    becomes = jax.dtypes.canonicalize_dtype(values.dtype)
+    if not finite or traced or is_a(jnp.bool_) or (is_a(jnp.integer) and becomes == values.dtype):
         return
     if _is_sequences(array):
         values = array.filled()
-    unfit = int((~(jnp if isinstance(values, jax.Array) else np).isfinite(values)).sum())
+    if is_a(jnp.integer):
+        limits = jnp.iinfo(becomes)
+        beyond = int(((values < limits.min) | (values > limits.max)).sum())
+        if beyond:
+            raise ValueError(f"{label} has {beyond} whole numbers that are beyond {becomes}")
+        return
+    # float64 becomes float32 unless 64 bits are enabled, and what is beyond that infinite.
+    most = jnp.finfo(becomes).max if becomes != values.dtype else np.inf
+    module = jnp if isinstance(values, jax.Array) else np
+    unfit = int((~(module.isfinite(values) & (module.abs(values) <= most))).sum())
     if unfit:
-        raise ValueError(f"{label} has {unfit} values that are NaN or infinite; {advice}")
+        beyond = "" if becomes == values.dtype else f", or beyond {becomes}"
+        raise ValueError(f"{label} has {unfit} values that are NaN or infinite{beyond}; {advice}")

@@ -2,13 +2,15 @@
 
 import signal
 import threading
+import warnings
 
 
 class Interrupts:
     """While it is entered, SIGTERM and SIGINT are noted instead of obeyed; a second one is obeyed.
 
-    ``caught`` is the signal's number or None. Python allows handlers in the main thread
-    alone, so elsewhere nothing is noted.
+    ``caught`` is the signal's number or None; what was caught is obeyed at the end of the block at
+    the latest, also where that ends with an error, which is then warned of. Python allows handlers
+    in the main thread alone, so elsewhere nothing is noted.
     """
 
     def __init__(self, enabled: bool = True):
@@ -24,16 +26,22 @@ class Interrupts:
                     self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, kind, error, trace) -> None:
         self._give_back()
+        if kind is None:
+            self.obey()
+        elif self.caught is not None and isinstance(error, Exception):
+            warnings.warn(f"interrupted, and {kind.__name__}: {error}", stacklevel=2)
+            self.obey()
 
     def obey(self) -> None:
-        """Do what the signal asked for: exit with 143, or raise KeyboardInterrupt."""
+        """Do what a signal that was caught asked for: exit with 143, or raise KeyboardInterrupt."""
+        if self.caught is None:
+            return
         self._give_back()
         if self.caught == signal.SIGTERM:
             raise SystemExit(128 + signal.SIGTERM)
-        if self.caught is not None:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     def _note(self, number, frame) -> None:
         self.caught = number

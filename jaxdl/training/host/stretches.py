@@ -1,23 +1,27 @@
 """How a run is cut into stretches, and its progress bar. The host looks between stretches only."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
-def stretches(start: int, total: int, seconds: float | None) -> Iterator[tuple[int, int]]:
-    """Yield ``(begin, end)`` from ``start`` to ``total``, each to take about ``seconds``.
+def stretches(
+    advance: Callable[[int, int], Any], start: int, total: int, seconds: float | None
+) -> Iterator[tuple[int, int, Any]]:
+    """Yield ``(begin, end, advance(begin, end))`` from ``start`` to ``total``.
 
-    The first is one step long and each at most eight times the last, so that neither compilation
-    nor a slow step makes a long one. Without ``seconds`` there is one stretch.
+    Each ``advance`` takes about ``seconds``; what the caller does in between is not counted. The
+    first is one step long and each at most eight times the last, so that neither compilation nor a
+    slow step makes a long one. Without ``seconds`` there is one stretch.
     """
     length = 1 if seconds is not None else total - start
     while start < total:
         end = min(start + length, total)
         began = time.perf_counter()
-        yield start, end
+        result = advance(start, end)
+        pace = max((time.perf_counter() - began) / (end - start), 1e-9)
+        yield start, end, result
         if seconds is not None:
-            pace = max((time.perf_counter() - began) / (end - start), 1e-9)
             length = max(1, min(8 * length, int(seconds / pace)))
         start = end
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import jax
 
+from jaxdl.training.host import inputs
+
 _END = object()
+WAIT = 0.1  # seconds between two looks at whether to go on
 
 
 def position_batches(batches: Iterable | Callable, start: int, saved: str | None) -> Iterator:
@@ -50,10 +53,19 @@ def _decode(saved: str):
     return saved[6:].encode("utf-8") if saved.startswith("bytes:") else json.loads(saved)
 
 
-def prefetch(iterator: Iterator, size: int) -> Iterator[tuple[Any, str | None]]:
+def prefetch(
+    make: Callable[[], Iterator], size: int, start: int, count: int
+) -> Iterator[tuple[Any, str | None] | None]:
     """Yield ``(batch on the device, state_of(iterator) after it)``, ``size`` of them ahead.
 
-    An error of the iterator is raised where its batch would have come.
+    Args:
+      make: gives the iterator. It is called, and waited for, in a thread of its own.
+      size: how many batches to fetch ahead.
+      start: how many came before, for messages. count: how many to fetch at most.
+
+    Where no batch comes for a while it yields None, so that whoever iterates can see to signals. An
+    error of the iterator is raised where its batch would have come, and so is a ValueError for a
+    batch without rows or of what are no numbers.
     """
     ready: queue.Queue = queue.Queue(maxsize=size)
     stopped = threading.Event()
@@ -61,7 +73,7 @@ def prefetch(iterator: Iterator, size: int) -> Iterator[tuple[Any, str | None]]:
     def put(item) -> bool:
         while not stopped.is_set():
             try:
-                ready.put(item, timeout=0.1)
+                ready.put(item, timeout=WAIT)
                 return True
             except queue.Full:
                 continue
@@ -69,7 +81,9 @@ def prefetch(iterator: Iterator, size: int) -> Iterator[tuple[Any, str | None]]:
 
     def work():
         try:
-            for batch in iterator:
+            iterator = make()
+            for number, batch in enumerate(itertools.islice(iterator, count), start + 1):
+                batch = inputs.as_arrays(batch, f"examples of batch {number}", finite=False)
                 if not put((jax.device_put(batch), state_of(iterator))):
                     return
             put(_END)
@@ -79,10 +93,17 @@ def prefetch(iterator: Iterator, size: int) -> Iterator[tuple[Any, str | None]]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        while (item := ready.get()) is not _END:
+        while True:
+            try:
+                item = ready.get(timeout=WAIT)
+            except queue.Empty:
+                yield None
+                continue
+            if item is _END:
+                return
             if isinstance(item, BaseException):
                 raise item
             yield item
     finally:
         stopped.set()
-        thread.join()
+        thread.join(WAIT)  # one that waits for its source is left to wait

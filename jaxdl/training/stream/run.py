@@ -1,5 +1,6 @@
 """One run over a stream of batches: its carry on the device, its history on the host."""
 
+import functools
 import time
 from typing import Any, NamedTuple
 
@@ -82,6 +83,7 @@ class StreamRun:
         there = checkpoints.read_about(checkpoint.folder, position)["about"]
         if there.get("kind") != "stream":
             raise ValueError(f"{path}: of a {there.get('kind')}, not of a stream")
+        checkpoints.check_types(path, there, run=dict, steps=int, stopped=bool)
         fingerprint.refuse_another(path, there["run"], same)
         if position > self.steps:
             raise ValueError(
@@ -96,6 +98,8 @@ class StreamRun:
         self.position, self.place, self.stopped = known[-1], about["place"], about["stopped"]
         self.carry = jax.device_put(tree["carry"])
         self.looks = {name: list(map(float, tree["looks"][name])) for name in self.looks}
+        if len({len(values) for values in self.looks.values()}) > 1:
+            raise ValueError(f"{path}: damaged (its looks differ in number)")
         if self.best is not None:
             self.best = (float(tree["best"][0]), int(tree["best"][1]), tree["best"][2])
 
@@ -104,44 +108,47 @@ class StreamRun:
         if self.log is not None:
             self.log.start(row for i in range(len(self.looks["steps"])) for row in self._rows(i))
         bar = Bar(self.steps, self.position, bar_wanted)
-        saved = time.perf_counter()
-        begin = self.position
-        stream = iter(())
+        saved, kept = time.perf_counter(), self._mark()
+        stream, begin = None, self.position
         try:
             with Interrupts(checkpoint is not None) as interrupts:
-                if self.position < self.steps and not self._ended():
-                    where = position_batches(batches, self.position, self.place)
-                    stream = prefetch(where, ahead)
-                for batch, self.place in stream:
-                    self.carry = compiled(stream_steps.step, ("carry",))(
-                        self.learner, self.carry, batch
-                    )
-                    self.position += 1
-                    last = self.position == self.steps
-                    if self.position % self.every == 0 or last:
-                        self._look()
-                        bar.update(self.position - begin, self._numbers())
-                        begin = self.position
-                    if checkpoint is not None:
+                left = 0 if self._ended() else self.steps - self.position
+                where = functools.partial(position_batches, batches, self.position, self.place)
+                stream = prefetch(where, ahead, self.position, left) if left else iter(())
+                for item in stream:
+                    if item is not None:
+                        batch, self.place = item
+                        self.carry = compiled(stream_steps.step, ("carry",))(
+                            self.learner, self.carry, batch
+                        )
+                        self.position += 1
+                        if self.position % self.every == 0 or self.position == self.steps:
+                            self._look()
+                            bar.update(self.position - begin, self._numbers())
+                            begin = self.position
+                    if checkpoint is not None and kept != self._mark():
                         due = time.perf_counter() - saved >= checkpoint.seconds
                         if due or interrupts.caught:
                             self._save(checkpoint)
-                            saved = time.perf_counter()
-                        if interrupts.caught:
-                            interrupts.obey()
-                    if last or self._ended():
+                            saved, kept = time.perf_counter(), self._mark()
+                    interrupts.obey()
+                    if self._ended():
                         break
-            if self.position == 0:
-                raise ValueError("there is no batch to train on")
-            if self.position > (self.looks["steps"] or [0])[-1]:
-                self._look()
-            if checkpoint is not None:
-                self._save(checkpoint)
+                if self.position == 0:
+                    raise ValueError("there is no batch to train on")
+                if self.position > (self.looks["steps"] or [0])[-1]:
+                    self._look()
+                if checkpoint is not None and kept != self._mark():
+                    self._save(checkpoint)
         finally:
             if hasattr(stream, "close"):
                 stream.close()
             bar.close()
         return self._result()
+
+    def _mark(self) -> tuple[int, int]:
+        """How far the run is: what is saved again where this has not moved would be the same."""
+        return self.position, len(self.looks["steps"])
 
     def _look(self) -> None:
         """Read the losses since the last look, evaluate, and see whether to go on."""
@@ -167,6 +174,7 @@ class StreamRun:
             self.log.add(self._rows(len(self.looks["steps"]) - 1))
 
     def _ended(self) -> bool:
+        """Whether the last look says that the run is over."""
         looked = bool(self.looks["steps"]) and self.looks["steps"][-1] == self.position
         return looked and (self.stopped or int(self.carry.diverged) >= 0)
 

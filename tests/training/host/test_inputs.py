@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import enable_x64
 
 from jaxdl import data, families, models, training
 from jaxdl.model_selection import cross_validate
@@ -50,6 +51,26 @@ def test_data(kind, parts, message):
 def test_complex_numbers_are_no_data():
     with pytest.raises(ValueError, match="part 0 of the data is complex64, not a number to learn"):
         as_arrays((IRIS.x.astype(np.complex64), IRIS.y))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            np.array([1e300, -1e39, 3e38]),
+            "has 2 values that are NaN or infinite, or beyond float32",
+        ),
+        (np.array([2**31, -(2**31) - 1, 2**31 - 1]), "has 2 whole numbers that are beyond int32"),
+        (np.array([2**32, 7], np.uint64), "has 1 whole numbers that are beyond uint32"),
+    ],
+)
+def test_numbers_that_jax_would_change_are_no_data(values, message):
+    """Without 64 bits they became infinite, or other numbers."""
+    with pytest.raises(ValueError, match=message):
+        as_arrays(values)
+    with enable_x64(True):
+        as_arrays(values)
+    as_arrays(values, finite=False)
 
 
 def test_words_are_no_numbers():

@@ -2,6 +2,10 @@
 
 import itertools
 import json
+import os
+import signal
+import threading
+import time
 
 import jax
 import numpy as np
@@ -9,6 +13,8 @@ import pytest
 from networks import softmax_learner, three_classes
 
 from jaxdl.training import Checkpoint, EarlyStopping, fit, fit_stream
+from jaxdl.training.host import checkpoints
+from jaxdl.training.stream import run as stream_run
 
 X, Y = three_classes(80)
 VALID = (X[60:], Y[60:])
@@ -198,3 +204,93 @@ def test_grain(tmp_path):
     stream(feed(), 7, evaluate_every=7, checkpoint=tmp_path)
     longer = stream(feed(), 21, evaluate_every=7, checkpoint=tmp_path)
     assert_same(longer, stream(feed(), 21, evaluate_every=7))
+
+
+# -- sources that wait
+
+
+def waiting(count, called=None, start=0):
+    """Batches from ``start`` to ``count``; then the source waits for ever."""
+    yield from batches(count, start)
+    if called is not None:
+        called.set()
+    threading.Event().wait()
+
+
+def kill_soon(number):
+    """A signal to this process in a moment, and when it was sent."""
+    sent = []
+
+    def work():
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), number)
+
+    timer = threading.Timer(0.3, work)
+    timer.start()
+    return sent
+
+
+def test_no_more_is_waited_for_than_is_trained_on():
+    """Nor asked for: the source would wait behind its twentieth batch."""
+    called = threading.Event()
+    began = time.perf_counter()
+    assert_same(stream(waiting(20, called), ahead=5), stream())
+    assert time.perf_counter() - began < 5 and not called.is_set()
+
+
+@pytest.mark.usefixtures("heeds_interrupts")
+@pytest.mark.parametrize(
+    ("number", "kept"),
+    [(signal.SIGTERM, True), (signal.SIGINT, True), (signal.SIGINT, False)],
+    ids=["term", "int", "int without checkpoints"],
+)
+def test_a_signal_is_obeyed_while_the_source_waits(number, kept, tmp_path):
+    """It waits behind seven batches, and where it is called for more, before the first."""
+    how = {"validation": VALID, "evaluate_every": 4}
+    folder = Checkpoint(tmp_path, seconds=3600) if kept else None
+    forever = lambda start: waiting(0)
+    for feed in (forever, waiting(7), forever if kept else waiting(0)):
+        sent = kill_soon(number)
+        with pytest.raises((SystemExit, KeyboardInterrupt)) as caught:
+            stream(feed, checkpoint=folder, **how)
+        assert time.perf_counter() - sent[0] < 5  # it takes a tenth of a second where nothing else runs
+        assert caught.type is (SystemExit if number == signal.SIGTERM else KeyboardInterrupt)
+    if kept:
+        assert checkpoints.positions(tmp_path) == [7]  # nothing was there to save before
+        assert_same(
+            stream(lambda start: batches(20, start), checkpoint=folder, **how), stream(**how)
+        )
+
+
+@pytest.mark.usefixtures("heeds_interrupts")
+@pytest.mark.parametrize("where", ["_look", "_save"])
+def test_a_signal_in_the_last_look_or_save_is_obeyed_behind_it(where, tmp_path, monkeypatch):
+    """The feed has fewer batches than steps, so that both come behind the loop."""
+    method = getattr(stream_run.StreamRun, where)
+
+    def interrupted(self, *args):
+        os.kill(os.getpid(), signal.SIGINT)
+        method(self, *args)
+
+    monkeypatch.setattr(stream_run.StreamRun, where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stream(batches(7), evaluate_every=8, checkpoint=tmp_path)
+    monkeypatch.undo()
+    assert checkpoints.positions(tmp_path) == [7]
+    again = stream(list(batches(7)), evaluate_every=8, checkpoint=tmp_path)
+    assert_same(again, stream(batches(7), evaluate_every=8))
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ((X[:0], Y[:0]), "the examples of batch 3 have no rows"),
+        ((X[:4], np.array(list("abcd"))), "part 1 of the examples of batch 3 is <U1, not a number"),
+        (["some", "words"], "examples of batch 3 must be a pytree of arrays"),
+        ((X[:4], Y[:3]), r"the parts of the examples of batch 3 differ in length: \[4, 3\]"),
+        ((), "examples of batch 3 must be a pytree of arrays"),
+    ],
+)
+def test_what_is_no_batch_is_refused(batch, message):
+    with pytest.raises(ValueError, match=message):
+        stream([*batches(2), batch, *batches(9)])
