@@ -11,6 +11,7 @@ A batch is a pytree of arrays with a leading example axis. A plain tuple is its 
 for supervised work; anything else (an array, a ``Sequences``, a dict) is one part.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -62,6 +63,17 @@ class Model(NamedTuple):
     sees_mask: bool = False
 
 
+class Responses(NamedTuple):
+    """What a response may be: from ``low`` to ``high``, both included.
+
+    kind: ``"labels"`` (whole numbers that name classes), ``"counts"`` or ``"numbers"``.
+    """
+
+    kind: str
+    low: float = -math.inf
+    high: float = math.inf
+
+
 class Family(NamedTuple):
     """A response distribution p(y; eta) with its inverse link g^-1. Notes: Eq. (11), §1.4.
 
@@ -71,6 +83,7 @@ class Family(NamedTuple):
     entropy: ``(eta) -> [...]`` in nats, or None where there is no closed form.
     scores: ``(eta, y) -> {name: [...]}``, what else is reported of a prediction, per example:
         ``accuracy`` of labels, ``squared_error`` of real responses and counts.
+    responses: the Responses that it has a probability for; None where it does not say.
     """
 
     log_prob: LogProb
@@ -78,6 +91,7 @@ class Family(NamedTuple):
     sample: Sample
     entropy: OfPredictor | None = None
     scores: Scores = lambda eta, y: {}
+    responses: Responses | None = None
 
 
 class Transform(NamedTuple):
@@ -99,11 +113,13 @@ class Objective(NamedTuple):
     predict: ``(params, state, x) -> predictions``, e.g. ``family.mean(eta)``.
     evaluate: ``(params, state, batch, *, key=None) -> {metric: per-example values [B]}``. The key
         is one for each slice of examples, the same for all settings of a study's fold and seed.
+    responses: the Responses y of its batches ``(x, y)``, the family's; None where it does not say.
     """
 
     loss: ObjectiveLoss
     predict: ObjectivePredict
     evaluate: ObjectiveEvaluate
+    responses: Responses | None = None
 
 
 class TrainState(NamedTuple):
@@ -128,12 +144,15 @@ class Learner(NamedTuple):
         has the scalar ``"loss"``. Padded rows of a batch have ``mask`` False.
     predict: ``(train_state, x) -> predictions``.
     evaluate: ``(train_state, batch) -> {metric: per-example values [B]}``.
+    responses: the Responses y of its batches ``(x, y)``; None where it does not say. Data that hold
+        others are refused, and folds are stratified by labels.
     """
 
     init: Init
     step: LearnerStep
     predict: LearnerPredict
     evaluate: LearnerEvaluate
+    responses: Responses | None = None
 
 
 class Cell(NamedTuple):
@@ -231,7 +250,11 @@ def features(batch: Batch) -> Any:
 def pair(batch: Batch) -> tuple[Any, Any]:
     """x and y of a supervised batch. Raises a ValueError for one part, such as Sequences alone."""
     if type(batch) not in (tuple, list) or len(batch) != 2:
-        what = f"{len(batch)} parts" if type(batch) in (tuple, list) else type(batch).__name__
+        what = type(batch).__name__
+        if type(batch) in (tuple, list):
+            what = f"{len(batch)} parts"
+        elif hasattr(batch, "shape"):
+            what = "one array, without y"
         raise ValueError(f"a batch to learn responses from is (x, y), not {what}")
     return batch[0], batch[1]
 

@@ -80,7 +80,7 @@ def softmax_learner(h):
         nll = -jnp.take_along_axis(log_p, y[:, None], 1)[:, 0]
         return {"nll": nll, "accuracy": (log_p.argmax(1) == y).astype(x.dtype)}
 
-    return base.Learner(init, step, predict, evaluate)
+    return base.Learner(init, step, predict, evaluate, base.Responses("labels", 0, 2))
 
 
 def three_classes(n=47, seed=0, dtype=np.float32):

@@ -37,8 +37,8 @@ def independent(family: Family, ndims: int = 1) -> Family:
     def scores(eta, y):
         return {k: over_outputs(jnp.mean, v) for k, v in family.scores(eta, y).items()}
 
-    return Family(
-        log_prob, family.mean, family.sample, None if family.entropy is None else entropy, scores
+    return family._replace(
+        log_prob=log_prob, entropy=None if family.entropy is None else entropy, scores=scores
     )
 
 
@@ -100,4 +100,4 @@ def marginalize(make_family: Callable, nodes: Array, weights: Array | None = Non
     def scores(eta, y):
         return jax.tree.map(average, over_nodes(lambda family: family.scores(eta, y)))
 
-    return Family(log_prob, mean, sample, None, scores)
+    return Family(log_prob, mean, sample, None, scores, make_family(nodes[0]).responses)

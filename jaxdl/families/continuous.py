@@ -5,11 +5,12 @@ import jax.numpy as jnp
 
 from jaxdl import special
 from jaxdl.arrays import floating
-from jaxdl.base import Array, Family
+from jaxdl.base import Array, Family, Responses
 from jaxdl.families import links
 from jaxdl.families.elementwise import matched, setting_like, squared_error_scores
 
 _LOG_2PI = 1.8378770664093453
+_REAL = Responses("numbers")
 
 
 def normal(scale: float | Array = 1.0) -> Family:
@@ -41,7 +42,9 @@ def normal(scale: float | Array = 1.0) -> Family:
         sigma = setting_like("scale", scale, eta)
         return jnp.broadcast_to((1 + _LOG_2PI) / 2 + jnp.log(sigma), eta.shape)
 
-    return Family(log_prob, links.identity, sample, entropy, squared_error_scores(links.identity))
+    return Family(
+        log_prob, links.identity, sample, entropy, squared_error_scores(links.identity), _REAL
+    )
 
 
 def heteroskedastic_normal(tied: bool = False) -> Family:
@@ -77,7 +80,7 @@ def heteroskedastic_normal(tied: bool = False) -> Family:
     def entropy(eta):
         return (1 + _LOG_2PI) / 2 + split(eta)[1]
 
-    return Family(log_prob, mean, sample, entropy, squared_error_scores(mean))
+    return Family(log_prob, mean, sample, entropy, squared_error_scores(mean), _REAL)
 
 
 def laplace(scale: float | Array = 1.0) -> Family:
@@ -102,7 +105,9 @@ def laplace(scale: float | Array = 1.0) -> Family:
         eta = floating(eta)
         return jnp.broadcast_to(1 + jnp.log(2 * setting_like("scale", scale, eta)), eta.shape)
 
-    return Family(log_prob, links.identity, sample, entropy, squared_error_scores(links.identity))
+    return Family(
+        log_prob, links.identity, sample, entropy, squared_error_scores(links.identity), _REAL
+    )
 
 
 def student_t(df: float | Array, scale: float | Array = 1.0) -> Family:
@@ -145,4 +150,6 @@ def student_t(df: float | Array, scale: float | Array = 1.0) -> Family:
         entropy = (1 + _LOG_2PI) / 2 + 1 / (4 * x) + (x + 0.5) * slope - step + jnp.log(sigma)
         return jnp.broadcast_to(entropy, eta.shape)
 
-    return Family(log_prob, links.identity, sample, entropy, squared_error_scores(links.identity))
+    return Family(
+        log_prob, links.identity, sample, entropy, squared_error_scores(links.identity), _REAL
+    )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxdl import special
 from jaxdl.arrays import floating
-from jaxdl.base import Family
+from jaxdl.base import Family, Responses
 from jaxdl.checks import one_of
 from jaxdl.families import links
 from jaxdl.families.elementwise import matched, squared_error_scores
@@ -43,7 +43,7 @@ def bernoulli(link: str = "logit") -> Family:
         eta, y = matched(eta, y)
         return {"accuracy": ((mean(eta) >= 0.5) == (y >= 0.5)).astype(eta.dtype)}
 
-    return Family(log_prob, mean, sample, entropy, scores)
+    return Family(log_prob, mean, sample, entropy, scores, Responses("labels", 0, 1))
 
 
 def categorical(num_classes: int) -> Family:
@@ -96,7 +96,8 @@ def categorical(num_classes: int) -> Family:
         label = y if is_index(eta, y) else jnp.argmax(y, axis=-1)
         return {"accuracy": (jnp.argmax(eta, axis=-1) == label).astype(eta.dtype)}
 
-    return Family(log_prob, mean, sample, entropy, scores)
+    labels = Responses("labels", 0, num_classes - 1)
+    return Family(log_prob, mean, sample, entropy, scores, labels)
 
 
 def poisson(link: str = "log") -> Family:
@@ -120,7 +121,8 @@ def poisson(link: str = "log") -> Family:
     def sample(key, eta):
         return jax.random.poisson(key, jnp.minimum(mean(eta), 2.0**30))  # counts are int32
 
-    return Family(log_prob, mean, sample, None, squared_error_scores(mean))
+    counts = Responses("counts", low=0)
+    return Family(log_prob, mean, sample, None, squared_error_scores(mean), counts)
 
 
 def _logit_log_probabilities(eta):

@@ -86,4 +86,4 @@ def mixture(family: Family, num_components: int, eta_shape: tuple[int, ...] = ()
         lead = jnp.ndim(eta) - 1
         return {"squared_error": jnp.mean(error, axis=tuple(range(lead, error.ndim)))}
 
-    return Family(log_prob, mean, sample, None, scores)
+    return Family(log_prob, mean, sample, None, scores, family.responses)

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxdl.arrays import num_rows
 from jaxdl.base import Key
-from jaxdl.model_selection.splits import Fold, as_folds
+from jaxdl.model_selection import grid as grids
+from jaxdl.model_selection.population.members import folds_key, responses_of
+from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Choice, Study, mean_and_error
-from jaxdl.model_selection.validation import check_data, cross_validate
+from jaxdl.model_selection.validation import check_data, cross_validate, make_folds
+from jaxdl.training.host import inputs
 
 
 class Nested(NamedTuple):
@@ -55,6 +57,7 @@ def nested_cross_validate(
     key: Key,
     outer: int | Any = 5,
     inner: int = 4,
+    groups: Any = None,
     rule: str = "mean",
     **options: Any,
 ) -> Nested:
@@ -62,8 +65,9 @@ def nested_cross_validate(
 
     Args:
       make_learner, grid, data, key: as for ``cross_validate``.
-      outer: folds to score on; a number, a splitter or index arrays.
+      outer: folds to score on, as ``folds`` of ``cross_validate``.
       inner: number of folds of each outer training part to choose on.
+      groups: labels [N] of rows that stay together in both.
       rule: see ``Study.best``.
       **options: as for ``cross_validate``, except ``folds``, and ``early_stopping`` and
         ``halving``: by those the outer test parts would decide what is trained.
@@ -80,14 +84,16 @@ def nested_cross_validate(
                 f"nested cross-validation takes no {name}: it would look at the outer test parts, "
                 "and the scores would no longer be honest"
             )
-    data, labels = _prepared(data, options)
-    n = num_rows(data)
-    outer_folds = as_folds(outer, n, labels)
+    settings = grids.expand(grid)
+    data, make = _prepared(make_learner, settings, data, options)
+    outer_folds = make(outer, data, groups, folds_key(key))
     folds = list(outer_folds)
-    for fold in outer_folds:
-        part = as_folds(inner, len(fold.train), None if labels is None else labels[fold.train])
+    for o, fold in enumerate(outer_folds):
+        own = None if groups is None else np.asarray(groups)[fold.train]
+        rows = jax.tree.map(lambda leaf, rows=fold.train: leaf[rows], data)
+        part = make(inner, rows, own, jax.random.fold_in(folds_key(key), o))
         folds += [Fold(fold.train[p.train], fold.train[p.valid]) for p in part]
-    study = cross_validate(make_learner, grid, data, key=key, folds=folds, **options)
+    study = cross_validate(make_learner, settings, data, key=key, folds=folds, **options)
     count = len(outer_folds)
     choices, scores = [], []
     for o in range(count):
@@ -108,12 +114,13 @@ def learning_curve(
     key: Key,
     sizes: Sequence[int | float] = (0.1, 0.25, 0.5, 0.75, 1.0),
     folds: int | Any = 5,
+    groups: Any = None,
     **options: Any,
 ) -> LearningCurve:
     """Score one setting after training on growing parts of each fold's training rows.
 
     Args:
-      make_learner, data, key, folds: as for ``cross_validate``.
+      make_learner, data, key, folds, groups: as for ``cross_validate``.
       setting: one setting.
       sizes: [M] rows, or fractions of the training part; the rows of a smaller part are among
         those of a larger one.
@@ -122,14 +129,13 @@ def learning_curve(
     Raises:
       ValueError: for sizes that are not in (0, 1] or not in the smallest training part.
     """
-    data, labels = _prepared(data, options)
-    n = num_rows(data)
-    parts = as_folds(folds, n, labels)
+    data, make = _prepared(make_learner, [dict(setting)], data, options)
+    order_key, key = jax.random.split(key)
+    parts = make(folds, data, groups, folds_key(key))
     smallest = min(len(p.train) for p in parts)
     rows = [max(1, round(s * smallest)) if isinstance(s, float) else int(s) for s in sizes]
     if not rows or min(rows) < 1 or max(rows) > smallest or min(sizes) <= 0:
         raise ValueError(f"sizes must lie in (0, 1] or in 1 to {smallest}, not {list(sizes)}")
-    order_key, key = jax.random.split(key)
     orders = [
         np.asarray(jax.random.permutation(jax.random.fold_in(order_key, f), len(part.train)))
         for f, part in enumerate(parts)
@@ -146,8 +152,16 @@ def learning_curve(
     return LearningCurve(np.array(rows), by_size(study.scores), by_size(study.train_scores), study)
 
 
-def _prepared(data: Any, options: dict[str, Any]):
-    """The data as arrays, and the labels to stratify by."""
+def _prepared(make_learner, settings, data: Any, options: dict[str, Any]):
+    """The data as arrays, and ``(folds, data, groups, key) -> [Fold]`` as ``cross_validate`` makes them."""
     if "folds" in options:
         raise TypeError("nested_cross_validate takes outer and inner instead of folds")
-    return check_data(data, options.get("transform"), options.pop("stratify", None))
+    inputs.check_transform(options.get("transform"))
+    task, data = getattr(data, "task", None), check_data(data, options.get("transform"))
+    responses = responses_of(make_learner, grids.signatures(settings)[0])
+    stratify = options.pop("stratify", None)
+
+    def make(folds, data, groups, key):
+        return make_folds(folds, data, task, responses, stratify, groups, key)
+
+    return data, make

@@ -17,14 +17,14 @@ from jaxdl.checks import positive_int, typed_key
 from jaxdl.files import Arrays
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.population.campaign import Campaign
-from jaxdl.model_selection.population.members import Group, with_transform
+from jaxdl.model_selection.population.members import Group, refit_key, with_transform
 from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import Population
 from jaxdl.model_selection.study import Recipe, Study, plain
 from jaxdl.model_selection.validation import check_data, make_lengths
 from jaxdl.training import run_state
 from jaxdl.training.batching import pad_rows
-from jaxdl.training.host.inputs import as_arrays
+from jaxdl.training.host import inputs
 
 MAX_MEMBERS = 256  # of one file
 
@@ -133,15 +133,14 @@ def refit(
     else:
         chosen = [study.best(metric, rule, maximize=maximize).index]
     old = study.recipe
-    transform_given = old.transform
-    data, _ = check_data(data, transform_given, False)
+    data = check_data(data, old.transform)
     n = num_rows(data)
     train = pad_rows([np.arange(n)])
     epochs = old.lengths.epochs
     if study.best_epochs is not None:
         epochs = max(1, round(float(np.mean(study.best_epochs[chosen]))))
     lengths = make_lengths(train, epochs, old.batch_size, old.lengths.remainder)
-    key = jax.random.fold_in(old.key, 2**31 - 1) if key is None else typed_key(key)
+    key = refit_key(old.key) if key is None else typed_key(key)
     recipe = old._replace(lengths=lengths, key=key, early_stopping=None)
     groups = Group(np.zeros(seeds, np.int32), np.arange(seeds, dtype=np.int32))
     hparams = [study.hparams[s] for s in chosen]
@@ -150,6 +149,7 @@ def refit(
         Population(recipe, signature, data, train, None, groups, strategy=strategy)
         for signature in signatures
     ]
+    inputs.check_responses(data, populations[0].responses)
     with Reporter(lengths.epochs * len(hparams) * seeds, enabled=progress) as reporter:
         Campaign(
             populations,
@@ -229,7 +229,7 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
                 states[m] = state
         return transform, states
 
-    data = as_arrays(data, mended=True)
+    data = inputs.as_arrays(data, mended=True)
     transform, states = jax.eval_shape(template, features(data))
     count = len(hparams)
     empty = Fitted(hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe)

@@ -113,12 +113,13 @@ def stratified_k_fold(y: np.ndarray, k: int, *, key: Key | None = None) -> list[
     counts = np.bincount(codes)
     if counts.max() < k:
         raise ValueError(
-            f"k={k} is more than the members of any class; the largest has {counts.max()}"
+            f"k={k} is more than the members of any class; the largest has {counts.max()}. Where "
+            "these are no classes take k_fold, or stratify=False in a study"
         )
     if counts.min() < k:
         warnings.warn(
-            f"the smallest class has {counts.min()} members, fewer than k={k}: "
-            "it is absent from some folds",
+            f"the smallest class has {counts.min()} members, fewer than k={k}: it is absent from "
+            "some folds (where these are no classes take k_fold, or stratify=False in a study)",
             UserWarning,
             stacklevel=2,
         )
@@ -213,7 +214,7 @@ def as_folds(
     if isinstance(folds, (str, bytes)):
         raise ValueError(f"folds must be a number, a splitter or (train, valid) pairs: {folds!r}")
     if hasattr(folds, "split"):
-        folds = folds.split(np.zeros((n, 1)), y, groups)
+        folds = _split(folds, n, y, groups)
     try:
         pairs = list(folds)
     except TypeError:
@@ -223,6 +224,16 @@ def as_folds(
     if not pairs:
         raise ValueError("there are no folds")
     return [_check_fold(i, pair, n) for i, pair in enumerate(pairs)]
+
+
+def _split(splitter: Any, n: int, y: np.ndarray | None, groups: np.ndarray | None) -> list[Any]:
+    try:
+        return list(splitter.split(np.zeros((n, 1)), y, groups))
+    except (ValueError, TypeError) as error:
+        if groups is not None or "groups" not in str(error):
+            raise
+        name = type(splitter).__name__
+        raise ValueError(f"{name} needs groups=, the group of each of the {n} examples") from error
 
 
 def _check_fold(i: int, pair, n: int) -> Fold:

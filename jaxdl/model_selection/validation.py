@@ -8,18 +8,19 @@ import jax
 import numpy as np
 
 from jaxdl.arrays import num_rows
-from jaxdl.base import Key, Learner, Transform, identity_transform
-from jaxdl.checks import is_whole, one_of, positive_int, typed_key
+from jaxdl.base import Key, Learner, Responses, Transform, identity_transform
+from jaxdl.checks import is_whole, nearest, one_of, positive_int, typed_key
 from jaxdl.metrics import directions
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection import splits
 from jaxdl.model_selection.population.assemble import assemble, study_metric
 from jaxdl.model_selection.population.campaign import Campaign, study_fingerprint
 from jaxdl.model_selection.population.halving import Halving, rungs
-from jaxdl.model_selection.population.members import Group
+from jaxdl.model_selection.population.members import LAST_SEED, Group, folds_key, responses_of
 from jaxdl.model_selection.population.plan import check_strategy
 from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import COMPACT, Population
+from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Recipe, Study
 from jaxdl.training.batching import Lengths, Rows, pad_rows
 from jaxdl.training.host import checkpoints, inputs, runlog
@@ -34,6 +35,7 @@ def cross_validate(
     *,
     key: Key,
     folds: int | Any = 5,
+    groups: Any = None,
     seeds: int | Sequence[int] = 1,
     epochs: int,
     batch_size: int | None = None,
@@ -66,13 +68,16 @@ def cross_validate(
       make_learner: an ordinary function of a dict with one setting, ``(h) -> Learner``. It is
         called under ``vmap``: a float in ``h`` is an array of shape [], on whose value Python
         must not branch.
-      grid: a dict of lists (their product), a list of dicts, or ``random_search(...)``.
+      grid: a dict of lists (their product), a list of dicts, or ``random_search(...)``. A name
+        that no learner reads is refused.
       data: ``(x [N, ...], y [N, ...])``, a Dataset, or any pytree of arrays [N, ...].
       key: a typed key, consumed; see ``member_key``.
-      folds: a number (stratified where the response is a class label), a scikit-learn splitter, or
-        an iterable of ``(train, valid)`` index arrays.
-      seeds: a number, or the seeds themselves; each is another initialisation, order of rows and
-        stream of dropout masks.
+      folds: a number; the rows are then shuffled by ``key``, and stratified where the responses
+        are labels. Or a scikit-learn splitter, or ``(train, valid)`` index arrays, as they are:
+        ``k_fold(n, 5)`` gives parts of neighbours, for rows in the order of time.
+      groups: labels [N] of rows that stay together in a number of folds, or for the splitter.
+      seeds: a number, or the seeds themselves, 0 to 2^31 - 2; each is another initialisation,
+        order of rows and stream of dropout masks.
       epochs: passes over a fold's training part.
       batch_size: rows a step; default all of them.
       transform: fitted to each fold's training part inside the program, applied to all of it.
@@ -80,7 +85,9 @@ def cross_validate(
         the first whose direction is known.
       maximize: whether more of the metric is better. None where its name says so (``accuracy``,
         ``nll``, see ``metrics.directions``); for any other it must be said.
-      stratify: whether a number of folds is stratified; default: where y are class labels.
+      stratify: whether a number of folds is stratified by y; default: where the learner's
+        ``responses`` are labels, as of an objective with a family of labels, or the Dataset's
+        task is to classify. Of whole numbers y [N] it must be said where neither is known.
       strategy, chunk, devices: see ``population.choose_plan``. They never change a result.
       remainder: ``"keep"`` or ``"drop"`` the last, smaller batch of an epoch.
       evaluate_every: epochs between two points of the learning curves; default, about ten points.
@@ -109,15 +116,16 @@ def cross_validate(
     check_strategy(strategy)
     one_of("compact", compact, COMPACT)
     typed_key(key)
+    inputs.check_transform(transform)
     settings = grids.expand(grid)
-    data, labels = check_data(data, transform, stratify)
+    signatures = grids.signatures(settings)
+    task, data = getattr(data, "task", None), check_data(data, transform)
     n = num_rows(data)
-    parts = splits.as_folds(folds, n, labels)
-    seeds = (
-        list(range(seeds)) if is_whole(seeds) else list(seeds if np.iterable(seeds) else [seeds])
-    )
-    if not seeds or not all(map(is_whole, seeds)) or len(set(seeds)) != len(seeds):
-        raise ValueError(f"seeds must be a positive number or different numbers, not {seeds}")
+    parts = make_folds(
+        folds, data, task, responses_of(make_learner, signatures[0]), stratify, groups,
+        folds_key(key),
+    )  # fmt: skip
+    seeds = check_seeds(seeds)
     train = pad_rows([part.train for part in parts])
     valid = pad_rows([part.valid for part in parts])
     lengths = make_lengths(
@@ -137,7 +145,6 @@ def cross_validate(
         fold=np.repeat(np.arange(len(parts), dtype=np.int32), len(seeds)),
         seed=np.tile(np.asarray(seeds, np.int32), len(parts)),
     )
-    signatures = grids.signatures(settings)
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     reporter = Reporter(epochs * len(settings) * len(groups.fold), enabled=progress)
     # What is to be resumed exactly is compacted at epochs that do not depend on the clock.
@@ -162,6 +169,9 @@ def cross_validate(
         )
         for signature in signatures
     ]
+    check_reading(settings, populations)
+    for population in populations:
+        inputs.check_responses(data, population.responses)
     metric = study_metric(list(populations[0].store[0].curves), metric)
     maximize = directions.resolve(metric, maximize)
     about = {}
@@ -196,13 +206,12 @@ def cross_validate(
     )
 
 
-def check_data(data: Any, transform: Transform | None, stratify: bool | None):
-    """The data as a pytree of arrays with leading axis [N], and the labels to stratify by or None.
+def check_data(data: Any, transform: Transform | None) -> Any:
+    """The data as a pytree of NumPy arrays with leading axis [N].
 
     Raises a ValueError where lengths differ, nothing is there, or (without a transform that could
     mend it) a value is not finite.
     """
-    task = getattr(data, "task", None)
     data = jax.tree.map(
         np.asarray,
         inputs.as_arrays(
@@ -214,16 +223,64 @@ def check_data(data: Any, transform: Transform | None, stratify: bool | None):
     rows = num_rows(data)
     if rows < 2:
         raise ValueError(f"the data have {rows} rows; at least 2 are needed")
+    return data
+
+
+def make_folds(
+    folds: int | Any,
+    data: Any,
+    task: str | None,
+    responses: Responses | None,
+    stratify: bool | None,
+    groups: Any,
+    key: Key,
+) -> list[Fold]:
+    """The folds of data [N, ...], shuffled by the key and stratified by labels for a number of them.
+
+    What y is, the ``responses`` of the learner tell, or the ``task`` of a Dataset. Raises a
+    ValueError where neither does and y are whole numbers, which may be labels, prices or counts.
+    """
     y = data[1] if type(data) is tuple and len(data) > 1 else None
-    is_label = (
-        isinstance(y, np.ndarray)
-        and y.ndim == 1
-        and y.dtype.kind in "iub"
-        and task in (None, "classify")
-    )
-    if stratify and not is_label:
+    y = y if isinstance(y, np.ndarray) and y.ndim == 1 else None
+    whole = y is not None and y.dtype.kind in "iub"
+    if stratify and not whole:
         raise ValueError("stratify=True needs data (x, y) with whole numbers y [N] as classes")
-    return data, y if is_label and stratify is not False else None
+    if is_whole(folds) and groups is None:
+        if stratify is None and whole and responses is None and task is None:
+            raise ValueError(
+                "y holds whole numbers, and the learner does not say (Learner.responses) whether "
+                "they are labels: pass stratify=True, or stratify=False for prices and counts"
+            )
+        labels = task == "classify" if responses is None else responses.kind == "labels"
+        y = y if whole and (labels if stratify is None else stratify) else None
+    return splits.as_folds(folds, num_rows(data), y, groups=groups, key=key)
+
+
+def check_seeds(seeds: int | Sequence[int]) -> list[int]:
+    """The seeds, of a number or of themselves. Raises a ValueError for what is neither."""
+    listed = (
+        list(range(seeds)) if is_whole(seeds) else list(seeds if np.iterable(seeds) else [seeds])
+    )
+    fit = all(is_whole(seed) and 0 <= seed <= LAST_SEED for seed in listed)
+    if not listed or not fit or len(set(listed)) != len(listed):
+        raise ValueError(
+            f"seeds must be a positive number or different whole numbers from 0 to {LAST_SEED}, "
+            f"not {listed}"
+        )
+    return [int(seed) for seed in listed]
+
+
+def check_reading(settings: list[dict[str, Any]], populations: Sequence[Population]) -> None:
+    """Raise a ValueError for names of the settings that nothing has read, in no population."""
+    read = set().union(*(population.seen for population in populations))
+    unread = [name for name in dict.fromkeys(k for h in settings for k in h) if name not in read]
+    if unread:
+        near = nearest(unread[0], read - set(settings[0]))
+        meant = f"; did you mean {near!r}?" if near else ""
+        raise ValueError(
+            f"make_learner never reads {', '.join(map(repr, unread))} of the grid; it reads "
+            f"{', '.join(map(repr, sorted(read))) or 'nothing'}{meant}"
+        )
 
 
 def make_lengths(
@@ -239,6 +296,7 @@ def make_lengths(
     for name, value in {
         "epochs": epochs,
         "batch_size": 1 if batch_size is None else batch_size,
+        "evaluate_every": 1 if evaluate_every is None else evaluate_every,
     }.items():
         positive_int(name, value)
     one_of("remainder", remainder, ("keep", "drop"))

@@ -125,6 +125,9 @@ def fit(
         whole, num_valid = _join(data, validation), num_rows(validation)
     whole = jax.device_put(whole)
     info, metrics = programs.reports(learner, whole, key)
+    inputs.check_responses(data, learner.responses)
+    if validation is not None:
+        inputs.check_responses(validation, learner.responses, "validation data")
     if early_stopping is not None:
         early_stopping = stopping.check(early_stopping, metrics, validation is not None)
     if tolerance is not None and "grad_norm" not in info:

@@ -7,7 +7,16 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.arrays import masked_mean
-from jaxdl.base import Array, Learner, Model, Objective, TrainState, evaluation_key, pair
+from jaxdl.base import (
+    Array,
+    Learner,
+    Model,
+    Objective,
+    Responses,
+    TrainState,
+    evaluation_key,
+    pair,
+)
 from jaxdl.models import linear, perceptron
 from jaxdl.optim.gradient_descent import tree_norm
 
@@ -44,7 +53,7 @@ def gradient_learner(
     def evaluate(ts, batch):
         return objective.evaluate(ts.params, ts.state, batch, key=evaluation_key(ts.key))
 
-    return Learner(init, step, predict, evaluate)
+    return Learner(init, step, predict, evaluate, objective.responses)
 
 
 def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learner:
@@ -80,7 +89,7 @@ def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learn
     def evaluate(ts, batch):
         return objective.evaluate(ts.params, ts.state, batch, key=evaluation_key(ts.key))
 
-    return Learner(init, step, predict, evaluate)
+    return Learner(init, step, predict, evaluate, objective.responses)
 
 
 def least_squares_learner(penalty: float | Array = 0.0, *, num_features: int) -> Learner:
@@ -107,7 +116,7 @@ def least_squares_learner(penalty: float | Array = 0.0, *, num_features: int) ->
         x, y = _pairs(batch)
         return {"squared_error": jnp.square(linear.predict(params, x) - y)}
 
-    return Learner(init, step, linear.predict, evaluate)
+    return Learner(init, step, linear.predict, evaluate, Responses("numbers"))
 
 
 def perceptron_learner(num_features: int, init_scale: float | Array = 1.0) -> Learner:
@@ -146,7 +155,7 @@ def perceptron_learner(num_features: int, init_scale: float | Array = 1.0) -> Le
         x, y = _pairs(batch)
         return {"accuracy": (predict(ts, x) == y).astype(x.dtype)}
 
-    return Learner(init, step, predict, evaluate)
+    return Learner(init, step, predict, evaluate, Responses("labels", -1, 1))
 
 
 def _pairs(batch):

@@ -73,7 +73,7 @@ def negative_log_likelihood(
         eta = match_response(eta, y)
         return {"nll": -family.log_prob(eta, y), **family.scores(eta, y)}
 
-    return Objective(loss, predict, evaluate)
+    return Objective(loss, predict, evaluate, family.responses)
 
 
 def sequence_nll(
@@ -147,7 +147,7 @@ def sequence_nll(
         scores = {k: over_steps(v, y)[1] for k, v in family.scores(eta, responses).items()}
         return {"nll": nll, "nll_per_step": per_step, **scores}
 
-    return Objective(loss, predict, evaluate)
+    return Objective(loss, predict, evaluate, family.responses)
 
 
 def smooth_labels(eta: Array, y: Array, epsilon: float | Array) -> Array:

@@ -52,7 +52,7 @@ def next_token_nll(
         per_token = values.pop("nll_per_step")
         return {**values, "nll_per_token": per_token}
 
-    return Objective(loss, predict, evaluate)
+    return Objective(loss, predict, evaluate, inner.responses)
 
 
 def _shifted(batch):

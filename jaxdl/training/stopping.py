@@ -47,7 +47,9 @@ def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> Early
     numbers below 0 that are not traced, and where nothing is evaluated.
     """
     if not isinstance(stopping, EarlyStopping):
-        raise ValueError(f"early_stopping takes an EarlyStopping, not {stopping!r}")
+        raise ValueError(
+            f"early_stopping takes an EarlyStopping, EarlyStopping(patience=10) say, not {stopping!r}"
+        )
     if not evaluated:
         raise ValueError("early stopping needs validation data")
     metric = stopping.metric or directions.default_metric(metrics)

@@ -6,7 +6,6 @@ import pytest
 from networks import classifier, three_classes
 
 from jaxdl.model_selection import (
-    as_folds,
     cross_validate,
     learning_curve,
     member_key,
@@ -21,30 +20,37 @@ def test_nested_equals_choosing_and_scoring_by_hand(x64):
     x, y = three_classes(45, dtype=np.float64)
     grid = {"rate": [0.001, 0.1]}
     nested = nested_cross_validate(classifier, grid, (x, y), key=jax.random.key(0), outer=2,
-                                   inner=2, **HOW)  # fmt: skip
+                                   inner=2, metric="nll", seeds=2, **HOW)  # fmt: skip
     assert nested.study.num_programs == 1
-    outer = as_folds(2, 45, y)
-    plain = cross_validate(classifier, grid, (x, y), key=jax.random.key(0), folds=outer, **HOW)
+    outer, more = nested.study.folds[:2], nested.study.folds[2:]
+    plain = cross_validate(classifier, grid, (x, y), key=jax.random.key(0), folds=outer,
+                           metric="nll", seeds=2, **HOW)  # fmt: skip
     for o, fold in enumerate(outer):
         means = []
-        inner = as_folds(2, len(fold.train), y[fold.train])
+        inner = more[2 * o : 2 * o + 2]
+        assert sorted(n for part in inner for n in part.valid) == fold.train.tolist()
+        assert all(set(part.train) | set(part.valid) == set(fold.train) for part in inner)
+        assert np.ptp(np.bincount(y[fold.valid])) <= 1 >= np.ptp(np.bincount(y[inner[0].valid]))
         for h in plain.hparams:
             scores = []
             for i, part in enumerate(inner):
-                rows, held = fold.train[part.train], fold.train[part.valid]
-                assert not set(held) & set(fold.valid)
-                alone = fit(
-                    classifier(h), (x[rows], y[rows]), validation=(x[held], y[held]),
-                    key=member_key(jax.random.key(0), 0, 2 + 2 * o + i), evaluate_every=4, **HOW,
-                )  # fmt: skip
-                scores.append(float(alone.history.validation["accuracy"][-1]))
+                rows, held = part
+                for seed in range(2):
+                    alone = fit(
+                        classifier(h), (x[rows], y[rows]), validation=(x[held], y[held]),
+                        key=member_key(jax.random.key(0), seed, 2 + 2 * o + i), evaluate_every=4, **HOW,
+                    )  # fmt: skip
+                    scores.append(float(alone.history.validation["nll"][-1]))
             means.append(np.mean(scores))
-        assert nested.choices[o].index == int(np.argmax(means))
-        chosen = plain.scores["accuracy"][nested.choices[o].index, o]
+        assert nested.choices[o].index == int(np.argmin(means))
+        chosen = plain.scores["nll"][nested.choices[o].index, o]
         np.testing.assert_allclose(nested.scores[o], chosen)
     assert nested.mean == pytest.approx(nested.scores.mean())
     assert nested.non_nested == pytest.approx(plain.best().mean)
-    assert nested.mean <= nested.non_nested + 1e-12
+    assert nested.mean >= nested.non_nested - 1e-12  # of a loss
+    first, second = nested.scores.mean(1)  # the deviation of two numbers over the root of two
+    assert nested.standard_error == pytest.approx(abs(first - second) / 2, rel=1e-12)
+    assert nested.standard_error > 1e-3
 
 
 def test_a_learning_curve_trains_on_growing_parts(x64):

@@ -81,7 +81,7 @@ GRID = [
 
 def learner_of(make):
     def learner(h):
-        model, objective = make(h)
+        model, objective = make(dict(h))  # not every model reads every setting
         optimizer = optax.adamw(h["rate"], weight_decay=h["decay"], mask=losses.decay_mask)
         return training.gradient_learner(model, objective, optimizer)
 

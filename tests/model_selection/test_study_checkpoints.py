@@ -106,7 +106,7 @@ def test_the_folder_keeps_the_last_ones(tmp_path):
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        ({"key": 1}, "key"),
+        ({"key": 1}, "folds, key"),  # which shuffles the folds
         ({"seeds": [0, 5]}, "seeds"),
         ({"folds": 3}, "folds"),
         ({"epochs": 9}, "lengths"),

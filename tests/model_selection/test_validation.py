@@ -182,7 +182,7 @@ def test_a_diverged_member_stays_at_its_last_finite_epoch():
 
     steps = -(-32 // 8)  # an epoch over 32 of 48 rows
     result = study({"end": [2.0 * steps, 1e9]}, data=three_classes(48), make=make, seeds=1,
-                   maximize=True)  # fmt: skip
+                   stratify=False, maximize=True)  # fmt: skip
     assert np.all(result.scores["steps"][0] == 2 * steps)
     assert np.all(result.scores["steps"][1] == 4 * steps)
     assert np.isnan(result.train_loss[0, 0, 0]).tolist() == [False, False, True, True]
@@ -249,8 +249,18 @@ def test_folds_are_stratified_for_classes_alone():
     x, y = three_classes(48)
     parts = study([{"rate": 0.01}], data=(x, y), folds=4, epochs=1).folds
     assert all(np.bincount(y[p.valid]).tolist() == [4, 4, 4] for p in parts)
+    assert study([{"rate": 0.01}], data=(x, y), folds=4, epochs=1).folds[0].valid.tolist() == (
+        parts[0].valid.tolist()
+    )
     plain = study([{"rate": 0.01}], data=(x, y), folds=4, epochs=1, stratify=False).folds
-    assert plain[0].valid.tolist() == list(range(12))
+    assert not all(np.bincount(y[p.valid]).tolist() == [4, 4, 4] for p in plain)
+    for folds in (parts, plain):  # each row once, and not in the order in which they came
+        assert sorted(n for p in folds for n in p.valid) == list(range(48))
+        assert all(np.ptp(p.valid) > 24 for p in folds)
+    other = study([{"rate": 0.01}], data=(x, y), folds=4, epochs=1, stratify=False, key=1).folds
+    assert other[0].valid.tolist() != plain[0].valid.tolist()
+    given = study([{"rate": 0.01}], data=(x, y), folds=k_fold(48, 4), epochs=1).folds
+    assert given[0].valid.tolist() == list(range(12))  # as they are
 
 
 def test_leave_one_out_and_scikit_learns_splitters():
@@ -328,7 +338,11 @@ BAD = {
     "batch": ({"batch_size": -1}, "batch_size must be a positive whole number"),
     "remainder": ({"remainder": "wrap"}, "remainder is one of keep, drop, not 'wrap'"),
     "drop all": ({"remainder": "drop", "batch_size": 40}, "there would be no step"),
-    "seeds": ({"seeds": [1, 1]}, r"different numbers, not \[1, 1\]"),
+    "seeds": ({"seeds": [1, 1]}, r"different whole numbers from 0 to 2147483646, not \[1, 1\]"),
+    "large seeds": ({"seeds": [2**31]}, r"whole numbers from 0 .*, not \[2147483648\]"),
+    "negative seeds": ({"seeds": [-1]}, r"whole numbers from 0 .*, not \[-1\]"),
+    "fractional seeds": ({"seeds": [0.5, 0.7]}, r"whole numbers .*, not \[0.5, 0.7\]"),
+    "never evaluated": ({"evaluate_every": 0}, "evaluate_every must be a positive whole number"),
     "no seeds": ({"seeds": 0}, r"seeds must be .*, not \[\]"),
     "lengths": ({"data": (np.ones((4, 4)), np.ones(3, int))}, r"differ in length: \[4, 3\]"),
     "nan": ({"data": (np.full((6, 4), np.nan), np.zeros(6, int))}, "24 values that are NaN"),

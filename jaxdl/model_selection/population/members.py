@@ -1,16 +1,20 @@
 """What the members of one static signature are made of: settings x folds x seeds."""
 
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxdl.base import Array, Batch, Key, Learner, Transform, features, with_features
+from jaxdl.base import Array, Batch, Key, Learner, Responses, Transform, features, with_features
+from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population.plan import ExecutionPlan
 from jaxdl.training.batching import Rows
 from jaxdl.training.run_state import RunState
 
 SETTINGS = "settings"  # the vmap axis of a block
+LAST_SEED = 2**31 - 2
 
 
 class Group(NamedTuple):
@@ -69,6 +73,76 @@ def member_key(key: Key, seed: int | Array, fold: int | Array) -> Key:
     return jax.random.fold_in(jax.random.fold_in(key, seed), fold)
 
 
+def folds_key(key: Key) -> Key:
+    """The key that shuffles a study's folds; no seed has its number."""
+    return jax.random.fold_in(key, 2**32 - 1)
+
+
+def refit_key(key: Key) -> Key:
+    """The key of what is trained after a study; no seed has its number."""
+    return jax.random.fold_in(key, LAST_SEED + 1)
+
+
+def _noting(name: str) -> Callable:
+    """A dict's method that reads one name, where it gets one, or all of them."""
+    plain = getattr(dict, name)
+
+    def method(self, *args):
+        one = name in ("__getitem__", "__contains__", "get", "pop", "setdefault")
+        self.seen.update(args[:1] if one else dict.keys(self))
+        return plain(self, *args)
+
+    return method
+
+
+class Setting(dict):
+    """A setting that notes in ``seen`` the names that are read of it, under any tracing."""
+
+    def __init__(self, values: Mapping[str, Any], seen: set[str]):
+        super().__init__(values)
+        self.seen = seen
+
+    def __missing__(self, name):
+        raise MissingSettingError(name, list(dict.keys(self)))
+
+    __getitem__, __contains__, get, pop, setdefault, __iter__, keys, items, values, copy, __or__ = (
+        map(_noting, ("__getitem__", "__contains__", "get", "pop", "setdefault", "__iter__", "keys",
+                      "items", "values", "copy", "__or__"))
+    )  # fmt: skip
+
+
+jax.tree_util.register_pytree_node(
+    Setting,
+    lambda setting: (tuple(setting.values()), tuple(setting)),
+    lambda names, values: dict(zip(names, values, strict=True)),
+)
+
+
+class MissingSettingError(KeyError):
+    """A name that a grid lacks."""
+
+
+def built(make_learner: Callable, setting: Mapping[str, Any]) -> Learner:
+    """The learner of a setting. Raises a ValueError where it is none."""
+    learner = make_learner(setting)
+    if not isinstance(learner, Learner):
+        raise ValueError(f"make_learner must return a Learner, not {type(learner).__name__}")
+    return learner
+
+
+def responses_of(make_learner: Callable, signature: Signature) -> Responses | None:
+    """The Responses of a signature's learners; nothing is run."""
+    found = []
+
+    def look(traced):
+        setting = Setting({**signature.static, **traced}, set())
+        found.append(built(make_learner, setting).responses)
+
+    with Explained(signature.traced):
+        jax.eval_shape(look, {k: v[0] for k, v in signature.traced.items()})
+    return found[0]
+
+
 def with_transform(learner: Learner, transform: Transform, params: Any) -> Learner:
     """A learner on transformed features: x [B, D] becomes ``transform.apply(params, x)``."""
 
@@ -80,8 +154,7 @@ def with_transform(learner: Learner, transform: Transform, params: Any) -> Learn
         rows = {} if mask is None else {"mask": mask}
         return learner.step(train_state, change(batch), **rows)
 
-    return Learner(
-        init=learner.init,
+    return learner._replace(
         step=step,
         predict=lambda ts, x: learner.predict(ts, transform.apply(params, x)),
         evaluate=lambda ts, batch: learner.evaluate(ts, change(batch)),
@@ -128,19 +201,41 @@ def pack(active: np.ndarray, size: int, num_rows: int, num_devices: int) -> np.n
     return slots
 
 
-class Explained:
-    """Turns JAX's error about a traced value into one that names the settings."""
+# How errors speak of a traced number that stands where Python needs a whole one.
+_TRACED_NUMBER = re.compile(
+    r"(Tracer\(|Traced<)~?b?float\d+\[\]|'\w*Tracer'|Tracer\.__|integer scalar arrays"
+)
 
-    def __init__(self, names):
-        self.names = names
+
+class Explained:
+    """Turns an error about a setting, traced or missing, into one that names the settings.
+
+    ``traced``: the values by name of those that are traced.
+    """
+
+    def __init__(self, traced: Mapping[str, Any]):
+        self.traced = traced
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        if isinstance(error, jax.errors.ConcretizationTypeError):
+        if isinstance(error, MissingSettingError):
+            name, there = error.args
+            raise ValueError(
+                f"make_learner reads the setting {name!r}, but the grid has "
+                f"{', '.join(map(repr, there)) or 'none'}"
+            ) from error
+        first = str(error).split("\n")[0]
+        if isinstance(error, jax.errors.ConcretizationTypeError) or (
+            self.traced
+            and isinstance(error, (TypeError, ValueError))
+            and _TRACED_NUMBER.search(first)
+        ):
+            whole = [k for k, v in self.traced.items() if np.all(np.equal(np.mod(v, 1), 0))]
+            names = ", ".join(sorted(whole or self.traced))
             raise ValueError(
                 "make_learner, or what it builds, used the value of a traced setting in Python "
-                f"(one of {', '.join(self.names)}). Use jnp.where, or make the setting static: "
-                f"a string, a tuple or a whole number. JAX says: {str(error).splitlines()[0]}"
+                f"(one of {names}). Floats are traced: write 64, not 64.0, for a width, or use "
+                f"jnp.where for a value. What it says: {first}"
             ) from error

@@ -1,5 +1,6 @@
 """The members of one static signature as one program that the host runs stretch by stretch."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +18,10 @@ from jaxdl.model_selection.population.members import (
     Explained,
     Group,
     Result,
+    Setting,
     Shared,
     arrange,
+    built,
     member_key,
     pack,
     with_transform,
@@ -71,6 +74,7 @@ class Population:
         self.compile_seconds = self.run_seconds = self.pace = 0.0
         self.dropped = np.full(len(signature.members), -1, np.int32)
         self.settings = {k: jnp.asarray(v) for k, v in signature.traced.items()}
+        self.seen: set[str] = set()  # the settings' names that something has read
         self.one = take(data, np.zeros(2, np.int32))
         self.shared = Shared(
             data, train, valid, self.settings, (), recipe.key, np.int32(0), np.int32(0)
@@ -83,6 +87,9 @@ class Population:
             size = min(recipe.lengths.batch_size, train.mask.shape[1])
             work = work_of(self._peek, first, fitted, any_key, take(data, np.zeros(size, np.int32)))
             held = () if not predictions else jax.eval_shape(self._predict, first, fitted, any_key)
+        if self.unread:  # perhaps predict alone reads them
+            with contextlib.suppress(Exception):
+                jax.eval_shape(self._predict, first, fitted, any_key)
         if predictions and not hasattr(held, "shape"):
             raise ValueError(f"predict must give one array, not {type(held).__name__}")
         params = start.state.params if isinstance(start.state, TrainState) else start.state
@@ -114,6 +121,11 @@ class Population:
             self.peek(lambda p, n=n: getattr(p, n)) for n in ("diverged", "stopped")
         )
         return self._by_setting((diverged < 0) & (stopped < 0))
+
+    @property
+    def unread(self) -> set[str]:
+        """The names of settings that nothing has read."""
+        return {*self.signature.static, *self.signature.traced} - self.seen
 
     def peek(self, pick) -> np.ndarray:
         """``pick(run_state)`` of all members, [S * G, ...], wherever they lie."""
@@ -229,16 +241,16 @@ class Population:
     # -- what a member is
 
     def _learner(self, setting, fitted) -> Learner:
-        learner = self.recipe.make_learner({**self.signature.static, **setting})
-        if not isinstance(learner, Learner):
-            raise ValueError(f"make_learner must return a Learner, not {type(learner).__name__}")
+        setting = Setting({**self.signature.static, **setting}, self.seen)
+        learner = built(self.recipe.make_learner, setting)
+        self.responses = learner.responses
         return with_transform(learner, self.recipe.transform, fitted)
 
     def _besides(self, setting, metrics=None) -> run_state.StopAndRecord:
         early = self.recipe.early_stopping
         if early is not None:
-            if not isinstance(early, stopping.EarlyStopping):
-                early = early({**self.signature.static, **setting})
+            if callable(early):
+                early = early(Setting({**self.signature.static, **setting}, self.seen))
             early = stopping.check(early, metrics, True)
         return run_state.StopAndRecord(early_stopping=early, axis=SETTINGS)
 
@@ -258,7 +270,8 @@ class Population:
 
     def _predict(self, setting, fitted, key):
         learner = self._learner(setting, fitted)
-        held = take(features(self.shared.data), jnp.asarray(self.shared.valid.index)[0])
+        rows = self.shared.train if self.shared.valid is None else self.shared.valid
+        held = take(features(self.shared.data), jnp.asarray(rows.index)[0])
         return learner.predict(learner.init(key), held)
 
     def _block(self, shared: Shared, row, run: RunState):
@@ -385,7 +398,7 @@ class Population:
         return leaf.reshape(len(self.groups.fold), -1, *leaf.shape[1:]).swapaxes(0, 1)
 
     def _explained(self):
-        return Explained(sorted(self.settings))
+        return Explained(self.signature.traced)
 
 
 def _take(leaf, index):

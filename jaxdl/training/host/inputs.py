@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.base import Array, Batch, Learner, Sequences
+from jaxdl.base import Array, Batch, Learner, Responses, Sequences, Transform
 from jaxdl.data.dataset import Dataset
 
 
@@ -36,9 +36,11 @@ def as_arrays(
     Traced values are not read.
     """
     if isinstance(data, Dataset):
-        data = (data.x, data.y)
+        data = data.x if data.y is None else (data.x, data.y)
     if isinstance(data, list):
         data = tuple(data)
+    if type(data) is tuple and any(part is None for part in data):
+        raise ValueError(f"part {data.index(None)} of the {name} is None, not an array")
     data = jax.tree.map(
         lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), data
     )
@@ -61,6 +63,44 @@ def as_arrays(
                 _check_sequences(array, label)
             _check_numbers(array, label, looked_at, advice)
     return data
+
+
+def check_responses(data: Batch, responses: Responses | None, name: str = "data") -> None:
+    """Raise a ValueError where y, or data of one part, hold what is none of the Responses.
+
+    Traced values are not read.
+    """
+    if responses is None or (type(data) is tuple and len(data) != 2):
+        return
+    y = data[1] if type(data) is tuple else data
+    for part in jax.tree.leaves(y, is_leaf=_is_sequences):
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
+            continue
+        values = part.filled() if _is_sequences(part) else part
+        low, high = values.min(), values.max()
+        if low >= responses.low and high <= responses.high:
+            continue
+        least, most = (f"{bound:g}" for bound in (responses.low, responses.high))
+        advice = ""
+        if responses.kind == "labels" and responses.low == 0:
+            advice = "; features.from_one_based(y) makes 0..K-1 of labels 1..K"
+        raise ValueError(
+            f"the responses of the {name} are {responses.kind} from {least} to {most}, "
+            f"not {low:g} to {high:g}{advice}"
+        )
+
+
+def check_transform(transform: Any) -> Transform | None:
+    """The Transform, or None. Raises a ValueError for anything else."""
+    if transform is None or isinstance(transform, Transform):
+        return transform
+    if isinstance(transform, type) or not callable(transform):
+        made = transform if isinstance(transform, type) else type(transform)
+        what = f"{made.__module__.split('.')[0]}'s {made.__name__}"
+    else:
+        name = getattr(transform, "__name__", "it")
+        what = f"the function {name}; call it, {name}()"
+    raise ValueError(f"transform takes a Transform, as features.standardize() gives, not {what}")
 
 
 def _is_sequences(node: Any) -> bool:

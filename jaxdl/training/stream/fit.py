@@ -64,6 +64,7 @@ def fit_stream(
     typed_key(key)
     if validation is not None:
         validation = inputs.as_arrays(validation, "validation data")
+        inputs.check_responses(validation, learner.responses, "validation data")
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     same = {} if checkpoint is None else {
         "validation": fingerprint.of_arrays(validation),
