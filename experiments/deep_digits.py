@@ -108,7 +108,7 @@ def _study(config: Config) -> tuple[dict[str, Any], list[Row]]:
 
     from experiments import ingredients
     from jaxdl.data import load
-    from jaxdl.model_selection import cross_validate, refit
+    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold
 
     began = time.perf_counter()
     digits = load("digits")
@@ -120,7 +120,7 @@ def _study(config: Config) -> tuple[dict[str, Any], list[Row]]:
     steps = config.epochs * math.ceil(len(x) * (1 - 1 / config.folds) / config.batch_size)
     make = ingredients.make_learner(config.width, config.depth, steps)
     how = {
-        "folds": config.folds,
+        "folds": stratified_k_fold(y, config.folds),
         "epochs": config.epochs,
         "batch_size": config.batch_size,
         "predictions": True,

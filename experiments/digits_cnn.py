@@ -166,7 +166,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from experiments import image_networks as networks
-    from jaxdl.model_selection import cross_validate, refit
+    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold
 
     began = time.perf_counter()
     (x, y), (x_test, y_test), name, greatest = load(config)
@@ -185,7 +185,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
         list(rows.values()),
         (x, y),
         key=jax.random.key(config.seed),
-        folds=config.folds,
+        folds=stratified_k_fold(y, config.folds),
         seeds=config.folded_members,
         epochs=config.epochs,
         batch_size=config.batch_size,

@@ -174,7 +174,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
 
     from experiments import text_networks as networks
     from jaxdl import text
-    from jaxdl.model_selection import cross_validate, refit
+    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold
 
     began = time.perf_counter()
     texts, y, classes, name = load(config)
@@ -207,7 +207,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
         settings,
         (x, y),
         key=jax.random.key(config.seed),
-        folds=config.folds,
+        folds=stratified_k_fold(y, config.folds),  # those of the bag of words too
         epochs=config.epochs,
         batch_size=config.batch_size,
         metric="nll",

@@ -11,7 +11,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from experiments.benchmarks.timing import Row, check_blocks, digits, measure, on_all_cores, timed
+from experiments.benchmarks.timing import (
+    Row,
+    check_blocks,
+    digits,
+    measure,
+    on_all_cores,
+    stratified,
+    timed,
+)
 from experiments.command import command
 
 BLOCKS = ("small", "wide", "checkpoint", "study")
@@ -225,7 +233,7 @@ def studies(epochs: int, repeats: int) -> list[Row]:
 
     def study(**how):
         return cross_validate(
-            make_learner, grid, (x, y), key=jax.random.key(0), folds=5, epochs=epochs,
+            make_learner, grid, (x, y), key=jax.random.key(0), folds=stratified(y), epochs=epochs,
             batch_size=100, metric="nll", **how,
         )  # fmt: skip
 
