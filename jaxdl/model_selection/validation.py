@@ -100,7 +100,8 @@ def cross_validate(
       halving: a ``Halving``; settings that it drops keep the scores that they had.
       compact: whether members that go on are brought together between stretches, see ``Population``.
       checkpoint: a folder, or a ``Checkpoint``: the same call again goes on from the last whole
-        one. SIGTERM and Ctrl-C save first, then exit with 143 or raise.
+        one; that of another study is refused, of other data, settings, transform or learner, as
+        far as their traces differ. SIGTERM and Ctrl-C save first, then exit with 143 or raise.
       log: a ``.csv`` or ``.jsonl`` file, or what has ``start`` and ``add``.
       progress: show a bar; it looks at the program between stretches of epochs only.
 
@@ -176,7 +177,9 @@ def cross_validate(
     maximize = directions.resolve(metric, maximize)
     about = {}
     if checkpoint is not None:
-        about = study_fingerprint(settings, data, parts, seeds, recipe, metric, maximize, levels)
+        about = study_fingerprint(
+            settings, data, parts, seeds, populations, metric, maximize, levels
+        )
     campaign = Campaign(
         populations,
         metric,

@@ -9,6 +9,7 @@ import pytest
 from networks import three_classes
 from tiny_study import assert_same, softmax_learner, study
 
+from jaxdl.base import Transform
 from jaxdl.model_selection import Halving
 from jaxdl.model_selection.population import campaign
 from jaxdl.training import Checkpoint, EarlyStopping, read_log
@@ -46,10 +47,18 @@ class Signals:
             os.kill(os.getpid(), self.number)
 
 
-def run(kinds=False, **how):
+def halved(h):
+    """The learner of the settings, with half of the momentum: a number in its step."""
+    learner = softmax_learner(h)
+    half = lambda ts: ts._replace(opt_state=0.5 * ts.opt_state)
+    return learner._replace(step=lambda ts, batch, **how: learner.step(half(ts), batch, **how))
+
+
+def run(kinds=False, change=None, **how):
     how = {"folds": 2, "seeds": 2, "states": True, "predictions": True, "strategy": "vmap", **how}
     grid = [{**h, "kind": "ab"[s % 2]} for s, h in enumerate(GRID)] if kinds else GRID
-    make = lambda h: softmax_learner({k: v for k, v in h.items() if k != "kind"})
+    learner = halved if change else softmax_learner
+    make = lambda h: learner({k: v for k, v in h.items() if k != "kind"})
     return study(grid, make=make, **how)
 
 
@@ -115,6 +124,9 @@ def test_the_folder_keeps_the_last_ones(tmp_path):
         ({"early_stopping": EarlyStopping(3)}, "early stopping"),
         ({"data": three_classes(seed=1)}, "data"),
         ({"kinds": True}, "settings"),
+        ({"change": "learner"}, "program"),
+        ({"transform": Transform(lambda x, mask=None: 2.0, lambda p, x: p * x)}, "program"),
+        ({"early_stopping": lambda h: EarlyStopping(h["rate"])}, "early stopping"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
@@ -148,7 +160,7 @@ def test_a_learner_of_another_shape_is_refused(short):
         return learner._replace(init=wider)
 
     folder, _ = short
-    with pytest.raises(ValueError, match="of another model"):
+    with pytest.raises(ValueError, match=r"of another study .other program"):
         study(GRID, make=make, folds=2, seeds=2, states=True, predictions=True, strategy="vmap",
               checkpoint=folder)  # fmt: skip
 

@@ -196,9 +196,13 @@ def _advance(population: Population, stop: int, start: int, end: int) -> None:
 
 
 def study_fingerprint(
-    settings, data, folds, seeds, recipe, metric, maximize, levels
+    settings, data, folds, seeds, populations, metric, maximize, levels
 ) -> dict[str, Any]:
-    """What must be the same for a study to go on, in JSON's types; data by checksum."""
+    """What must be the same for a study to go on, in JSON's types.
+
+    Data and programs are known by checksums: learners and transform by their traces.
+    """
+    recipe = populations[0].recipe
     parts = [index for fold in folds for index in (fold.train, fold.valid)]
     listed = [{k: plain(v) for k, v in h.items()} for h in settings]
     early = recipe.early_stopping
@@ -210,6 +214,9 @@ def study_fingerprint(
         "seeds": [int(s) for s in seeds],
         "key": fingerprint.of_key(recipe.key),
         "lengths": [plain(v) for v in recipe.lengths],
-        "early stopping": None if early is None or callable(early) else [plain(v) for v in early],
+        "early stopping": [
+            fingerprint.of_stopping(early(h) if callable(early) else early) for h in settings
+        ],
         "halving": [[metric, maximize, *map(int, rung)] for rung in levels],
+        "program": [population.fingerprint() for population in populations],
     }

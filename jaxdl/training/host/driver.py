@@ -130,8 +130,9 @@ def _resumed(spec, folder, position, about, blank) -> RunState:
 
 
 def fit_fingerprint(spec, data, validation, key, early_stopping, tolerance) -> dict[str, Any]:
-    """What must be the same for a run to go on, in JSON's types; data by checksum."""
+    """What must be the same for a run to go on, in JSON's types; data and program by checksum."""
     # Epochs are left out: a longer run has the same first part.
+    two = jax.tree.map(lambda leaf: leaf[np.zeros(2, int)], data)
     return {
         "rows": spec.num_train,
         "data": fingerprint.of_arrays(data),
@@ -142,6 +143,7 @@ def fit_fingerprint(spec, data, validation, key, early_stopping, tolerance) -> d
         "evaluate_every": spec.lengths.evaluate_every,
         "early_stopping": fingerprint.of_stopping(early_stopping),
         "tolerance": None if tolerance is None else float(tolerance),
+        "program": fingerprint.of_learner(spec.learner, two, key),
     }
 
 

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from jaxdl.base import Batch, Key, Learner
 from jaxdl.checks import positive_int, typed_key
 from jaxdl.training.host import checkpoints, fingerprint, inputs, runlog
@@ -71,6 +74,9 @@ def fit_stream(
         "key": fingerprint.of_key(key),
         "evaluate_every": evaluate_every,
         "early_stopping": fingerprint.of_stopping(early_stopping),
+        "program": None if validation is None else fingerprint.of_learner(
+            learner, jax.tree.map(lambda leaf: leaf[np.zeros(2, int)], validation), key
+        ),
     }  # fmt: skip
     run = StreamRun(
         learner, key, steps, validation, evaluate_every, early_stopping, log, checkpoint
