@@ -56,6 +56,9 @@ def as_loss(score: Array, maximize: bool) -> Array:
 
 
 def default_metric(metrics: list[str]) -> str:
-    """What a run goes by where nothing is said: its first known loss by name, else its first."""
+    """What a run goes by where nothing is said: ``nll``, else its first known loss by name.
+
+    Where there is no known loss it is the first known metric, else the first.
+    """
     losses = [m for m in metrics if m in LOWER_IS_BETTER]
-    return min(losses or [m for m in metrics if known(m)] or metrics)
+    return min(losses or [m for m in metrics if known(m)] or metrics, key=lambda m: (m != "nll", m))

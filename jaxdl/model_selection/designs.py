@@ -3,6 +3,7 @@
 Both are a study with more folds; the folds of all parts train in the same program.
 """
 
+import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,11 @@ from jaxdl.base import Key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.population.members import folds_key, responses_of
 from jaxdl.model_selection.splits import Fold
-from jaxdl.model_selection.study import Choice, Study, mean_and_error
+from jaxdl.model_selection.study import Choice, Study, in_words, mean_and_error
 from jaxdl.model_selection.validation import check_data, cross_validate, make_folds
 from jaxdl.training.host import inputs
+
+MOST_SHOWN = 5
 
 
 class Nested(NamedTuple):
@@ -36,6 +39,15 @@ class Nested(NamedTuple):
     non_nested: float
     study: Study
 
+    def __repr__(self) -> str:
+        chosen = collections.Counter(in_words(choice.hparams) for choice in self.choices)
+        return "\n".join([
+            f"{self.study.metric} {self.mean:.4f} ± {self.standard_error:.4f} over "
+            f"{len(self.choices)} outer folds (chosen on them: {self.non_nested:.4f})",
+            *(f"chosen on {count}: {h}" for h, count in chosen.most_common(MOST_SHOWN)),
+            self.study.caption(),
+        ])  # fmt: skip
+
 
 class LearningCurve(NamedTuple):
     """Scores by the size of the training part: M sizes, F folds, K seeds.
@@ -47,6 +59,14 @@ class LearningCurve(NamedTuple):
     scores: dict[str, np.ndarray]
     train_scores: dict[str, np.ndarray]
     study: Study
+
+    def __repr__(self) -> str:
+        metric = self.study.metric
+        both = (mean_and_error(scores[metric]) for scores in (self.scores, self.train_scores))
+        lines = [f"{metric} by training rows, held out and in training"]
+        for n, *numbers in zip(self.sizes, *(part for pair in both for part in pair), strict=True):
+            lines.append("{:8d}  {:.4f} ± {:.4f}  {:.4f} ± {:.4f}".format(n, *numbers))
+        return "\n".join([*lines, self.study.caption()])
 
 
 def nested_cross_validate(

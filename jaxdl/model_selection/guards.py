@@ -9,8 +9,8 @@ import numpy as np
 class TestSetGuard:
     """The test part, set aside; it counts the looks. Notes: §3.1.1.
 
-    What is chosen after a look at the test part is no longer tested by it (E-20). The count is
-    the one thing in the library that changes in place.
+    What is chosen after a look at the test part is no longer tested by it (E-20). The count
+    changes in place, with each look.
 
     Args:
       data: a pytree of arrays [N, ...].

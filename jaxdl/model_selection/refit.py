@@ -20,13 +20,14 @@ from jaxdl.model_selection.population.campaign import Campaign
 from jaxdl.model_selection.population.members import Group, refit_key, with_transform
 from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import Population
-from jaxdl.model_selection.study import Recipe, Study, plain
-from jaxdl.model_selection.validation import check_data, make_lengths
-from jaxdl.training import run_state
+from jaxdl.model_selection.study import Recipe, Study, in_words, plain
+from jaxdl.model_selection.validation import check_data, make_lengths, unfit_folds
+from jaxdl.training import divergence, run_state
 from jaxdl.training.batching import pad_rows
 from jaxdl.training.host import inputs
 
 MAX_MEMBERS = 256  # of one file
+MOST_SHOWN = 5
 
 
 class Fitted(NamedTuple):
@@ -37,6 +38,8 @@ class Fitted(NamedTuple):
     states: [J] trained states, without clocks.
     train_loss: [J, epochs].
     recipe: how they were trained.
+    row: the shapes of a row of features [...], of each of its arrays.
+    causes: [J], what diverged of each member and where, in words; "" where nothing did.
     """
 
     hparams: list[dict[str, Any]]
@@ -45,13 +48,37 @@ class Fitted(NamedTuple):
     states: list[Any]
     train_loss: np.ndarray
     recipe: Recipe
+    row: Any
+    causes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        of_setting = {}
+        for m, h in enumerate(self.hparams):
+            of_setting.setdefault(in_words(h), []).append(m)
+        lines = [
+            f"trained members: {len(self.hparams)}, settings: {len(of_setting)}, "
+            f"epochs: {self.train_loss.shape[1]}"
+        ]
+        for setting, members in list(of_setting.items())[:MOST_SHOWN]:
+            size = run_state.num_params(self.states[members[0]])
+            loss = self.train_loss[members, -1:].mean() if self.train_loss.size else np.nan
+            lines.append(
+                f"{setting}: {len(members)} of {size} parameters, training loss {loss:.4g}"
+            )
+        more = len(of_setting) - MOST_SHOWN
+        lines += [f"... and {more} more settings"] if more > 0 else []
+        failed = [cause for cause in self.causes if cause]
+        lines += [f"{len(failed)} diverged, the first {failed[0]}"] if failed else []
+        return "\n".join(lines)
 
     def members(self, x: Any) -> Array:
         """Each member's predictions, stacked along an axis [J], for raw features x [B, ...].
 
-        Members that share a static signature share a program.
+        Members that share a static signature share a program. Raises a ValueError for features of
+        another width than those that the members were trained on.
         """
         recipe, x = self.recipe, jax.tree.map(jnp.asarray, x)
+        inputs.check_features(x, self.row)
         outputs = [None] * len(self.states)
         for signature in grids.signatures(self.hparams):
             stacked = jax.tree.map(
@@ -165,7 +192,7 @@ def refit(
     results = [population.result(states=True) for population in populations]
     members = [
         (hparams[s], jax.tree.map(lambda leaf, i=i, j=j: leaf[i, j], result.states),
-         result.run.diverged[i, j] >= 0, result.run.loss[i, j])
+         int(result.run.diverged[i, j]), result.run.loss[i, j])
         for signature, result in zip(signatures, results, strict=True)
         for i, s in enumerate(signature.members)
         for j in range(seeds)
@@ -173,7 +200,15 @@ def refit(
     every, states, diverged, losses = zip(*members, strict=True)
     fit_transform = lambda x: recipe.transform.fit(x, jnp.ones(n, bool))
     fitted = jax.jit(fit_transform, compiler_options=parallel.compiler_options())(features(data))
-    return Fitted(list(every), np.array(diverged), fitted, list(states), np.array(losses), recipe)
+    unfit = max(diverged) >= 0 and unfit_folds(recipe.transform, features(data), train)[0]
+    causes = tuple(
+        divergence.explain(epoch + 1, loss, unfit) if epoch >= 0 else ""
+        for epoch, loss in zip(diverged, losses, strict=True)
+    )
+    return Fitted(
+        list(every), np.array(diverged) >= 0, fitted, list(states), np.array(losses), recipe,
+        inputs.shape_of_a_row(features(data)), causes,
+    )  # fmt: skip
 
 
 def save(path: str | Path, fitted: Fitted, about: dict[str, Any] | None = None) -> None:
@@ -232,7 +267,10 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
     data = inputs.as_arrays(data, mended=True)
     transform, states = jax.eval_shape(template, features(data))
     count = len(hparams)
-    empty = Fitted(hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe)
+    empty = Fitted(
+        hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe,
+        inputs.shape_of_a_row(features(data)), ("",) * count,
+    )  # fmt: skip
     wanted = _named(empty)
     with _opened(path) as arrays:
         # All of it is compared before any array is unpacked.

@@ -14,6 +14,7 @@ import numpy as np
 from jaxdl.base import Key, Transform
 from jaxdl.checks import one_of
 from jaxdl.metrics import directions
+from jaxdl.training import divergence
 from jaxdl.training.batching import Lengths
 from jaxdl.training.stopping import EarlyStopping
 
@@ -58,11 +59,14 @@ class Study:
       curves, train_curves: {metric: [S, F, K, V]} after each of ``curve_epochs`` [V].
       train_loss: [S, F, K, epochs], mean loss of each epoch with its penalty; NaN once diverged.
       diverged: [S, F, K] bool.
+      unfit: [F] bool, whether the transform gave a fold features that are not finite; looked at
+        only where a member diverged.
       epochs: [S, F, K], how many epochs a member was trained.
       best_epochs: [S, F, K], the epochs after which its score was best, with early stopping.
       dropped: [S], the epochs after which successive halving dropped a setting, -1 if it did not.
       folds: [F] pairs of index arrays; seeds: [K].
-      predictions: [S, K, N, ...] by row of the data (rows in no fold are NaN), or None.
+      predictions: [S, K, N, ...] by row of the data, of the last fold that held it out: NaN for
+        rows that none did; or None.
       states: one pytree [s, F, K, ...] for each signature, or None.
       metric: what ``best`` goes by. maximize: whether more of it is better.
       num_params: [S].
@@ -80,6 +84,7 @@ class Study:
     curve_epochs: np.ndarray
     train_loss: np.ndarray
     diverged: np.ndarray
+    unfit: np.ndarray
     epochs: np.ndarray
     best_epochs: np.ndarray | None
     dropped: np.ndarray
@@ -144,7 +149,11 @@ class Study:
         loss = self._loss(metric, maximize)
         usable = ~self.diverged.any((1, 2)) & np.isfinite(loss) & (self.dropped < 0)
         if not usable.any():
-            raise ValueError("every setting has a diverged member; try smaller learning rates")
+            raise ValueError(
+                f"every setting has a diverged member, or was dropped: {self.divergence()}"
+                if self.diverged.any()
+                else f"no setting has a finite {metric}"
+            )
         index = int(self.ranking(metric, maximize=maximize)[0])
         if rule == "one_standard_error":
             if not np.isfinite(error[index]):
@@ -154,6 +163,19 @@ class Study:
             index = int(min(near, key=lambda s: (cost[s], loss[s])))
         return Choice(
             index, self.hparams[index], metric, rule, float(mean[index]), float(error[index])
+        )
+
+    def divergence(self) -> str:
+        """How many members diverged, where the first of them did, and what of it; ``""`` if none."""
+        if not self.diverged.any():
+            return ""
+        s, f, k = (int(i) for i in np.argwhere(self.diverged)[0])
+        why = divergence.explain(
+            int(self.epochs[s, f, k]), self.train_loss[s, f, k], bool(self.unfit[f])
+        )
+        return (
+            f"{self.diverged.sum()} of {self.diverged.size} members diverged, the first with "
+            f"{in_words(self.hparams[s])} on fold {f} by seed {self.seeds[k]} {why}"
         )
 
     def only(self, folds: Sequence[int]) -> "Study":
@@ -167,6 +189,7 @@ class Study:
             train_curves=pick(self.train_curves),
             train_loss=self.train_loss[:, list(folds)],
             diverged=self.diverged[:, list(folds)],
+            unfit=self.unfit[list(folds)],
             epochs=self.epochs[:, list(folds)],
             best_epochs=None if self.best_epochs is None else self.best_epochs[:, list(folds)],
             folds=[self.folds[f] for f in folds],
@@ -313,6 +336,7 @@ class Study:
         line = lambda cells: "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
         more = len(self.hparams) - len(body)
         tail = [f"... and {more} more settings"] if more > 0 else []
+        tail += [self.divergence()] if self.diverged.any() else []
         return "\n".join([line(header), *map(line, body), *tail, self.caption()])
 
     __repr__ = __str__
@@ -349,6 +373,12 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return getattr(value, "__name__", str(value))
+
+
+def in_words(setting: dict[str, Any]) -> str:
+    """A setting as text, ``rate=0.003, width=64``."""
+    named = ", ".join(f"{name}={_show(value)}" for name, value in setting.items())
+    return named or "the one setting"
 
 
 def _show(value: Any) -> str:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.arrays import num_rows
-from jaxdl.base import Key, Learner, Responses, Transform, identity_transform
+from jaxdl import parallel
+from jaxdl.arrays import num_rows, spread
+from jaxdl.base import Key, Learner, Responses, Sequences, Transform, features, identity_transform
 from jaxdl.checks import is_whole, nearest, one_of, positive_int, typed_key
 from jaxdl.metrics import directions
 from jaxdl.model_selection import grid as grids
@@ -22,7 +24,7 @@ from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import COMPACT, Population
 from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Recipe, Study
-from jaxdl.training.batching import Lengths, Rows, pad_rows
+from jaxdl.training.batching import Lengths, Rows, pad_rows, take
 from jaxdl.training.host import checkpoints, inputs, runlog
 from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.stopping import EarlyStopping
@@ -196,6 +198,9 @@ def cross_validate(
     with reporter:
         campaign.train()
     results = [population.result(states) for population in populations]
+    unfit = np.zeros(len(parts), bool)
+    if any((result.run.diverged >= 0).any() for result in results):
+        unfit = unfit_folds(recipe.transform, features(data), train)
     return assemble(
         settings,
         signatures,
@@ -204,6 +209,7 @@ def cross_validate(
         seeds,
         recipe,
         num_rows=n,
+        unfit=unfit,
         metric=metric,
         maximize=maximize,
     )
@@ -284,6 +290,25 @@ def check_reading(settings: list[dict[str, Any]], populations: Sequence[Populati
             f"make_learner never reads {', '.join(map(repr, unread))} of the grid; it reads "
             f"{', '.join(map(repr, sorted(read))) or 'nothing'}{meant}"
         )
+
+
+def unfit_folds(transform: Transform, x: Any, train: Rows) -> np.ndarray:
+    """For which folds [F] the transform gives training rows, of Rows [F, n], that are not finite."""
+
+    def unfit(rows):
+        x_fold = take(x, rows.index)
+        given = transform.apply(transform.fit(x_fold, rows.mask), x_fold)
+        is_sequences = lambda node: isinstance(node, Sequences)
+        parts = jax.tree.leaves(given, is_leaf=is_sequences)
+        values = [part.filled() if is_sequences(part) else part for part in parts]
+        return jnp.any(
+            jnp.array([jnp.any(spread(rows.mask, v) & ~jnp.isfinite(v)) for v in values])
+        )
+
+    program = jax.jit(
+        lambda train: jax.lax.map(unfit, train), compiler_options=parallel.compiler_options()
+    )
+    return np.asarray(program(train))
 
 
 def make_lengths(

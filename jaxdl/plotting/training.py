@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,14 @@ def training_curves(history: History | StreamHistory, metric: str | None = None)
     """The training loss [E] and a validation metric [V] of a fit, by epoch or, of a stream, by step.
 
     The dashed line is where the best score was, the dotted one where the run was stopped early.
-    ``metric`` defaults to the first loss. Raises ValueError for a metric that there is not.
+    ``metric`` defaults to the first loss. Raises ValueError for a metric that there is not, and for
+    what is no history.
     """
+    if not hasattr(history, "validation"):
+        inner = "; take its history" if hasattr(history, "history") else ""
+        raise ValueError(
+            f"training_curves takes the history of a fit, not a {type(history).__name__}{inner}"
+        )
     streamed = hasattr(history, "steps")
     loss = np.asarray(history.loss)
     at = np.asarray(history.steps if streamed else history.epochs)
@@ -50,6 +57,8 @@ def log_curves(rows: Iterable[dict[str, Any]], metric: str | None = None) -> Fig
     Members of one setting share a color. ``metric`` defaults to the first loss.
     Raises ValueError for no rows and for a metric that the log does not have.
     """
+    if isinstance(rows, (str, PathLike)):
+        raise ValueError(f"log_curves takes rows: log_curves(read_log({str(rows)!r}))")
     rows = list(rows)
     if not rows:
         raise ValueError("there are no rows to draw")

@@ -11,11 +11,11 @@ import numpy as np
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, Learner, Sequences
 from jaxdl.checks import one_of, positive_int, typed_key
-from jaxdl.training import stopping
+from jaxdl.training import divergence, stopping
 from jaxdl.training.batching import Lengths, steps_per_epoch
 from jaxdl.training.host import checkpoints, driver, inputs, programs, runlog
 from jaxdl.training.host.checkpoints import Checkpoint
-from jaxdl.training.run_state import RunState
+from jaxdl.training.run_state import RunState, num_params
 from jaxdl.training.stopping import EarlyStopping
 
 
@@ -45,6 +45,25 @@ class History(NamedTuple):
     grad_norm: Any
     record: Any
 
+    def __repr__(self) -> str:
+        if np.ndim(self.loss) != 1 or isinstance(self.loss, jax.core.Tracer):
+            return f"histories of several or traced runs, loss {list(np.shape(self.loss))}"
+        loss, lines = np.asarray(self.loss), []
+        if len(trained := np.flatnonzero(np.isfinite(loss)) + 1):
+            ends = dict.fromkeys(trained[[0, -1]])
+            shown = ", ".join(f"{loss[e - 1]:.4g} in epoch {e}" for e in ends)
+            lines.append(f"training loss {shown} of {len(loss)}")
+        if self.validation:
+            scores = ", ".join(f"{k} {np.asarray(v)[-1]:.4g}" for k, v in self.validation.items())
+            best = int(self.best_epoch)
+            lines.append(
+                f"validation: {scores} at the end" + f"; best after epoch {best}" * (best > 0)
+            )
+        if int(self.stopped) >= 0:
+            why = "converged" if bool(self.converged) else "stopped early"
+            lines.append(f"{why} after epoch {int(self.stopped)}")
+        return "\n".join([*lines, *filter(None, [divergence.of_history(self)])])
+
 
 class FitResult(NamedTuple):
     """state: the trained state, of the best epoch with early stopping, else of the last finite one.
@@ -53,6 +72,11 @@ class FitResult(NamedTuple):
     state: Any
     history: History
     steps: Array
+
+    def __repr__(self) -> str:
+        single = np.ndim(self.steps) == 0 and not isinstance(self.steps, jax.core.Tracer)
+        after = f"after step {int(self.steps)}" if single else "of several or traced runs"
+        return f"{num_params(self.state)} parameters {after}\n{self.history!r}"
 
 
 def fit(

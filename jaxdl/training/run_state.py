@@ -79,6 +79,12 @@ def select(keep: Array, new, old):
     return jax.tree.map(lambda n, o: jnp.where(keep, unconsumed(n), unconsumed(o)), new, old)
 
 
+def num_params(state: Any) -> int:
+    """How many numbers a learner's state has as parameters: all of a state of its own kind."""
+    params = state.params if isinstance(state, TrainState) else state
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
 def without_clock(state: Any) -> Any:
     """The state without the clock (step and key) of a TrainState, which follows from the epoch.
 

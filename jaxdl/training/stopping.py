@@ -15,7 +15,8 @@ class EarlyStopping(NamedTuple):
 
     patience: epochs without an improvement; may be traced.
     min_delta: by how much a score must beat the best one to count; may be traced.
-    metric: one of the learner's, default its loss (the negative log-likelihood, say).
+    metric: one of the learner's, default its negative log-likelihood ``nll``, where it has none the
+        first loss by name.
     restore_best: give back the state of the best epoch, not of the last.
     maximize: whether more of the metric is better. None where its name says so (``accuracy``,
         ``nll``, see ``metrics.directions``); for any other it must be said.

@@ -52,7 +52,8 @@ def test_a_score_as_a_loss():
 
 
 def test_the_default_is_a_known_loss():
-    assert directions.default_metric(["accuracy", "nll", "brier"]) == "brier"
+    assert directions.default_metric(["accuracy", "brier", "nll"]) == "nll"
+    assert directions.default_metric(["accuracy", "squared_error", "brier"]) == "brier"
     assert directions.default_metric(["f1", "accuracy"]) == "accuracy"
     assert directions.default_metric(["aaa", "nll"]) == "nll"
     assert directions.default_metric(["zzz", "mine"]) == "mine"

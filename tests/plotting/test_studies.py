@@ -34,6 +34,7 @@ def a_study(hparams=None, folds=3, seeds=2, train=True, diverged=()):
         curve_epochs=POINTS,
         train_loss=loss,
         diverged=failed,
+        unfit=np.zeros(folds, bool),
         epochs=np.where(failed, 3, EPOCHS),
         best_epochs=None,
         dropped=np.full(len(hparams), -1),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import floating
+from jaxdl.arrays import floating, num_rows
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.checks import one_of, positive_int
 from jaxdl.model_selection.ensembles.averages import Ambiguity, average
@@ -27,6 +27,9 @@ class Snapshots(NamedTuple):
 
     states: Any
     result: FitResult
+
+    def __repr__(self) -> str:
+        return f"{num_rows(self.states)} snapshots of one run\n{self.result!r}"
 
 
 def snapshot_ensemble(

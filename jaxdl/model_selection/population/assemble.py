@@ -19,6 +19,7 @@ def assemble(
     recipe: Recipe,
     *,
     num_rows: int,
+    unfit: np.ndarray,
     metric: str,
     maximize: bool,
 ) -> Study:
@@ -60,6 +61,7 @@ def assemble(
         curve_epochs=recipe.lengths.evaluation_epochs,
         train_loss=join(lambda r: r.run.loss),
         diverged=diverged >= 0,
+        unfit=unfit,
         epochs=ran,
         best_epochs=best,
         dropped=dropped,

@@ -93,8 +93,7 @@ class Population:
                 jax.eval_shape(self._predict, first, fitted, any_key)
         if predictions and not hasattr(held, "shape"):
             raise ValueError(f"predict must give one array, not {type(held).__name__}")
-        params = start.state.params if isinstance(start.state, TrainState) else start.state
-        self.num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
+        self.num_params = run_state.num_params(start.state)
         self.wanted = choose_plan(
             self.size,
             strategy,

@@ -90,6 +90,30 @@ def check_responses(data: Batch, responses: Responses | None, name: str = "data"
         )
 
 
+def shape_of_a_row(x: Any) -> Any:
+    """The shape and dtype of a row of each array of features [N, ...]."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x)
+
+
+def check_features(x: Any, row: Any) -> None:
+    """Raise a ValueError unless features [B, ...] are of the kind of ``shape_of_a_row``.
+
+    Arrays have as many axes, and real ones the last of the same width; how many positions, pixels
+    or tokens there are is the model's own affair.
+    """
+    if jax.tree.structure(x) != jax.tree.structure(row):
+        raise ValueError(
+            f"x is {jax.tree.structure(x)}, but the model was trained on {jax.tree.structure(row)}"
+        )
+    for given, known in zip(jax.tree.leaves(x), jax.tree.leaves(row), strict=True):
+        wide = len(known.shape) > 0 and not jnp.issubdtype(known.dtype, jnp.integer)
+        if given.ndim != 1 + len(known.shape) or (wide and given.shape[-1] != known.shape[-1]):
+            raise ValueError(
+                f"x has the shape {list(given.shape)}, but the model was trained on rows of "
+                f"{list(known.shape)}: it takes {['B', *known.shape]}".replace("'", "")
+            )
+
+
 def check_transform(transform: Any) -> Transform | None:
     """The Transform, or None. Raises a ValueError for anything else."""
     if transform is None or isinstance(transform, Transform):

@@ -15,6 +15,7 @@ from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.host.interrupts import Interrupts
 from jaxdl.training.host.stretches import Bar
+from jaxdl.training.run_state import num_params
 from jaxdl.training.stream import steps as stream_steps
 from jaxdl.training.stream.prefetch import position_batches, prefetch
 from jaxdl.training.stream.steps import Carry, copy
@@ -41,6 +42,16 @@ class StreamResult(NamedTuple):
 
     state: Any
     history: StreamHistory
+
+    def __repr__(self) -> str:
+        history = self.history
+        at = f"after step {history.steps[-1]}" if len(history.steps) else "before the first step"
+        loss = f"; training loss {history.loss[-1]:.4g}" if len(history.loss) else ""
+        scores = ", ".join(f"{k} {v[-1]:.4g}" for k, v in history.validation.items() if len(v))
+        lines = [f"{num_params(self.state)} parameters {at}{loss}"]
+        lines += [f"validation: {scores} at the end"] if scores else []
+        lines += [f"diverged in step {history.diverged + 1}"] if history.diverged >= 0 else []
+        return "\n".join(lines)
 
 
 class StreamRun:

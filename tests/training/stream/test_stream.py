@@ -253,7 +253,9 @@ def test_a_signal_is_obeyed_while_the_source_waits(number, kept, tmp_path):
         sent = kill_soon(number)
         with pytest.raises((SystemExit, KeyboardInterrupt)) as caught:
             stream(feed, checkpoint=folder, **how)
-        assert time.perf_counter() - sent[0] < 5  # it takes a tenth of a second where nothing else runs
+        assert (
+            time.perf_counter() - sent[0] < 5
+        )  # it takes a tenth of a second where nothing else runs
         assert caught.type is (SystemExit if number == signal.SIGTERM else KeyboardInterrupt)
     if kept:
         assert checkpoints.positions(tmp_path) == [7]  # nothing was there to save before
