@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.base import Batch, Learner, TrainState, features
+from jaxdl.base import Batch, Learner, features
 from jaxdl.checks import is_key, is_whole
 from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population import execute
