@@ -1,5 +1,6 @@
 """Small functions on arrays that many modules need: masks, means, and division that is safe."""
 
+import functools
 from typing import Any
 
 import jax
@@ -8,10 +9,20 @@ import jax.numpy as jnp
 from jaxdl.base import Array
 from jaxdl.checks import is_key
 
+# Solvers must not run at a GPU's reduced default precision.
+HIGHEST = jax.lax.Precision.HIGHEST
+dot = functools.partial(jnp.matmul, precision=HIGHEST)
+
 
 def floating(x: Any) -> Array:
     """x as an array of floating-point numbers; whole numbers become the default float."""
     return jnp.asarray(x, jnp.result_type(x, float))
+
+
+def precise(x: Array) -> Array:
+    """x in float32 if it has 16 bits, for sums; others stay."""
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def num_rows(data: Any) -> int:
@@ -34,6 +45,44 @@ def safe_sqrt(square: Array) -> Array:
     """The square root, with the gradient 0 at 0 instead of infinity."""
     zero = square == 0
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
+
+
+def norm(x: Array, axis: int | None = None) -> Array:
+    """``sqrt(sum x^2)`` along an axis or over all of them, in float32 at least; its gradient at 0 is 0.
+
+    x is divided by its largest entry before it is squared, so that no square overflows or vanishes.
+
+    >>> norm(jnp.array([3e20, 4e20])).item()
+    4.9999999056208475e+20
+    """
+    x = precise(x)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis, keepdims=True, initial=0))
+    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    return jnp.squeeze(scale, axis) * safe_sqrt(jnp.sum(jnp.square(x / scale), axis))
+
+
+def mean_and_deviation(x: Array, counts: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation (1/N) [...] of the entries of x [M, ...] that count.
+
+    The middle of their range comes off before anything is summed, so that neither how far they are
+    from zero nor how many they are costs a digit. The deviation is exactly 0 where all are equal,
+    and there the mean is that value; both are 0 where none counts. ``counts`` [M, ...] are bools,
+    and entries that do not count may be NaN. In float32 at least. Source: Chan, Golub and LeVeque
+    (1983).
+
+    >>> mean_and_deviation(jnp.array([1e8, 1e8 + 16]), jnp.array([True, True]))[1].item()
+    8.0
+    """
+    x = precise(x)
+    n = jnp.maximum(jnp.sum(counts, axis=0), 1).astype(x.dtype)
+    low = jnp.min(jnp.where(counts, x, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(counts, x, -jnp.inf), axis=0)
+    middle = jax.lax.stop_gradient(jnp.where(jnp.any(counts, axis=0), low / 2 + high / 2, 0))
+    mean = middle + jnp.sum((jnp.where(counts, x, middle) - middle) / n, axis=0)
+    deviation = jnp.where(counts, x, mean) - mean
+    rest = jnp.sum(deviation / n, axis=0)  # what the rounded mean and sum left over
+    deviation = jnp.where(counts, deviation - rest, 0)
+    return mean + rest, norm(deviation / jnp.sqrt(n), axis=0)
 
 
 def rows_of(mask: Array | None, n: int) -> Array:

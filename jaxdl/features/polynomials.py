@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdl.arrays import floating
+from jaxdl.arrays import dot, floating
 from jaxdl.base import Array, Transform
 
 
@@ -67,8 +67,8 @@ def scaled_polynomial(
         high = jnp.max(jnp.where(rows, x, -jnp.inf), axis=0)
         spread = high > low
         return {
-            "center": jnp.where(jnp.isfinite(low), (low + high) / 2, 0),
-            "half_range": jnp.where(spread, (high - low) / 2, 1),
+            "center": jnp.where(jnp.isfinite(low), low / 2 + high / 2, 0),
+            "half_range": jnp.where(spread, high / 2 - low / 2, 1),
         }
 
     def apply(params, x):
@@ -103,8 +103,8 @@ def orthogonal_polynomial(
             v, combination = columns[:, c], jnp.zeros(width, x.dtype).at[c].set(1)
             before = jnp.sum(jnp.square(v)) / n
             for _ in range(2):
-                overlap = q.T @ v / n
-                v, combination = v - q @ overlap, combination - basis @ overlap
+                overlap = jnp.sum(q * v[:, None], axis=0) / n
+                v, combination = v - dot(q, overlap), combination - dot(basis, overlap)
             after = jnp.sum(jnp.square(v)) / n
             independent = after > tolerance**2 * before
             factor = jnp.where(independent, 1 / jnp.sqrt(jnp.where(independent, after, 1)), 0)
@@ -115,7 +115,7 @@ def orthogonal_polynomial(
         return {"scaling": scaling, "basis": basis}
 
     def apply(params, x):
-        return scaled.apply(params["scaling"], x) @ params["basis"]
+        return dot(scaled.apply(params["scaling"], x), params["basis"])
 
     return Transform(fit, apply)
 

@@ -1,12 +1,11 @@
 """Transforms fitted to a training part: standardising, imputing, chains of them. Notes: §2.1."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import floating, rows_of, spread
+from jaxdl.arrays import floating, mean_and_deviation, rows_of, spread
 from jaxdl.base import Array, Sequences, Transform, identity_transform
 
 
@@ -14,7 +13,8 @@ def standardize() -> Transform:
     """``(x - mean) / std`` for each feature of x [N, ...], with the training part's statistics.
 
     The standard deviation is the population's (divided by N), as in scikit-learn's
-    StandardScaler; a constant feature is only centred, NaN counts for nothing and stays NaN.
+    StandardScaler; a constant feature, all of whose values are equal, is only centred. NaN counts
+    for nothing and stays NaN.
     ``fit`` returns ``{"mean", "scale"}``. Of Sequences [N, T, D] every position before an end is a
     row; of a dict each array is taken by itself. ValueError where the mask is not [N], and for
     token ids.
@@ -26,16 +26,12 @@ def standardize() -> Transform:
     """
 
     def fit(x, known):
-        mean, n = _mean(x, known)
-        deviation = jnp.where(known, x, mean) - mean
-        variance = jnp.sum(jnp.square(deviation), axis=0) / n
-        # What rounding alone makes of a constant, as scikit-learn counts it.
-        eps = jnp.finfo(x.dtype).eps
-        constant = variance <= n * eps * variance + jnp.square(n * eps * mean)
-        return {"mean": mean, "scale": jnp.sqrt(jnp.where(constant, 1, variance))}
+        mean, deviation = mean_and_deviation(x, known)
+        return {"mean": mean, "scale": jnp.where(deviation > 0, deviation, 1)}
 
     def apply(params, x):
-        return (x - params["mean"]) / params["scale"]
+        x = floating(x)
+        return ((x - params["mean"]) / params["scale"]).astype(x.dtype)
 
     return _of_each_part(fit, apply)
 
@@ -55,11 +51,11 @@ def impute_mean() -> Transform:
     """
 
     def fit(x, known):
-        return {"mean": _mean(x, known)[0]}
+        return {"mean": mean_and_deviation(x, known)[0]}
 
     def apply(params, x):
         x = floating(x)
-        return jnp.where(jnp.isnan(x), params["mean"], x)
+        return jnp.where(jnp.isnan(x), params["mean"], x).astype(x.dtype)
 
     return _of_each_part(fit, apply)
 
@@ -125,9 +121,3 @@ def _real(sequences: Sequences) -> Array:
             f"Sequences of {values.dtype} are token ids, which have no mean; leave the transform out"
         )
     return values
-
-
-def _mean(x: Array, known: Any) -> tuple[Array, Array]:
-    """The mean [...] of the entries of x [M, ...] that are known, and how many they are."""
-    n = jnp.maximum(jnp.sum(known, axis=0, dtype=x.dtype), 1)
-    return jnp.sum(jnp.where(known, x, 0), axis=0) / n, n

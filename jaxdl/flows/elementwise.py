@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.arrays import mean_and_deviation
 from jaxdl.base import Array, Bijector
 from jaxdl.checks import positive_int
 from jaxdl.flows.events import (
@@ -73,12 +74,9 @@ def actnorm(channels: int, *, event_ndims: int = 1) -> Bijector:
         if x is None:
             return {"shift": jnp.zeros(channels), "log_scale": jnp.zeros(channels)}
         x = check_channels(x, channels, event_ndims)
-        axes = tuple(range(x.ndim - 1))
-        scale = jnp.std(x, axis=axes)
-        # What is left of a constant channel is rounding; scaled up it would be noise.
-        varies = scale > 10 * jnp.finfo(x.dtype).eps * jnp.max(jnp.abs(x), axis=axes)
-        log_scale = jnp.log(jnp.where(varies, scale, 1))
-        return {"shift": jnp.mean(x, axis=axes), "log_scale": log_scale}
+        rows = x.reshape(-1, channels)
+        mean, scale = mean_and_deviation(rows, jnp.ones(rows.shape, bool))
+        return {"shift": mean, "log_scale": jnp.log(jnp.where(scale > 0, scale, 1))}
 
     def total(params, x):
         return num_positions(x, event_ndims) * jnp.sum(params["log_scale"])

@@ -33,7 +33,7 @@ class RegularizationPath(NamedTuple):
 def _squared_error(params, x, y, mask):
     x, y, weights = weighted_rows(x, y, mask)
     square = jnp.square(linear.predict(params, x) - y)
-    return jnp.vdot(weights, square.reshape(len(y), -1).mean(axis=1))
+    return jnp.sum(weights * square.reshape(len(y), -1).mean(axis=1))
 
 
 def regularization_path(
@@ -119,6 +119,6 @@ def degree_path(
         _, response, weights = weighted_rows(x.reshape(len(x), -1), y, mask)
         square = jnp.square(eta - response).reshape(len(x), -1).mean(axis=1)
         size = jnp.sum(params["kernel"] ** 2)
-        return params, jnp.vdot(weights, square), size, penalty * size, jnp.ones([], bool)
+        return params, jnp.sum(weights * square), size, penalty * size, jnp.ones([], bool)
 
     return RegularizationPath(degrees, *jax.vmap(fit_one)(degrees))

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import HIGHEST
 from jaxdl.base import Array, Family, Params
 from jaxdl.checks import one_of
 from jaxdl.models.irls import irls
-from jaxdl.models.linear import HIGHEST, predict, weighted_rows
+from jaxdl.models.linear import predict, weighted_rows
 from jaxdl.optim.gradient_descent import minimize
 from jaxdl.optim.newton import newton, newton_direction
 

@@ -5,17 +5,12 @@ included, changes nothing. So one program fits every fold of a split under ``vma
 Fitted parameters are ``{"kernel": w, "bias": b}``; without an offset there is no ``bias``.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import counted, rows_of, safe_divide
+from jaxdl.arrays import counted, dot, mean_and_deviation, rows_of, safe_divide
 from jaxdl.base import Array, Params
-
-# a solver must not run at a GPU's reduced default precision
-HIGHEST = jax.lax.Precision.HIGHEST
-dot = functools.partial(jnp.matmul, precision=HIGHEST)
+from jaxdl.models.ridge_solver import solve_ridge
 
 
 def predict(params: Params, x: Array) -> Array:
@@ -72,36 +67,39 @@ def ols_univariate(x: Array, y: Array, mask: Array | None = None) -> Array:
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"x and y must both be [N]; got x {x.shape} and y {y.shape}")
     x, y, _ = weighted_rows(x[:, None], y, mask)
-    x = x[:, 0]
-    square = jnp.vdot(x, x)
-    return safe_divide(jnp.vdot(x, y), square)
+    scale = jax.lax.stop_gradient(jnp.max(jnp.abs(x)))
+    unit = x[:, 0] / jnp.where(scale > 0, scale, 1)
+    slope = safe_divide(jnp.sum(unit * y), jnp.sum(jnp.square(unit)))
+    return safe_divide(slope, scale)
 
 
 def _solve(x, y, penalty, intercept, mask):
     """The ridge solution, and what leave-one-out needs of it: residuals and leverages.
 
-    Rows carry sqrt(1/N), so the squared singular values s^2 are the eigenvalues of X'X/N.
-    Directions whose s vanishes to rounding are left out: that gives the minimum norm.
+    Rows carry sqrt(1/N), so that the singular values do not grow with them.
     """
     x, y, weights = weighted_rows(x, y, mask)
     if y.ndim > 2:
         raise ValueError(f"y must be [N] or [N, K]; got {y.shape}")
-    columns = y.reshape(len(y), -1).astype(x.dtype)
-    x_mean = dot(weights, x) * intercept
-    y_mean = dot(weights, columns) * intercept
+    counts = weights > 0
     root = jnp.sqrt(weights)[:, None]
-    u, s, vt = jnp.linalg.svd((x - x_mean) * root, full_matrices=False)
-    cutoff = max(x.shape) * jnp.finfo(x.dtype).eps * jnp.max(s, initial=0)
-    kept = s > cutoff
-    safe = jnp.where(kept, s, 1)
-    shrink = jnp.where(kept, 1 / (safe + penalty / safe), 0)  # s / (s^2 + lambda)
-    w = dot(vt.T, shrink[:, None] * dot(u.T, (columns - y_mean) * root))
-    residuals = columns - y_mean - dot(x - x_mean, w)
-    leverage = dot(u**2, s * shrink) + intercept * weights
+    columns = y.reshape(len(y), -1).astype(x.dtype)
+    x, x_mean = _centred(x, counts) if intercept else (x, jnp.zeros(x.shape[1], x.dtype))
+    columns, y_mean = _centred(columns, counts) if intercept else (columns, 0)
+    w, leverage = solve_ridge(x * root, columns * root, penalty)
+    residuals = columns - dot(x, w)
     params = {"kernel": w.reshape(-1, *y.shape[1:])}
     if intercept:
+        leverage = leverage + weights
         params["bias"] = (y_mean - dot(x_mean, w)).reshape(y.shape[1:])
-    return params, residuals.reshape(y.shape), leverage, weights > 0
+    return params, residuals.reshape(y.shape), leverage, counts
+
+
+def _centred(columns, counts):
+    """Columns [N, D] less their means [D], and the means; zeros in rows that do not count."""
+    rows = jnp.broadcast_to(counts[:, None], columns.shape)
+    mean, _ = mean_and_deviation(columns, rows)
+    return jnp.where(rows, columns - mean, 0), mean
 
 
 def ridge(
@@ -116,8 +114,9 @@ def ridge(
 
     ``w* = (X'X/N + lambda I)^{-1} X'y/N``, the minimiser of
     ``1/N sum_n (y_n - w'x_n - b)^2 + lambda |w|^2``; the offset b is exempt from the penalty. N is
-    the number of rows that count. It is computed by singular values, never by squaring X, so
-    lambda = 0 and collinear features give the minimum-norm solution.
+    the number of rows that count. It is computed by the singular values of columns of one length,
+    never by squaring X: neither units nor the number of rows cost a digit, and lambda = 0 with
+    collinear features gives the minimum-norm solution.
 
     Args:
       x: features [N, D].
@@ -175,7 +174,7 @@ def leave_one_out_residuals(
     """
     _, residuals, leverage, counted = _solve(x, y, penalty, intercept, mask)
     left = 1 - leverage
-    ambiguous = left <= 16 * max(x.shape) * jnp.finfo(left.dtype).eps
+    ambiguous = left <= 16 * (x.shape[1] + 1) * jnp.finfo(left.dtype).eps
     factor = jnp.where(counted, 1 / jnp.where(ambiguous, jnp.nan, left), 0)
     per_row = lambda a: a.reshape(-1, *[1] * (residuals.ndim - 1))
     return jnp.where(per_row(counted), residuals * per_row(factor), 0)

@@ -59,6 +59,15 @@ def test_degree_path_of_figure_12(x64):
     np.testing.assert_allclose(held.penalty, 1e-4 * held.size, rtol=1e-12)
 
 
+def test_the_fit_falls_with_the_degree_in_float32():
+    x = np.linspace(0, 10, 20_000).astype(np.float32)
+    y = np.sin(x)
+    path = jax.jit(lambda k: degree_path(x, y, k, max_degree=6))(np.arange(1, 7))
+    for i in range(6):
+        best = polynomial.Polynomial.fit(x.astype(float), y.astype(float), i + 1)
+        np.testing.assert_allclose(path.fit[i], np.mean((best(x) - y) ** 2), rtol=2e-3)
+
+
 def test_masked_rows_do_not_count(x64):
     keep = np.arange(40) < 25
     dirty = np.where(keep[:, None], X, np.nan), np.where(keep, Y, np.inf)

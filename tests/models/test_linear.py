@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.test_util import check_grads
 from scipy.optimize import minimize
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression, Ridge
@@ -92,6 +93,121 @@ def test_wampler1_certified_values(x64, intercept):
     params = linear.fit_least_squares(x, nist.WAMPLER1_Y, intercept=intercept)
     np.testing.assert_allclose(params["kernel"], 1, atol=1e-8)
     np.testing.assert_allclose(params.get("bias", 1.0), 1, atol=1e-8)
+
+
+def with_offset(params):
+    return np.append(params["bias"], params["kernel"])
+
+
+@pytest.mark.equation(2)
+def test_certified_values_in_float32():
+    solve = jax.jit(linear.fit_least_squares)
+    fit = lambda x, y: with_offset(solve(*map(jnp.float32, (x, y))))
+    np.testing.assert_allclose(
+        fit(nist.NORRIS[:, 1:], nist.NORRIS[:, 0]), [nist.NORRIS_INTERCEPT, nist.NORRIS_SLOPE], 5e-4
+    )
+    np.testing.assert_allclose(
+        fit(nist.LONGLEY[:, 1:], nist.LONGLEY[:, 0]), nist.LONGLEY_W, rtol=5e-4
+    )
+    powers = np.vander(nist.PONTIUS_X, 3, increasing=True)  # QR keeps four digits of the offset
+    np.testing.assert_allclose(fit(powers[:, 1:], nist.PONTIUS_Y), nist.PONTIUS_W, rtol=5e-4)
+
+
+@pytest.mark.equation(2, "L343")
+def test_filip_is_not_truncated(x64):
+    powers = np.vander(nist.FILIP_X, 11, increasing=True)
+    ours = with_offset(jax.jit(linear.fit_least_squares)(powers[:, 1:], nist.FILIP_Y))
+    np.testing.assert_allclose(ours, nist.FILIP_W, rtol=1e-7)
+
+
+LONG = 524_288
+
+
+@pytest.mark.equation(2)
+def test_neither_units_nor_many_rows_cost_digits_in_float32():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(LONG, 2))
+    fit = jax.jit(linear.ridge)
+    cases = [
+        (z * [5000, 1], [0, 3], 1e-3, 1e-6),  # deviations
+        (z + np.array([1e4, -30]), [2, -1], 1, 1e-4),  # far from zero
+        (z[:, :1] + z * [0, 0.05], [3, -2], 1, 2e-6),  # nearly the same column
+        (z * [1e20, 1e-20], [2e-20, 3e20], 1, 1e-6),  # squares that overflow and vanish
+    ]
+    for x, w, unit, error in cases:
+        x = x.astype(np.float32)
+        y = (x.astype(float) @ w + unit).astype(np.float32)
+        found = fit(x, y, 0.0)
+        np.testing.assert_allclose(found["kernel"], w, rtol=error, atol=1e-9)
+        level = np.mean(x, axis=0, dtype=float) @ w
+        np.testing.assert_allclose(found["bias"], unit, atol=1e-6 * (1 + abs(level)))
+    # Ridge without and with much to shrink: w = s^2 / (s^2 + lambda) for uncorrelated columns.
+    x = (z * [5000, 1]).astype(np.float32)
+    oracle = Ridge(alpha=LONG * 0.5).fit(x.astype(float), x[:, 1])
+    np.testing.assert_allclose(fit(x, x[:, 1], 0.5)["kernel"], oracle.coef_, rtol=1e-5, atol=1e-9)
+
+
+def test_rows_that_do_not_count_do_not_decide_about_the_rank():
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=300)
+    x = np.stack([a, a + 3e-6 * rng.normal(size=300)], axis=1).astype(np.float32)
+    y = (x.astype(float) @ [3.0, -2.0]).astype(np.float32)
+    exact = np.linalg.lstsq(
+        np.c_[x, np.ones(300)].astype(float), y.astype(float), rcond=None
+    )[0][:2]  # fmt: skip
+    fit = jax.jit(linear.ridge)
+    alone = fit(x, y, 0.0)["kernel"]
+    np.testing.assert_allclose(alone, exact, rtol=0.05)
+    more = lambda v: np.concatenate([v, np.full((100_000, *v.shape[1:]), np.nan, np.float32)])
+    masked = fit(more(x), more(y), 0.0, mask=np.arange(100_300) < 300)["kernel"]
+    np.testing.assert_allclose(masked, exact, rtol=0.05)
+    # Columns that add up to a constant depend on each other, however many rows there are.
+    labels = rng.choice(3, size=100_300, p=[0.5, 0.49, 0.01])
+    dummies = np.eye(3, dtype=np.float32)[labels][:, :2]
+    for rows in (np.arange(100_300) < 300, np.full(100_300, True)):
+        third = np.c_[dummies, 1 - dummies.sum(1)].astype(np.float32)
+        found = jax.jit(linear.ridge)(third, third @ np.float32([1, 2, 6]), 0.0, mask=rows)
+        np.testing.assert_allclose(found["kernel"], [-2, -1, 3], atol=2e-3)
+        np.testing.assert_allclose(found["bias"], 3, atol=2e-3)
+
+
+def test_leave_one_out_of_many_rows_in_float32():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(LONG, 2)).astype(np.float32)
+    x[0, 0] = np.sqrt(LONG * 0.943 / 0.057)  # a leverage of 0.943
+    y = (x @ [2.0, -1.0] + rng.normal(size=LONG)).astype(np.float32)
+    residuals = np.asarray(jax.jit(linear.leave_one_out_residuals)(x, y))
+    design = np.c_[x, np.ones(LONG)].astype(float)
+    q, _ = np.linalg.qr(design)
+    leverage = np.sum(q**2, axis=1)
+    expected = (y - q @ (q.T @ y)) / (1 - leverage)
+    assert 0.94 < leverage[0] < 0.95
+    np.testing.assert_allclose(residuals[1:], expected[1:], atol=2e-5)
+    np.testing.assert_allclose(residuals[0], expected[0], rtol=0.05)
+
+
+@pytest.mark.parametrize(("n", "d", "lam"), [(7, 2, 0.0), (7, 2, 0.3), (3, 5, 0.0), (3, 5, 0.3)])
+def test_derivatives_are_those_of_differences(x64, n, d, lam):
+    """By the features, the responses and the penalty; equal singular values are no trouble."""
+    x, y = random_problem(10, n, d)
+    x = np.linalg.qr(x - x.mean(0))[0] if n > d else x  # both singular values are 1
+
+    def both(x, y, lam):
+        if n < d and not penalised:  # nothing is left of such residuals
+            return linear.ridge(x, y, lam)
+        return linear.ridge(x, y, lam), linear.leave_one_out_residuals(x, y, lam)
+
+    penalised = lam > 0
+    fn = jax.jit(both) if penalised else jax.jit(lambda x, y: both(x, y, 0.0))
+    check_grads(fn, (x, y, lam)[: 2 + penalised], order=1, modes=["fwd"], rtol=1e-5)
+    if n > d:
+        gradients = jax.jit(jax.grad(lambda x: jnp.sum(both(x, y, 0.1)[1] ** 2)))(x)
+        assert np.all(np.isfinite(gradients))
+    if not lam and n > d:
+        # w = (X'X/N + lambda)^-1 X'y/N, of centred columns
+        slope = jax.jit(jax.jacfwd(lambda lam: linear.ridge(x, y, lam)["kernel"]))(0.0)
+        w, gram = linear.ridge(x, y, 0.0)["kernel"], x.T @ x / n
+        np.testing.assert_allclose(slope, -np.linalg.solve(gram, w), rtol=1e-9)
 
 
 @pytest.mark.equation(2, 10)
