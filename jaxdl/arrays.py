@@ -38,7 +38,7 @@ def unconsumed(x: Array) -> Array:
 def safe_divide(above: Array, below: Array, otherwise: float | Array = 0.0) -> Array:
     """``above / below`` where ``below`` is positive, ``otherwise`` elsewhere; so are gradients."""
     positive = below > 0
-    return jnp.where(positive, above / jnp.where(positive, below, 1), otherwise)
+    return jnp.where(positive, floating(above) / jnp.where(positive, below, 1), otherwise)
 
 
 def safe_sqrt(square: Array) -> Array:
@@ -91,14 +91,6 @@ def rows_of(mask: Array | None, n: int) -> Array:
     if mask.shape != (n,):
         raise ValueError(f"mask must be [{n}], one entry a row; got {mask.shape}")
     return mask
-
-
-def row_weights(n: int, mask: Array | None) -> Array:
-    """The weights [N] of a mean over the rows that count: ``m_n / sum_n m_n``, 0 if none does."""
-    if mask is None:
-        return jnp.full(n, 1 / n)
-    mask = rows_of(mask, n)
-    return mask / jnp.maximum(jnp.sum(mask), 1)
 
 
 def counted(values: Array, mask: Array | None) -> Array:

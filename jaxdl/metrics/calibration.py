@@ -55,7 +55,7 @@ def mutual_information(probabilities: Array) -> Array:
 class Reliability(NamedTuple):
     """Examples by how sure their prediction was, B bins (lower, upper] of the confidence.
 
-    edges: [B + 1]. count: [B], the examples in each. confidence: [B], the mean of the largest
+    edges: [B + 1]. count: [B] int32, the examples in each. confidence: [B], the mean of the largest
     probability. accuracy: [B], the share that was predicted right. Both are 0 where there are none.
     """
 
@@ -79,13 +79,13 @@ def reliability(
     positive_int("num_bins", num_bins)
     edges = jnp.asarray(np.arange(num_bins + 1) / num_bins, p.dtype)
     confidence = jnp.max(p, axis=1)
-    right = (jnp.argmax(p, axis=1) == labels).astype(p.dtype)
+    right = jnp.argmax(p, axis=1) == labels
     # One more than the inner edges that lie strictly below: an edge belongs to the bin it closes.
     bins = jnp.sum(confidence[:, None] > edges[1:-1], axis=1)
-    total = lambda v: jnp.zeros(num_bins, p.dtype).at[bins].add(jnp.where(rows, v, 0))
-    count = total(jnp.ones_like(confidence))
-    mean = lambda v: total(v) / jnp.maximum(count, 1)
-    return Reliability(edges, count, mean(confidence), mean(right))
+    total = lambda v: jnp.zeros(num_bins, v.dtype).at[bins].add(jnp.where(rows, v, 0))
+    count = total(jnp.ones(len(p), jnp.int32))
+    mean = lambda v: total(v).astype(p.dtype) / jnp.maximum(count, 1)
+    return Reliability(edges, count, mean(confidence), mean(right.astype(jnp.int32)))
 
 
 def expected_calibration_error(
@@ -103,7 +103,7 @@ def expected_calibration_error(
     """
     bins = reliability(probabilities, labels, num_bins=num_bins, mask=mask)
     gap = jnp.abs(bins.accuracy - bins.confidence)
-    return jnp.vdot(bins.count, gap) / jnp.maximum(jnp.sum(bins.count), 1)
+    return jnp.vdot(bins.count.astype(gap.dtype), gap) / jnp.maximum(jnp.sum(bins.count), 1)
 
 
 def maximum_calibration_error(

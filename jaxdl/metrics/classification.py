@@ -4,13 +4,14 @@ Classes are 0..K-1. A label outside is a ValueError where the labels are concret
 ones such a row is left out.
 """
 
+import warnings
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.arrays import counted, floating, row_weights, safe_divide
+from jaxdl.arrays import floating, masked_mean, rows_of, safe_divide
 from jaxdl.base import Array
 from jaxdl.checks import one_of, same_rows
 
@@ -31,24 +32,51 @@ def round_prediction(prediction: Array, threshold: float | Array = 0.5) -> Array
 def accuracy(
     y_true: Array, y_pred: Array, *, threshold: float | Array = 0.5, mask: Array | None = None
 ) -> Array:
-    """The share of rows [N] predicted right, []. Notes: L526.
+    """The share of rows [N] predicted right, []: those that are, counted, over all. Notes: L526.
 
-    ``y_pred`` holds labels [N] (whole numbers or bools), probabilities [N] of class 1 (floats), or
-    probabilities [N, K]. Raises ValueError where its shape does not fit y_true [N].
+    ``y_pred`` holds labels [N], probabilities [N] of class 1, or probabilities [N, K]. A float
+    between 0 and 1 is a probability; another whole number is a label whatever its dtype, so
+    ``[0., 1., 2.]`` are three. A prediction of NaN is wrong.
+
+    Raises ValueError where the shape of y_pred does not fit y_true [N] (a column [N, 1] does not),
+    and where concrete y_true or y_pred are neither: logits, the values of a regression.
+
+    >>> accuracy([0, 1, 2], [0.0, 1.0, 2.0]).item()
+    1.0
     """
     y_true, y_pred = jnp.asarray(y_true), jnp.asarray(y_pred)
-    if y_pred.ndim == 2 or jnp.issubdtype(y_pred.dtype, jnp.floating):
-        y_pred = round_prediction(y_pred, threshold)
+    _check_kind("y_true", y_true, mask)
+    if y_pred.ndim == 2:
+        if y_pred.shape[1] < 2:
+            raise ValueError(
+                f"probabilities are [N, K] with K from 2 on, or [N], not {y_pred.shape}"
+            )
+        unknown = jnp.isnan(jnp.max(y_pred, axis=1))
+        y_pred = round_prediction(y_pred)
+    elif jnp.issubdtype(y_pred.dtype, jnp.floating):
+        _check_kind("y_pred", y_pred, mask, probabilities=True)
+        unknown = jnp.isnan(y_pred)
+        probable = (y_pred >= 0) & (y_pred <= 1)
+        y_pred = jnp.where(probable, round_prediction(y_pred, threshold), y_pred)
+    else:
+        unknown = jnp.zeros(y_pred.shape, bool)
     y_true, y_pred = same_rows(y_true, y_pred)
-    right = (y_true == y_pred).astype(float)
-    return jnp.vdot(row_weights(y_true.shape[0], mask).astype(right.dtype), right)
+    if y_true.ndim != 1:
+        raise ValueError(f"y_true and y_pred must be [N], not {y_true.shape}")
+    rows = rows_of(mask, len(y_true))
+    return safe_divide(jnp.sum(rows & ~unknown & (y_true == y_pred)), jnp.sum(rows))
 
 
 def log_loss(y_true: Array, probabilities: Array, *, mask: Array | None = None) -> Array:
     """``-1/N sum_n log pi_{n, y_n}``, [], of probabilities [N, K], or [N] of class 1. Notes: L434.
 
-    Probabilities are clipped to the dtype's resolution, as in scikit-learn. Losses for training
+    As in scikit-learn, probabilities are clipped to the dtype's resolution; of rows that do not sum
+    to one concrete arrays give a warning, and their numbers are taken as they are. Raises
+    ValueError where concrete ones lie outside [0, 1]; traced ones give NaN. Losses for training
     take logits instead (``jaxdl.losses``).
+
+    >>> round(log_loss(jnp.array([1, 0]), jnp.array([0.5, 0.5])).item(), 4)
+    0.6931
     """
     y_true, pi = jnp.asarray(y_true), jnp.asarray(probabilities)
     pi = floating(pi)
@@ -59,10 +87,11 @@ def log_loss(y_true: Array, probabilities: Array, *, mask: Array | None = None) 
             f"y_true must be [N] and probabilities [N, K]; got {y_true.shape}, {pi.shape}"
         )
     _check_labels(y_true, pi.shape[1], mask)
+    valid = _check_probabilities(pi, mask)
     eps = jnp.finfo(pi.dtype).eps
-    log_pi = jnp.log(jnp.clip(pi, eps, 1 - eps) / jnp.sum(pi, axis=1, keepdims=True))
-    chosen = jnp.take_along_axis(log_pi, y_true.astype(jnp.int32)[:, None], axis=1)[:, 0]
-    return -jnp.vdot(row_weights(len(y_true), mask), counted(chosen, mask))
+    chosen = jnp.take_along_axis(pi, y_true.astype(jnp.int32)[:, None], axis=1)[:, 0]
+    each = -jnp.log(jnp.clip(chosen, eps, 1 - eps))
+    return masked_mean(jnp.where(valid, each, jnp.nan), rows_of(mask, len(each)))
 
 
 def confusion_matrix(
@@ -133,7 +162,8 @@ def precision(
     """Of the rows predicted as k, the share that are k, [K]; or an average, []. Notes: L540.
 
     ``average``: None, "macro" (mean over all K classes), "micro" (of pooled
-    counts) or "weighted" (by how often a class is true). See ``class_scores``.
+    counts) or "weighted" (by how often a class is true). Classes whose score is NaN, by a
+    ``zero_division`` of NaN, are left out of means. See ``class_scores``.
     """
     return _averaged("precision", y_true, y_pred, num_classes, average, zero_division, mask)
 
@@ -238,12 +268,50 @@ def _averaged(kind, y_true, y_pred, num_classes, average, zero_division, mask):
         return values
     if average == "micro":  # pooled hits over pooled predictions: precision = recall = F1
         return safe_divide(jnp.trace(counts), jnp.sum(counts), zero_division)
-    support = jnp.sum(counts, 1)
-    if average == "macro":
-        return jnp.mean(values)
-    total = jnp.sum(support)
-    mean = jnp.vdot(support.astype(values.dtype), values) / jnp.maximum(total, 1)
-    return jnp.where(total > 0, mean, zero_division)
+    # As scikit-learn: what is NaN does not count, and weights that are all 0 are equal ones.
+    known = ~jnp.isnan(values)
+    support = jnp.where(known, jnp.sum(counts, 1), 0)
+    equal = (average == "macro") | (jnp.sum(support) == 0)
+    weights = jnp.where(equal, known.astype(values.dtype), support.astype(values.dtype))
+    total = jnp.vdot(weights, jnp.where(known, values, 0))
+    return safe_divide(total, jnp.sum(weights), jnp.nan)
+
+
+def _check_kind(name, values, mask, probabilities=False):
+    """Refuse concrete floats that are neither whole numbers nor, where these may be, probabilities."""
+    if not jnp.issubdtype(values.dtype, jnp.floating) or isinstance(values, jax.core.Tracer):
+        return
+    values = _concrete_rows(values, mask)
+    odd = values[values != np.round(values)]
+    if probabilities:
+        odd = odd[(odd < 0) | (odd > 1)]  # NaN is none of these, and wrong
+    if odd.size:
+        wanted = "labels, probabilities of class 1 or [N, K]" if probabilities else "labels"
+        raise ValueError(
+            f"{name} holds {wanted}, not {odd.flat[0]:g}: neither logits nor real values"
+        )
+
+
+def _check_probabilities(pi, mask):
+    """Which rows of pi [N, K] lie in [0, 1], up to rounding."""
+    slack = 16 * float(jnp.finfo(pi.dtype).eps)
+    inside = jnp.all((pi >= -slack) & (pi <= 1 + slack), axis=1)
+    if isinstance(pi, jax.core.Tracer) or isinstance(mask, jax.core.Tracer):
+        return inside
+    rows = _concrete_rows(pi, mask)
+    if rows.size and (rows.min() < -slack or rows.max() > 1 + slack):
+        raise ValueError(f"probabilities lie in [0, 1], got {rows.min():g} to {rows.max():g}")
+    if not np.allclose(rows.sum(1), 1, rtol=float(jnp.finfo(pi.dtype).eps) ** 0.5, equal_nan=True):
+        warnings.warn("rows of probabilities do not sum to one; see log_loss", stacklevel=3)
+    return inside
+
+
+def _concrete_rows(values, mask):
+    """The rows that count, as NumPy's; all of them under a traced mask."""
+    values = np.asarray(values)
+    if mask is None or isinstance(mask, jax.core.Tracer):
+        return values
+    return values[np.asarray(rows_of(mask, len(values)))]
 
 
 def _check_labels(labels, num_classes, mask):
@@ -251,7 +319,7 @@ def _check_labels(labels, num_classes, mask):
         raise ValueError(f"labels must be whole numbers, got {labels.dtype}")
     if isinstance(labels, jax.core.Tracer) or isinstance(mask, jax.core.Tracer):
         return
-    values = np.asarray(labels)[slice(None) if mask is None else np.asarray(mask, bool)]
+    values = _concrete_rows(labels, mask)
     if values.size and (values.min() < 0 or values.max() >= num_classes):
         raise ValueError(
             f"labels must lie in 0..{num_classes - 1}, got {values.min()} to {values.max()}"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from jaxdl.arrays import counted, row_weights, safe_divide
+from jaxdl.arrays import counted, floating, masked_mean, rows_of, safe_divide
 from jaxdl.base import Array
 from jaxdl.checks import one_of, same_rows
 
@@ -18,22 +18,43 @@ def root_mean_squared_error(
     """
     y_true, y_pred = same_rows(y_true, y_pred)
     one_of("multioutput", multioutput, ("uniform_average", "raw_values"))
-    weights = row_weights(y_true.shape[0], mask)
-    root = jnp.sqrt(jnp.tensordot(weights, jnp.square(counted(y_true - y_pred, mask)), 1))
+    error = counted(floating(y_true) - y_pred, mask)
+    unit = _unit(error)
+    total = jnp.sum(jnp.square(error / unit), axis=0)
+    root = unit * jnp.sqrt(safe_divide(total, jnp.sum(rows_of(mask, len(error)))))
     return root if multioutput == "raw_values" else jnp.mean(root)
 
 
 def r2_score(y_true: Array, y_pred: Array, *, mask: Array | None = None) -> Array:
-    """``1 - sum (y - f)^2 / sum (y - mean y)^2`` for y [N]; 0 where y is constant."""
-    y_true, y_pred = same_rows(y_true, y_pred)
-    weights = row_weights(y_true.shape[0], mask)
-    y = counted(y_true, mask)
-    residual = jnp.vdot(weights, jnp.square(counted(y_true - y_pred, mask)))
-    total = jnp.vdot(weights, jnp.square(y - jnp.vdot(weights, y)))
-    return jnp.where(total > 0, 1 - safe_divide(residual, total), 0)
+    """``1 - sum (y - f)^2 / sum (y - mean y)^2``, [] for y and f [N].
+
+    Of a constant y it is 1 where f is that constant too, else 0, as in scikit-learn; constant is
+    what has equal values, whatever their mean rounds to. Raises ValueError for other shapes.
+
+    >>> r2_score(jnp.full(3, 0.1), jnp.array([0.1, 0.1, 0.2])).item()
+    0.0
+    """
+    y, f = map(floating, same_rows(y_true, y_pred))
+    if y.ndim != 1:
+        raise ValueError(f"y_true and y_pred must be [N], not {y.shape}")
+    rows = rows_of(mask, len(y))
+    apart = jnp.where(rows, y - y[jnp.argmax(rows)], 0)  # from some row that counts
+    apart = jnp.where(rows, apart - safe_divide(jnp.sum(apart), jnp.sum(rows)), 0)
+    error, unit = jnp.where(rows, y - f, 0), _unit(apart)
+    residual, total = (jnp.sum(jnp.square(v / unit)) for v in (error, apart))
+    return jnp.where(total > 0, 1 - safe_divide(residual, total), residual == 0)
 
 
 def held_out_loss(loss: Callable, predictions: Array, y: Array, *, mask: Array | None = None):
     """The mean, [], of ``loss(predictions, y) -> [N]`` on held-out data. Notes: L495, §3.1."""
     values = loss(predictions, y)
-    return jnp.vdot(row_weights(values.shape[0], mask), counted(values, mask))
+    return masked_mean(values, rows_of(mask, len(values)))
+
+
+def _unit(values):
+    """The largest size in each column of values [N, ...], 1 where that is 0: the unit to square in.
+
+    Squares of 1e20 overflow in float32, those of 1e-25 vanish.
+    """
+    size = jnp.max(jnp.abs(values), axis=0)
+    return jnp.where((size > 0) & jnp.isfinite(size), size, 1)

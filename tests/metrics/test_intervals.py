@@ -50,6 +50,14 @@ def test_bootstrap_maps_the_statistic(key):
     assert mean[0] < values.mean() < mean[1]
 
 
+def test_bootstrap_draws_every_row(key):
+    """The largest value of 8 rows is drawn in two resamples of three, first row or last."""
+    for place in (0, 7):
+        values = jnp.zeros(8).at[place].set(1)
+        drawn = intervals.bootstrap(jax.random.clone(key), values, jnp.max, num_resamples=200)
+        assert [float(end) for end in drawn] == [0, 1]
+
+
 def test_bootstrap_of_nothing(key):
     with pytest.raises(ValueError, match=r"N at least 1, not \(0,\)"):
         intervals.bootstrap(key, jnp.zeros(0))

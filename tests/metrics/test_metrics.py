@@ -93,6 +93,114 @@ def test_log_loss(x64):
     assert metrics.held_out_loss(loss, jnp.array([1.0, 3.0]), jnp.array([0.0, 1.0])) == 2.5
 
 
+@pytest.mark.parametrize("n", [49, 50, 1000, 99_991])
+def test_right_rows_are_counted_and_divided_once(n):
+    """Exactly 1, and the float nearest to any other share: no sum of n times 1/n."""
+    labels = np.arange(n) % 3
+    assert metrics.accuracy(labels, labels) == 1
+    one_wrong = np.where(np.arange(n) == 7, 2 - labels + (labels == 1), labels)
+    assert metrics.accuracy(labels, one_wrong) == np.float32((n - 1) / n)
+    mask = np.arange(n) % 2 == 0
+    assert metrics.accuracy(labels, np.where(mask, labels, 9), mask=mask) == 1
+    assert metrics.held_out_loss(lambda f, y: f - y, labels + 1.0, labels, mask=mask) == 1
+    p = np.eye(3, dtype=np.float32)[labels]
+    bins = metrics.reliability(p, labels)
+    assert bins.accuracy[-1] == 1 and bins.count[-1] == n and bins.count.dtype == np.int32
+
+
+def test_labels_of_any_dtype_are_labels():
+    """A float between 0 and 1 is a probability, another whole one a label; the rest is refused."""
+    accuracy = metrics.accuracy
+    assert accuracy([0, 1, 2], [0.0, 1.0, 2.0]) == 1
+    assert accuracy([0, 1, 2, 5], [0.4, 0.5, 2.0, 4.0]) == 0.75
+    assert accuracy([0.0, 1.0, 3.0], [0, 1, 3]) == accuracy([False, True], [0, 1]) == 1
+    assert jax.jit(accuracy)(jnp.arange(3), jnp.arange(3.0)) == 1
+    assert accuracy([0, 0], [np.nan, 0.1]) == 0.5  # what diverged predicts no class
+    assert accuracy([0, 0], [[np.nan, np.nan], [0.9, 0.1]]) == 0.5
+    assert accuracy([1, 0], [7.5, 0.2], mask=[False, True]) == 1
+    assert accuracy([1, 0], [1, 1], mask=[False, False]) == 0
+    for arguments, message in [
+        (([0, 1], [-1.3, 4.2]), "y_pred holds labels, probabilities of class 1 .*, not -1.3"),
+        (([0.5, 1.2], [0.5, 1.0]), "y_true holds labels, not 0.5"),
+        (([np.nan, 1.0], [0, 1]), "y_true holds labels, not nan"),
+        (([0, 1], [[0.9], [0.2]]), r"K from 2 on, or \[N\], not \(2, 1\)"),
+        ((1, 1), "scalars"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            accuracy(*arguments)
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted", "micro"])
+def test_means_leave_out_what_is_not_a_number(average):
+    """``zero_division=nan`` as scikit-learn; where nothing counts at all, ``zero_division``."""
+    how = {"average": average, "zero_division": np.nan}
+    for true, predicted in [
+        ([0, 0, 1], [0, 0, 0]), ([0, 0], [0, 0]), ([1, 1], [0, 0]), ([0, 3, 3], [3, 3, 0]),
+    ]:  # fmt: skip
+        for ours, theirs in [
+            (metrics.precision, sk.precision_score),
+            (metrics.recall, sk.recall_score),
+            (metrics.f1_score, sk.f1_score),
+        ]:
+            expected = theirs(true, predicted, labels=range(K), **how)
+            np.testing.assert_allclose(
+                ours(true, predicted, num_classes=K, **how), expected, rtol=1e-6
+            )
+    nothing = {"num_classes": K, "average": average, "mask": [False, False]}
+    for zero_division in (0.0, 0.25, np.nan):
+        for metric in (metrics.precision, metrics.recall, metrics.f1_score):
+            found = metric([0, 1], [1, 1], zero_division=zero_division, **nothing)
+            np.testing.assert_equal(float(found), zero_division)
+
+
+def test_determination_of_a_constant():
+    """1 where predicted exactly, else 0, whatever the mean of equal values rounds to."""
+    constant = np.full(50, 0.1, np.float32)
+    for wrong in (0.0, 1e-7, 1.0, 1e30):
+        predicted = constant + np.float32(wrong) * (np.arange(50) == 3)
+        expected = 1 if wrong == 0 else 0
+        assert metrics.r2_score(constant, predicted) == expected
+        assert sk.r2_score(np.zeros(50), predicted - constant) == expected
+    mask = np.arange(50) != 3
+    assert metrics.r2_score(np.where(mask, 0.1, np.nan), constant, mask=mask) == 1
+    with pytest.raises(ValueError, match=r"must be \[N\], not \(2, 2\)"):
+        metrics.r2_score(np.eye(2), np.eye(2))
+
+
+@pytest.mark.parametrize(("mean", "unit"), [(2000, 0.01), (0, 1e-25), (0, 1e25), (1e6, 1)])
+def test_regression_metrics_in_any_unit_in_float32(mean, unit):
+    rng = np.random.default_rng(3)
+    y = np.float32(mean + unit * rng.normal(size=200))
+    f = np.float32(y + 0.5 * unit * rng.normal(size=200))
+    wide = y.astype(float) / unit, f.astype(float) / unit
+    np.testing.assert_allclose(metrics.r2_score(y, f), sk.r2_score(*wide), rtol=1e-5)
+    rmse = metrics.root_mean_squared_error(y, f)
+    np.testing.assert_allclose(rmse / unit, sk.root_mean_squared_error(*wide), rtol=1e-5)
+    assert metrics.root_mean_squared_error(y, y) == 0
+    assert metrics.root_mean_squared_error(np.float32([0.0]), np.float32([np.inf])) == np.inf
+
+
+def test_log_loss_of_what_are_no_probabilities(x64):
+    """scikit-learn's values with its warning, and its refusals; NaN where nothing can be refused."""
+    y = np.array([0, 1, 0])
+    for pi in ([[0, 0], [0.5, 0.5], [1, 0]], [[0.2, 0.2], [0.5, 0.5], [0.9, 0.4]]):
+        pi = np.array(pi, float)
+        with pytest.warns(UserWarning, match="do not sum to one"):
+            expected = sk.log_loss(y, pi)
+        with pytest.warns(UserWarning, match="do not sum to one"):
+            found = metrics.log_loss(y, pi)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        np.testing.assert_allclose(jax.jit(metrics.log_loss)(y, pi), expected, rtol=1e-12)
+        assert np.isfinite(metrics.log_loss(y, pi, mask=[False, True, False]))  # and no warning
+    for pi in ([[-0.1, 1.1], [0.5, 0.5], [1, 0]], [[0.5, 0.5], [0.5, 1.5], [1, 0]], [-0.2, 0.4, 1]):
+        pi = np.array(pi, float)
+        with pytest.raises(ValueError, match="y_p"):
+            sk.log_loss(y, pi)
+        with pytest.raises(ValueError, match=r"probabilities lie in \[0, 1\], got"):
+            metrics.log_loss(y, pi)
+        assert np.isnan(jax.jit(metrics.log_loss)(y, pi))
+
+
 @pytest.mark.equation("L526")
 def test_one_half_rounds_up():
     """D-31: numpy and JAX round 0.5 to the even 0; the notes' classifier says 1."""
