@@ -102,8 +102,12 @@ def softmax_cross_entropy_with_logits(logits: Array, y: Array) -> Array:
 def mean_squared_error(prediction: Array, y: Array, reduction: str = "mean") -> Array:
     """``1/N sum_n (f(x_n) - y_n)^2 = |f - y|^2 / N``, [], for f and y [N]. Notes: Eqs. (1), (5), (23).
 
-    ``reduction="sum"`` leaves out 1/N (D-2). Of K outputs [N, K] the squares of a row are summed.
-    Notes: L775.
+    ``reduction="sum"`` leaves out 1/N (D-2). Of K outputs [N, K] the squares of a row are summed and
+    rows averaged: Eq. (23) has one output, L775 sums over all N K. The mean over all of them, which
+    PyTorch and scikit-learn take, is a K-th of it. Notes: L775.
+
+    >>> mean_squared_error(jnp.ones((4, 2)), jnp.zeros((4, 2))).item()
+    2.0
     """
     one_of("reduction", reduction, ("mean", "sum"))
     each = squared_error(prediction, y)

@@ -28,6 +28,8 @@ def test_mean_squared_error_is_scikit_learns_and_the_loops(x64):
     np.testing.assert_allclose(with_sum, 9 * value, rtol=1e-14)
     two = losses.mean_squared_error(np.stack([F, F], 1), np.stack([Y, Y], 1))
     np.testing.assert_allclose(two, 2 * value, rtol=1e-14)
+    uneven = losses.mean_squared_error([[1.0, 5.0], [0.0, 1.0]], [[0.0, 3.0], [0.0, 4.0]])
+    assert uneven == (1 + 4 + 0 + 9) / 2  # over the N = 2 rows, not over all four numbers
     with pytest.raises(ValueError, match="reduction is one of mean, sum, not 'none'"):
         losses.mean_squared_error(F, Y, reduction="none")
 

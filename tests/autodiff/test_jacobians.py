@@ -27,21 +27,25 @@ def test_the_chain_gives_the_gradient_of_every_layer(how, x64):
     net, params, x = network(**how)
     y = jnp.array([0.3, -1.0, 2.0])
     chain = autodiff.chain_rule_jacobians(params, x, activation="tanh", **how)
-    cache = autodiff.forward(params, x[None], activation="tanh", **how)
-    row = cache.eta[0] - y  # dl/d eta of half the squared error
-    for l in range(len(chain)):
 
-        def loss(h, l=l):
-            for i in range(l, 2):
-                out = jnp.tanh(h @ params[f"dense_{i}"]["kernel"] + params[f"dense_{i}"]["bias"])
-                h = out + h @ params[f"skip_{i}"]["kernel"] if how else out
-            eta = h @ params["dense_2"]["kernel"] + params["dense_2"]["bias"]
-            return 0.5 * jnp.sum((eta - y) ** 2)
+    def loss(h, l):
+        """Half the squared error of what layers l, l + 1, ... make of h_l, in NumPy."""
+        for i in range(l, 2):
+            out = np.tanh(h @ weights[f"dense_{i}"]["kernel"] + weights[f"dense_{i}"]["bias"])
+            h = out + h @ weights[f"skip_{i}"]["kernel"] if how else out
+            hidden.setdefault(i + 1, h)
+        eta = h @ weights["dense_2"]["kernel"] + weights["dense_2"]["bias"]
+        outputs.append(eta)
+        return 0.5 * np.sum((eta - y) ** 2)
 
-        h = cache.hidden[l][0]
-        np.testing.assert_allclose(
-            row @ autodiff.accumulate(chain[l:]), jax.grad(loss)(h), rtol=1e-10, atol=1e-13
-        )
+    weights, hidden, outputs = jax.tree.map(np.asarray, params), {0: np.asarray(x)}, []
+    loss(hidden[0], 0)
+    row = outputs[0] - y  # dl/d eta of half the squared error
+    for l in reversed(range(3)):
+        row = row @ np.asarray(chain[l])  # the product of (25), one factor more for each layer
+        steps = 1e-6 * np.eye(len(hidden[l]))
+        slope = [(loss(hidden[l] + e, l) - loss(hidden[l] - e, l)) / 2e-6 for e in steps]
+        np.testing.assert_allclose(row, slope, rtol=1e-7, atol=1e-9)
     whole = jax.jacrev(lambda x: net.apply(params, {}, x)[0])(x)
     np.testing.assert_allclose(autodiff.accumulate(chain), whole, rtol=1e-10, atol=1e-13)
 
@@ -53,7 +57,12 @@ def test_a_weight_of_the_last_layer_needs_the_output_alone(x64):
     y = jnp.array([0.3, -1.0, 2.0])
     loss = lambda w: 0.5 * jnp.sum((net.apply(w, {}, x)[0] - y) ** 2)
     cache = autodiff.forward(params, x[None], activation="tanh")
-    by_hand = jnp.outer(cache.hidden[-1][0], cache.eta[0] - y)
+    h = np.asarray(x)
+    for l in range(2):
+        h = np.tanh(h @ params[f"dense_{l}"]["kernel"] + params[f"dense_{l}"]["bias"])
+    eta = h @ params["dense_2"]["kernel"] + params["dense_2"]["bias"]
+    by_hand = np.outer(h, eta - y)
+    np.testing.assert_allclose(cache.hidden[-1][0], h, rtol=1e-12)
     np.testing.assert_allclose(jax.grad(loss)(params)["dense_2"]["kernel"], by_hand, rtol=1e-12)
 
 
