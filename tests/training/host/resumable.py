@@ -1,14 +1,13 @@
-"""Runs that the tests of resuming kill: ``python resumable.py KIND FOLDER EPOCHS [SECONDS]``.
+"""Runs that the tests of resuming kill, each a process of its own."""
 
-KIND is ``fit`` or ``study``, SECONDS those between checkpoints. What the run ends with is written to FOLDER/result.npz.
-"""
-
+import signal
 import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import optax
+import orbax.checkpoint  # noqa: F401  here once, for all processes that are forked from this
 from networks import softmax_learner, three_classes
 
 from jaxdl import families, models
@@ -56,15 +55,18 @@ def leaves(result):
 
 
 def main(kind, folder, epochs, seconds=0.1):
-    """Run to the end, from where the last process was killed."""
+    """Run to the end, from where the last process was killed, and write FOLDER/result.npz.
+
+    ``kind`` is ``fit`` or ``study``, ``seconds`` those between checkpoints.
+    """
+    # Whoever runs the tests in the background may ignore SIGINT, and a process inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     jax.config.update("jax_disable_most_optimizations", True)
     folder = Path(folder)
-    print("begun", flush=True)
     run = {"fit": train, "study": study}[kind]
-    result = run(int(epochs), Checkpoint(folder / "kept", seconds=float(seconds)),
-                 log=str(folder / "log.csv"))  # fmt: skip
+    try:
+        result = run(epochs, Checkpoint(folder / "kept", seconds=seconds),
+                     log=str(folder / "log.csv"))  # fmt: skip
+    except KeyboardInterrupt:
+        sys.exit(130)
     np.savez(folder / "result.npz", **leaves(result))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -344,19 +344,20 @@ def test_what_cannot_be_told_in_json_is_refused(tmp_path):
 
 
 HOLD = """
-import sys
-from jaxdl.training.host import checkpoints
-with checkpoints.opened(sys.argv[1]):
+import fcntl, sys
+with open(sys.argv[1] + "/.lock", "r+") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 def test_a_folder_belongs_to_one_process(tmp_path):
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with checkpoints.opened(tmp_path), pytest.raises(OSError, match="another process is using"):
+        save(tmp_path)
+    command = [sys.executable, "-S", "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=root
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(OSError, match="another process is using this folder"):

@@ -1,11 +1,9 @@
 """A run that was interrupted, however, ends as one that never was, bit for bit."""
 
-import contextlib
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,8 +17,7 @@ from jaxdl.training import Checkpoint, EarlyStopping, fit, read_log
 from jaxdl.training.host import checkpoints, driver
 from jaxdl.training.host.interrupts import Interrupts
 
-SCRIPT = Path(resumable.__file__)
-TESTS = SCRIPT.parents[1]
+TESTS = Path(__file__).parents[2]
 LEARNER = softmax_learner({"rate": 0.3})
 
 
@@ -35,60 +32,60 @@ def assert_same(one, other):
 # -- real processes
 
 
-@contextlib.contextmanager
-def process(kind, folder, epochs, *more):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS)))}
-    # Whoever runs the tests in the background may ignore SIGINT, and a process inherits that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        run = subprocess.Popen(
-            [sys.executable, SCRIPT, kind, str(folder), str(epochs), *more],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
-    finally:
-        signal.signal(signal.SIGINT, before)
-    with run:
-        try:
-            assert run.stdout.readline() == "begun\n"
-            yield run
-        finally:
-            run.kill()
+@pytest.fixture(scope="module")
+def begin():
+    """``(kind, folder, epochs, seconds) -> process``, as if it were called from a shell.
+
+    All are forked from one that has imported what they need, and in which nothing runs.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["resumable"])
+    processes = []
+
+    def start(*arguments):
+        processes.append(context.Process(target=resumable.main, args=arguments))
+        processes[-1].start()
+        return processes[-1]
+
+    path = os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "training/host")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", path)
+        yield start
+    for process in processes:
+        process.kill()
+        process.join()
 
 
 def latest(folder):
     return (checkpoints.positions(folder / "kept") or [0])[-1]
 
 
-def advanced(run, folder, seconds=120.0):
-    """Wait until the process has saved something; False where it has come to its end."""
-    before, begun = latest(folder), time.perf_counter()
-    while latest(folder) == before and run.poll() is None:
+def waited_for(happened, process, seconds=120.0):
+    """Wait until something has happened; False where the process has come to its end before."""
+    begun = time.perf_counter()
+    while process.is_alive() and not happened():
         assert time.perf_counter() - begun < seconds
         time.sleep(0.002)
-    return run.poll() is None
+    return process.is_alive()
 
 
-def finish(kind, folder, epochs):
-    with process(kind, folder, epochs) as run:
-        assert run.wait(300) == 0, run.stderr.read()
+def killed_and_finished(begin, kind, folder, epochs, kills, rng):
+    """What it ends with after SIGKILLs at random moments; some before anything is compiled."""
+    for i in range(kills):
+        process, before = begin(kind, folder, epochs), latest(folder)
+        if i % 4 == 3:
+            time.sleep(rng.uniform(0, 3))
+        elif waited_for(lambda before=before: latest(folder) > before, process):
+            time.sleep(rng.uniform(0, 0.2))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, f"the run was over after {i} kills"
+    assert latest(folder) > 0 and not (folder / "result.npz").exists()
+    process = begin(kind, folder, epochs)
+    process.join(300)
+    assert process.exitcode == 0
     with np.load(folder / "result.npz") as result:
         return dict(result)
-
-
-def killed_and_finished(kind, folder, epochs, kills, rng):
-    """What it ends with after SIGKILLs at random moments; some before anything was loaded."""
-    done = []
-    for i in range(kills):
-        with process(kind, folder, epochs) as run:
-            if i % 4 == 3:
-                time.sleep(rng.uniform(0, 3))
-            elif advanced(run, folder):
-                time.sleep(rng.uniform(0, 0.4))
-            run.send_signal(signal.SIGKILL)
-            done.append(run.wait() == -signal.SIGKILL)
-    assert all(done), f"the run was over after {sum(done)} kills"
-    assert latest(folder) > 0 and not (folder / "result.npz").exists()
-    return finish(kind, folder, epochs)
 
 
 def check_log(folder):
@@ -97,9 +94,9 @@ def check_log(folder):
     assert len(set(names)) == len(names) > 0
 
 
-@pytest.mark.parametrize(("kind", "epochs", "kills"), [("fit", 12_000, 2), ("study", 12_000, 1)])
-def test_killed(kind, epochs, kills, tmp_path):
-    result = killed_and_finished(kind, tmp_path, epochs, kills, random.Random(0))
+@pytest.mark.parametrize(("kind", "epochs", "kills"), [("fit", 6_000, 2), ("study", 6_000, 1)])
+def test_killed(begin, kind, epochs, kills, tmp_path):
+    result = killed_and_finished(begin, kind, tmp_path, epochs, kills, random.Random(0))
     alone = {"fit": resumable.train, "study": resumable.study}[kind](epochs)
     assert_same(result, alone)
     check_log(tmp_path)
@@ -108,30 +105,26 @@ def test_killed(kind, epochs, kills, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fit", "study"])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_killed_many_times(kind, seed, tmp_path):
+def test_killed_many_times(begin, kind, seed, tmp_path):
     kills = {"fit": 12, "study": 8}[kind]
     epochs = {"fit": 150_000, "study": 100_000}[kind]
-    result = killed_and_finished(kind, tmp_path, epochs, kills, random.Random(seed))
+    result = killed_and_finished(begin, kind, tmp_path, epochs, kills, random.Random(seed))
     assert_same(result, {"fit": resumable.train, "study": resumable.study}[kind](epochs))
     check_log(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("kind", "number", "status"),
-    [("fit", signal.SIGTERM, 143), ("fit", signal.SIGINT, -signal.SIGINT),
-     ("study", signal.SIGTERM, 143)],
-)  # fmt: skip
-def test_signals_save_first(kind, number, status, tmp_path):
+    [("fit", signal.SIGTERM, 143), ("fit", signal.SIGINT, 130), ("study", signal.SIGTERM, 143)],
+)
+def test_signals_save_first(begin, kind, number, status, tmp_path):
     """Nothing would be saved for an hour but for the signal."""
-    with process(kind, tmp_path, 10**6, "3600") as run:
-        begun = time.perf_counter()
-        while not (tmp_path / "log.csv").exists() or len(read_log(tmp_path / "log.csv")) < 2:
-            assert run.poll() is None and time.perf_counter() - begun < 120
-            time.sleep(0.01)
-        run.send_signal(number)
-        _, error = run.communicate(timeout=60)
-    assert run.returncode == status
-    assert ("KeyboardInterrupt" in error) == (number == signal.SIGINT)
+    log = tmp_path / "log.csv"
+    process = begin(kind, tmp_path, 10**6, 3600.0)
+    assert waited_for(lambda: log.exists() and len(read_log(log)) > 1, process)
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == status
     assert latest(tmp_path) > 0 and not (tmp_path / "result.npz").exists()
 
 
