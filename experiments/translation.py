@@ -21,6 +21,7 @@ from jaxdl.text import (
     to_words,
     vocabulary,
 )
+from jaxdl.training import divergence
 
 IDS = {"bos_id": BOS, "eos_id": EOS, "pad_id": PAD}
 FIRST_ID = UNKNOWN + 1  # of the characters
@@ -87,7 +88,7 @@ def fit(
     )  # fmt: skip
     params = jax.block_until_ready(result.state.params)
     if int(result.history.diverged) >= 0:
-        raise ValueError("training diverged; try a smaller learning_rate")
+        raise ValueError(f"training {divergence.of_history(result.history)}")
     return Trained(params, result.history, time.perf_counter() - began)
 
 

@@ -24,6 +24,7 @@ from jaxdl.base import Array, TrainState
 from jaxdl.checks import one_of
 from jaxdl.files import reason
 from jaxdl.model_selection.study import plain
+from jaxdl.training import divergence
 
 
 class Trained(NamedTuple):
@@ -83,7 +84,7 @@ def train(
     state = jax.block_until_ready(result.state)
     seconds = time.perf_counter() - began
     if int(result.history.diverged) >= 0:
-        raise ValueError("training diverged; try a smaller learning_rate")
+        raise ValueError(f"training {divergence.of_history(result.history)}")
     return Trained(settings, own, generator, state, data, result.history, seconds)
 
 

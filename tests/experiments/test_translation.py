@@ -65,7 +65,9 @@ def test_a_run_that_diverges_is_a_mistake_of_the_user():
     model = models.mlp((1, 1))
     objective = training.negative_log_likelihood(model, families.normal())
     x = np.linspace(-1, 1, 8, dtype=np.float32)[:, None]
-    with pytest.raises(ValueError, match="training diverged; try a smaller learning_rate"):
+    with pytest.raises(
+        ValueError, match=r"training diverged in epoch 1: .*try a smaller learning rate"
+    ):
         translation.fit(
             model, objective, (x, x[:, 0]), key=jax.random.key(0), rate=1e30, steps=20,
             batch_size=8,

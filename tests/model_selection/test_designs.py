@@ -51,6 +51,9 @@ def test_nested_equals_choosing_and_scoring_by_hand(x64):
     first, second = nested.scores.mean(1)  # the deviation of two numbers over the root of two
     assert nested.standard_error == pytest.approx(abs(first - second) / 2, rel=1e-12)
     assert nested.standard_error > 1e-3
+    lines = repr(nested).splitlines()
+    assert lines[0].startswith(f"nll {nested.mean:.4f} ± {nested.standard_error:.4f} over 2 outer")
+    assert len(lines) < 6 and lines[-1] == nested.study.caption()
 
 
 def test_a_learning_curve_trains_on_growing_parts(x64):
@@ -71,6 +74,10 @@ def test_a_learning_curve_trains_on_growing_parts(x64):
     np.testing.assert_allclose(
         alone.history.validation["nll"][-1], curve.scores["nll"][1, 1, 1], rtol=1e-9
     )
+    lines = repr(curve).splitlines()
+    assert len(lines) == 5 and [line.split()[0] for line in lines[1:4]] == ["6", "12", "30"]
+    by_fold = curve.scores["accuracy"][2].mean(1)
+    assert f"{by_fold.mean():.4f} ± {by_fold.std(ddof=1) / np.sqrt(3):.4f}" in lines[3]
 
 
 @pytest.mark.parametrize("sizes", [[], [0.0], [1.5], [31], [-1]])

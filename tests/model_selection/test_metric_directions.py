@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxdl import plotting
 from jaxdl.base import Objective, stateless
 from jaxdl.model_selection import Halving, cross_validate, nested_cross_validate, refit
 from jaxdl.training import Checkpoint, EarlyStopping, fit, fit_stream, gradient_learner
@@ -89,6 +90,43 @@ def test_halving_drops_by_the_same_direction(maximize, survives):
         h["level"] for h, dropped in zip(result.hparams, result.dropped, strict=True) if dropped < 0
     ]
     assert left == [pytest.approx(survives)]
+
+
+class Rows(list):
+    """A log that keeps its rows."""
+
+    def start(self, rows):
+        self.extend(rows)
+
+    add = start
+
+
+@pytest.mark.parametrize(
+    ("name", "maximize", "wins", "best_epoch"),
+    [("loss_of_mine", True, 0.9, 4), ("negative_accuracy", False, 0.2, 1)],
+)
+def test_what_is_stopped_logged_and_drawn_is_as_it_was_said(name, maximize, wins, best_epoch):
+    """The score grows from epoch to epoch; its name says the other direction than is said."""
+    early = EarlyStopping(1, metric=name, maximize=maximize)
+    log = Rows()
+    result = study(name, maximize=maximize, early_stopping=early, log=log)
+    assert np.all(result.best_epochs == best_epoch)
+    assert np.all(result.epochs == (4 if maximize else 2))
+    logged = {(r["setting"], r["fold"], r["epoch"]): r["value"] for r in log if r["metric"] == name}
+    for (s, f, e), value in logged.items():
+        assert value == result.curves[name][s, f, 0, e - 1] > 0  # as it is, with its own sign
+    assert len(logged) == 6 * result.epochs.max()
+    (line,) = plotting.validation_curve(result, "level").axes[0].containers
+    np.testing.assert_allclose(line.lines[0].get_ydata(), np.sort(result.summary()[0]))
+    right = plotting.learning_curves(result, settings=1).axes[1]
+    chosen = [h["level"] for h in result.hparams].index(pytest.approx(wins))
+    np.testing.assert_allclose(
+        right.lines[0].get_ydata(), result.curves[name][chosen].mean((0, 1)), rtol=1e-6
+    )
+    learner = scoring(name, {"level": 0.0})
+    alone = fit(learner, X, key=jax.random.key(0), epochs=4, validation=X, early_stopping=early)
+    panels = plotting.training_curves(alone.history).axes
+    assert panels[1].lines[1].get_xdata()[0] == best_epoch
 
 
 @pytest.mark.parametrize(("maximize", "chosen"), [(True, 0.9), (False, 0.2)])

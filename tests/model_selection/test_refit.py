@@ -1,5 +1,8 @@
 """Refit: the choice on all rows, ensembles, and files that hold them."""
 
+import dataclasses
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +70,51 @@ def test_refit_equals_fit_on_all_rows(study):
         fitted.predict(x), classifier(study.hparams[1]).predict(alone.state, jnp.asarray(scaled)),
         rtol=1e-4, atol=1e-6,
     )  # fmt: skip
+
+
+def test_the_last_smaller_batch_is_left_out_again(study):
+    """47 rows in batches of 8: five steps an epoch where the study dropped the sixth."""
+    lengths = study.recipe.lengths._replace(remainder="drop")
+    dropping = dataclasses.replace(study, recipe=study.recipe._replace(lengths=lengths))
+    key = jax.random.key(5)
+    fitted = refit(dropping, DATA, key=jax.random.clone(key), index=1)
+    x, y = DATA
+    how = {"epochs": 5, "batch_size": 8, "key": member_key(key, 0, 0)}
+    scaled = ((x - x.mean(0)) / x.std(0), y)
+    dropped = fit(classifier(study.hparams[1]), scaled, remainder="drop", **how)
+    np.testing.assert_allclose(fitted.train_loss[0], dropped.history.loss, rtol=1e-5)
+
+
+def test_features_of_another_width_are_refused(study, ensemble, tmp_path):
+    """A width of one would be broadcast by the transform."""
+    save(tmp_path / "m.npz", ensemble)
+    rows = (DATA[0][:3], DATA[1][:3])
+    loaded = load(tmp_path / "m.npz", study.recipe, ensemble.hparams, rows)
+    for fitted in (ensemble, loaded):
+        for x in (DATA[0][:, :3], DATA[0][:, :1], DATA[0][0], DATA[0][None]):
+            with pytest.raises(ValueError, match=r"trained on rows of \[4\]: it takes \[B, 4\]"):
+                fitted.predict(x)
+        with pytest.raises(ValueError, match="but the model was trained on"):
+            fitted.predict({"x": DATA[0]})
+
+
+def test_a_refitted_model_prints_a_few_lines(ensemble):
+    lines = repr(ensemble).splitlines()
+    assert lines[0] == "trained members: 6, settings: 3, epochs: 5"
+    assert len(lines) == 4 and all("2 of 27 parameters" in x or "2 of 35" in x for x in lines[1:])
+    loss = ensemble.train_loss[
+        [m for m, h in enumerate(ensemble.hparams) if h == ensemble.hparams[0]], -1
+    ]
+    assert lines[1].endswith(f"training loss {loss.mean():.4g}")
+
+
+def test_a_member_that_diverged_says_where(study):
+    """A learning rate beyond float32's reach, among the settings of the same program."""
+    wild = dataclasses.replace(study, hparams=[{**study.hparams[0], "rate": 1e30, "l2": 1e-3}])
+    fitted = refit(wild, DATA, index=0)
+    assert fitted.diverged.tolist() == [True]
+    assert re.search("^in epoch [12]: the loss was (inf|nan): ", fitted.causes[0])
+    assert f"1 diverged, the first {fitted.causes[0]}" in repr(fitted)
 
 
 def test_the_best_is_the_default(study):

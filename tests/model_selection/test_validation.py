@@ -1,5 +1,7 @@
 """The study as one program: the same numbers however it is run, and nothing leaks."""
 
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,9 +9,13 @@ import numpy as np
 import optax
 import pytest
 from networks import classifier, network, three_classes
+from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import StandardScaler
 
-from jaxdl import base, families, training
+from jaxdl import base, data, families, features, training
 from jaxdl.model_selection import cross_validate, k_fold, leave_one_out, member_key
+from jaxdl.model_selection.population.members import Setting, folds_key
+from jaxdl.model_selection.validation import make_folds
 from jaxdl.training import fit, loop
 
 GRID = {"rate": [0.003, 0.03], "l2": [0.0, 0.01], "dropout": [0.1]}
@@ -161,8 +167,30 @@ def test_a_diverging_member_touches_no_other():
     assert np.isfinite(wild.scores["nll"]).all()  # frozen at the last finite state
     assert wild.best().index == 0
     assert "6/6" in str(wild)
-    with pytest.raises(ValueError, match="every setting has a diverged member"):
+    first = r"6 of \d+ members diverged, the first with rate=1e\+30, l2=0.001 on fold 0 by seed 0 "
+    assert re.search(first + "in epoch [12]: the loss was (inf|nan)", wild.divergence())
+    assert wild.divergence() in str(wild) and not calm.divergence()
+    worst = wild.only([1, 2])
+    assert "4 of 8 members" in worst.divergence() and "on fold 0" in worst.divergence()
+    with pytest.raises(
+        ValueError, match=r"every setting has a diverged member, .*: 6 of 6 members"
+    ):
         study({"rate": [1e30], "l2": [1e-3]}).best()
+
+
+def test_features_that_are_not_finite_are_named_before_the_rate():
+    """A transform divides by the deviation of a column that is constant in fold 1 alone."""
+    x, y = three_classes(24)
+    x[:12, 0] = 1.0
+    scale = base.Transform(lambda x, mask=None: jnp.std(x, 0, where=mask[:, None]),
+                           lambda scale, x: x / scale)  # fmt: skip
+    folds = [(np.arange(8, 24), np.arange(8)), (np.arange(12), np.arange(12, 24))]
+    result = study([{"rate": 0.01}], data=(x, y), folds=folds, seeds=1, transform=scale)
+    assert result.diverged[0, :, 0].tolist() == result.unfit.tolist() == [False, True]
+    with pytest.raises(
+        ValueError, match="on fold 1 by seed 0 in epoch 1: the transformed features"
+    ):
+        result.best()
 
 
 def test_a_diverged_member_stays_at_its_last_finite_epoch():
@@ -263,6 +291,61 @@ def test_folds_are_stratified_for_classes_alone():
     assert given[0].valid.tolist() == list(range(12))  # as they are
 
 
+REAL, LABELS = base.Responses("numbers"), base.Responses("labels", 0, 11)
+COUNTS = base.Responses("counts", 0)
+PRICES = np.arange(12) * 1000
+
+
+def folds_of(y, responses, folds=3, task=None, stratify=None, groups=None):
+    made = make_folds(folds, (np.zeros((12, 1)), y), task, responses, stratify, groups,
+                      folds_key(jax.random.key(0)))  # fmt: skip
+    return [part.valid.tolist() for part in made]
+
+
+def test_whole_numbers_are_stratified_where_they_are_labels():
+    """Twelve prices, all different, are no classes; four zeros among eight ones are."""
+    plain = folds_of(PRICES.astype(float), REAL)
+    assert folds_of(PRICES, REAL) == folds_of(PRICES, COUNTS) == plain
+    assert folds_of(PRICES, None, task="regress") == folds_of(PRICES, None, task="count") == plain
+    assert folds_of(PRICES, None, stratify=False) == plain
+    with pytest.raises(ValueError, match=r"more than the members of any class.*stratify=False"):
+        folds_of(PRICES, LABELS)
+    y = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1])
+    for how in ({"responses": LABELS}, {"responses": None, "task": "classify"},
+                {"responses": COUNTS, "stratify": True}):  # fmt: skip
+        assert [np.sum(y[v] == 0) for v in folds_of(y, folds=4, **how)] == [1] * 4
+    assert folds_of(y.astype(float), LABELS) == plain
+
+
+def test_rows_of_a_group_stay_together():
+    groups = np.repeat(np.arange(4), 3)[::-1]
+    for folds in (2, GroupKFold(2)):
+        for valid in folds_of(PRICES, REAL, folds, groups=groups):
+            assert not set(groups[valid]) & set(np.delete(groups, valid))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda h: h["a"], lambda h: h.get("a"), lambda h: dict(**h), lambda h: {**h}, dict, list,
+     lambda h: h | {}, lambda h: list(h.items()), lambda h: h.copy(), lambda h: "a" in h,
+     lambda h: jax.tree.leaves(h), lambda h: h.pop("a"), lambda h: list(h.keys())],
+)  # fmt: skip
+def test_every_way_to_read_a_setting_is_noticed(read):
+    seen = set()
+    setting = Setting({"a": 1.0}, seen)
+    assert not seen
+    read(setting)
+    assert seen == {"a"}
+
+
+def test_a_setting_may_be_read_by_the_prediction_alone():
+    def make(h):
+        learner = only_rate(h)
+        return learner._replace(predict=lambda ts, x: h["scale"] * learner.predict(ts, x))
+
+    assert study({"rate": [0.1], "scale": [2.0]}, make=make, **GOOD).num_programs == 1
+
+
 def test_leave_one_out_and_scikit_learns_splitters():
     from sklearn.model_selection import RepeatedStratifiedKFold
 
@@ -326,6 +409,10 @@ def test_constrained_settings_print_their_choice_by_loss():
     assert result.best().hparams == {"rate": 0.03}
 
 
+def only_rate(h):
+    return classifier({"rate": h["rate"]})
+
+
 GOOD = {"folds": 2, "seeds": 1, "epochs": 1}
 BAD = {
     "empty grid": ({"grid": {"rate": []}}, "grid is empty"),
@@ -350,6 +437,51 @@ BAD = {
     "one row": ({"data": (np.ones((1, 4)), np.zeros(1, int))}, "1 rows; at least 2 are needed"),
     "metric": ({"metric": "speed"}, "metric 'speed' is none of"),
     "no learner": ({"make": lambda h: None}, "must return a Learner, not NoneType"),
+    "unread": (
+        {"grid": {"rate": [0.1], "dropot": [0.1]}},
+        "never reads 'dropot' of the grid; it reads .*; did you mean 'dropout'",
+    ),
+    "missing": (
+        {"grid": {"ratte": [0.1]}, "make": only_rate},
+        "reads the setting 'rate', but the grid has 'ratte'",
+    ),
+    "traced width": (
+        {"grid": {"rate": [0.1], "width": [4.0]}},
+        "of width.. Floats are traced: write 64, not 64.0",
+    ),
+    "traced range": (
+        {
+            "grid": {"rate": [0.1], "width": [4.0]},
+            "make": lambda h: next(only_rate(h) for _ in range(h["width"])),
+        },
+        "write 64, not 64.0",
+    ),
+    "early stopping": ({"early_stopping": True}, "takes an EarlyStopping, .*, not True"),
+    "patience alone": ({"early_stopping": 5}, "takes an EarlyStopping, .*, not 5"),
+    "not called": (
+        {"transform": features.standardize},
+        r"the function standardize; call it, standardize\(\)",
+    ),
+    "scikit-learn's": ({"transform": StandardScaler()}, "not sklearn's StandardScaler"),
+    "its class": ({"transform": StandardScaler}, "not sklearn's StandardScaler"),
+    "no y": ({"data": three_classes()[0]}, r"is \(x, y\), not one array, without y"),
+    "y of a table": (
+        {"data": data.load("iris")._replace(y=None)},
+        r"is \(x, y\), not one array, without y",
+    ),
+    "None": ({"data": (three_classes()[0], None)}, "part 1 of the data is None"),
+    "groups": (
+        {"folds": GroupKFold(2)},
+        "GroupKFold needs groups=, the group of each of the 47 examples",
+    ),
+    "labels from 1": (
+        {"data": (three_classes()[0], three_classes()[1] + 1)},
+        "labels from 0 to 2, not 1 to 3; features.from_one_based",
+    ),
+    "which labels": (
+        {"make": lambda h: only_rate(h)._replace(responses=None)},
+        "pass stratify=True, or stratify=False for prices and counts",
+    ),
     "branch": (
         {"make": lambda h: classifier(h) if h["rate"] > 0 else None},
         "used the value of a traced setting",

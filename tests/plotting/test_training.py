@@ -38,11 +38,18 @@ def test_history_of_a_fit_stopped_early():
 
 
 def test_history_without_validation_and_of_a_stream():
-    history = fit(LEARNER, (X, Y), key=jax.random.key(0), epochs=3).history
+    result = fit(LEARNER, (X, Y), key=jax.random.key(0), epochs=3)
+    with pytest.raises(ValueError, match="not a FitResult; take its history"):
+        training_curves(result)
+    history = result.history
     (axes,) = training_curves(history).axes
     assert len(lines(axes)) == 1
     batches = [(X[:10], Y[:10])] * 7
-    history = fit_stream(LEARNER, batches, key=jax.random.key(0), steps=7, evaluate_every=3).history
+    result = fit_stream(LEARNER, batches, key=jax.random.key(0), steps=7, evaluate_every=3)
+    assert (
+        repr(result) == f"12 parameters after step 7; training loss {result.history.loss[-1]:.4g}"
+    )
+    history = result.history
     (axes,) = training_curves(history).axes
     assert axes.get_xlabel() == "step"
     np.testing.assert_array_equal(lines(axes)[0], np.stack([history.steps, history.loss], 1))
@@ -65,6 +72,9 @@ def test_log_of_a_study(tmp_path, ending):
     np.testing.assert_allclose(np.sort(drawn, 0), np.sort(expected, 0), rtol=1e-6)
     with pytest.raises(ValueError, match="metric 'beauty' is none of"):
         log_curves(read_log(log), "beauty")
+    for path in (log, str(log)):
+        with pytest.raises(ValueError, match=r"log_curves takes rows: log_curves\(read_log\("):
+            log_curves(path)
 
 
 def test_a_log_with_nothing_and_with_a_loss_that_is_not_finite():

@@ -23,6 +23,13 @@ def test_history_and_learning(key):
     assert result.history.loss[-1] < 0.5 * result.history.loss[0]
     assert int(result.history.diverged) == -1
     assert int(result.state.step) == 30 * 4
+    loss = result.history.loss
+    assert repr(result).splitlines() == [
+        "43 parameters after step 120",
+        f"training loss {loss[0]:.4g} in epoch 1, {loss[-1]:.4g} in epoch 30 of 30",
+        f"validation: accuracy {result.history.validation['accuracy'][-1]:.4g}, "
+        f"nll {result.history.validation['nll'][-1]:.4g} at the end",
+    ]
     direct = learner.evaluate(result.state, (jnp.asarray(x), jnp.asarray(y)))
     np.testing.assert_allclose(
         result.history.validation["nll"][-1], jnp.mean(direct["nll"]), rtol=1e-5
@@ -31,7 +38,12 @@ def test_history_and_learning(key):
 
 def test_fit_inside_other_transformations(key):
     x, y = three_classes(20)
-    run = lambda rate: fit(classifier({"rate": rate}), (x, y), key=key, epochs=2).history.loss
+
+    def run(rate):
+        result = fit(classifier({"rate": rate}), (x, y), key=key, epochs=2)
+        assert len(repr(result)) < 200  # traced or not
+        return result.history.loss
+
     with jax.debug_key_reuse(False):
         alone = run(0.03)
         np.testing.assert_allclose(jax.jit(run)(0.03), alone, rtol=1e-5)
@@ -68,6 +80,9 @@ def test_divergence_is_flagged_and_frozen(key):
     result = fit(learner, (x, y), key=key, epochs=5)
     bad = int(result.history.diverged)
     assert bad == np.flatnonzero(~np.isfinite(result.history.loss))[0]
+    assert f"diverged in epoch {bad + 1}: the loss was {float(result.history.loss[bad]):g}" in repr(
+        result
+    )
     before = fit(learner, (x, y), key=jax.random.key(0), epochs=bad)
     assert abs(before.state.params["dense_0"]["kernel"]).max() > 1e20  # one step was taken
     jax.tree.map(np.testing.assert_array_equal, result.state.params, before.state.params)

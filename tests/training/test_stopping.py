@@ -56,6 +56,33 @@ def test_patience_and_delta_by_hand(options, expected):
     assert walk(SHAPE, **options) == expected
 
 
+def test_the_default_is_the_negative_log_likelihood():
+    """Its best is after epoch 3; that of the accuracy after 5, of the Brier score after 1."""
+    scores = {
+        "accuracy": [1, 2, 3, 4, 9, 5, 5],
+        "brier": [0, 1, 1, 1, 1, 1, 1],
+        "nll": [5, 4, 2, 3, 3, 3, 3],
+    }
+
+    def evaluate(state, batch):
+        at = state.astype(int) - 1
+        return {k: jnp.asarray(v, jnp.float32)[at] * jnp.ones(2) for k, v in scores.items()}
+
+    learner = walker(SHAPE)._replace(evaluate=evaluate)
+    result = fit(learner, ROWS, key=jax.random.key(0), epochs=7, validation=ROWS,
+                 early_stopping=EarlyStopping(2))  # fmt: skip
+    assert (int(result.history.best_epoch), int(result.history.stopped)) == (3, 5)
+    assert "best after epoch 3\nstopped early after epoch 5" in repr(result)
+
+
+def test_a_state_that_is_not_finite_under_a_finite_loss_is_named():
+    learner = walker(SHAPE)
+    spoilt = lambda s: jnp.where(s >= 2, jnp.inf, s + 1)
+    learner = learner._replace(step=lambda s, batch, **how: (spoilt(s), {"loss": jnp.float32(1)}))
+    result = fit(learner, ROWS, key=jax.random.key(0), epochs=4)
+    assert "diverged in epoch 3: the loss was finite, the parameters" in repr(result)
+
+
 def test_of_an_accuracy_more_is_better():
     assert walk([-v for v in SHAPE], metric="accuracy", patience=3) == [8, 5, 5]
 

@@ -39,8 +39,9 @@ def as_arrays(
         data = data.x if data.y is None else (data.x, data.y)
     if isinstance(data, list):
         data = tuple(data)
-    if type(data) is tuple and any(part is None for part in data):
-        raise ValueError(f"part {data.index(None)} of the {name} is None, not an array")
+    for position, part in enumerate(data if type(data) is tuple else ()):
+        if part is None:
+            raise ValueError(f"part {position} of the {name} is None, not an array")
     data = jax.tree.map(
         lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), data
     )

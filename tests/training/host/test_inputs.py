@@ -7,10 +7,11 @@ import optax
 import pytest
 from conftest import enable_x64
 
-from jaxdl import data, families, models, training
-from jaxdl.model_selection import cross_validate
+from jaxdl import data, families, features, models, training
+from jaxdl.base import Sequences
+from jaxdl.model_selection import cross_validate, refit
 from jaxdl.training import EarlyStopping, fit, fit_stream
-from jaxdl.training.host.inputs import as_arrays
+from jaxdl.training.host.inputs import as_arrays, check_responses
 
 NET = models.mlp((4, 3))
 OBJECTIVE = training.negative_log_likelihood(NET, families.categorical(3))
@@ -103,7 +104,69 @@ def run_stream(**how):
 
 def run_study(**how):
     how = {"key": jax.random.key(0), "epochs": 1, "folds": 2, **how}
-    return cross_validate(lambda h: LEARNER, {"rate": [0.1]}, PAIR, **how)
+    return cross_validate(lambda h: LEARNER, [{}], PAIR, **how)
+
+
+BERNOULLI, POISSON = families.bernoulli().responses, families.poisson().responses
+
+
+@pytest.mark.parametrize(
+    ("responses", "y", "message"),
+    [
+        (families.categorical(3).responses, np.array([1, 3]), "labels from 0 to 2, not 1 to 3; features.from_one_based"),
+        (families.categorical(3).responses, np.array([-1, 2]), "not -1 to 2"),
+        (families.independent(families.categorical(3)).responses, np.array([[0, 3]]), "not 0 to 3"),
+        (families.mixture(families.poisson(), 2).responses, np.array([0, -1]), "counts from 0 to inf, not -1 to 0"),
+        (BERNOULLI, np.array([1, 2]), "labels from 0 to 1, not 1 to 2"),
+        (BERNOULLI, jnp.array([-1.0, 1.0]), "labels from 0 to 1, not -1 to 1"),
+        (training.perceptron_learner(2).responses, np.array([0, 2]), "labels from -1 to 1, not 0 to 2$"),
+        (families.categorical(9).responses, Sequences(np.array([[1, 9, 0]]), np.array([2])), "not 0 to 9"),
+    ],
+)  # fmt: skip
+def test_responses_that_have_no_probability(responses, y, message):
+    with pytest.raises(ValueError, match=message):
+        check_responses((np.zeros((len(y), 2)), y) if not isinstance(y, Sequences) else (y, y),
+                        responses)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("responses", "y"),
+    [
+        (families.categorical(3).responses, np.array([0, 2])),
+        (families.categorical(3).responses, np.eye(3)),
+        (BERNOULLI, np.array([0.0, 0.3, 1.0])),
+        (BERNOULLI, np.array([True, False])),
+        (POISSON, np.array([0, 10**9])),
+        (families.marginalize(families.normal, jnp.ones(2)).responses, np.array([-1e30, 1e30])),
+        (None, np.array([-7])),
+        (families.categorical(9).responses, Sequences(np.array([[1, 2, 77]]), np.array([2]))),
+    ],
+)
+def test_responses_that_have_one(responses, y):
+    check_responses((None, y), responses)
+
+
+def test_labels_from_one_are_refused_everywhere():
+    later = (IRIS.x, IRIS.y + 1)
+    message = "responses of the {}data are labels from 0 to 2, not 1 to 3"
+    for run in (lambda: fit(LEARNER, later, key=jax.random.key(0), epochs=1),
+                lambda: refit(run_study(), later)):  # fmt: skip
+        with pytest.raises(ValueError, match=message.format("")):
+            run()
+    for run in (run_fit, run_stream):
+        with pytest.raises(ValueError, match=message.format("validation ")):
+            run(validation=later)
+
+
+def test_float64_and_int64_are_quiet():
+    """Warnings are errors here: nothing asks JAX for a dtype that it does not have."""
+    wide = (IRIS.x.astype(np.float64), IRIS.y.astype(np.int64))
+    run_fit(validation=wide)
+    learner = lambda h: LEARNER
+    study = cross_validate(learner, [{}], wide, key=jax.random.key(0), folds=2, epochs=1,
+                           transform=features.standardize(), predictions=True)  # fmt: skip
+    assert refit(study, wide).predict(wide[0]).dtype == np.float32
+    fit_stream(LEARNER, [wide], key=jax.random.key(0), steps=1, validation=wide)
 
 
 @pytest.mark.parametrize("run", [run_fit, run_stream, run_study])
