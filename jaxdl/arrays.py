@@ -61,6 +61,12 @@ def norm(x: Array, axis: int | None = None) -> Array:
     return jnp.squeeze(scale, axis) * safe_sqrt(jnp.sum(jnp.square(x / scale), axis))
 
 
+def tree_norm(tree: Any) -> Array:
+    """The ``norm`` of all entries of a pytree taken together, []; 0 of none."""
+    norms = [norm(leaf) for leaf in jax.tree.leaves(tree)]
+    return norm(jnp.stack(norms)) if norms else jnp.zeros(())
+
+
 def mean_and_deviation(x: Array, counts: Array) -> tuple[Array, Array]:
     """Mean and standard deviation (1/N) [...] of the entries of x [M, ...] that count.
 

@@ -29,6 +29,20 @@ def test_a_key_can_be_used_again_and_numbers_stay(key):
     assert arrays.unconsumed(VALUES) is VALUES
 
 
+def test_norms_neither_overflow_nor_vanish():
+    for unit in (1e-30, 1.0, 1e30):
+        x = unit * jnp.array([3.0, 0.0, -4.0])
+        np.testing.assert_allclose(arrays.norm(x), 5 * unit, rtol=1e-6)
+        np.testing.assert_allclose(jax.grad(arrays.norm)(x), [0.6, 0, -0.8], rtol=1e-6)
+        tree = {"a": x, "b": unit * jnp.full((2, 6), 1.0)}
+        np.testing.assert_allclose(arrays.tree_norm(tree), unit * np.sqrt(37), rtol=1e-6)
+    assert arrays.norm(jnp.array([300.0, 400.0], jnp.float16)) == 500
+    np.testing.assert_array_equal(arrays.norm(jnp.array([[3.0, 0.0], [4.0, 2.0]]), axis=0), [5, 2])
+    np.testing.assert_array_equal(jax.grad(arrays.norm)(jnp.zeros(2)), 0)
+    assert arrays.norm(jnp.array([jnp.inf, 1.0])) == jnp.inf and arrays.tree_norm(()) == 0
+    assert np.isnan(arrays.norm(jnp.array([jnp.nan, 1.0])))
+
+
 def test_division_by_nothing_is_what_was_asked_for():
     above, below = jnp.array([6.0, 1.0, 0.0, 4.0]), jnp.array([0.5, 0.0, 0.0, -2.0])
     assert arrays.safe_divide(above, below).tolist() == [12, 0, 0, 0]

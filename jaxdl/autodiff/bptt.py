@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import safe_sqrt
+from jaxdl.arrays import norm
 from jaxdl.base import Array, Params
 from jaxdl.checks import one_of
 from jaxdl.layers.activations import activation as find_activation
@@ -166,4 +166,4 @@ def gradient_norms_through_time(to_states: Array) -> Array:
     >>> gradient_norms_through_time(jnp.array([[[3.0, 4.0]], [[0.0, 0.0]]])).tolist()
     [5.0, 0.0]
     """
-    return jnp.mean(safe_sqrt(jnp.sum(jnp.square(to_states), axis=-1)), axis=-1)
+    return jnp.mean(norm(to_states, axis=-1), axis=-1)

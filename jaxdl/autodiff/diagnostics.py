@@ -1,12 +1,13 @@
 """What happens inside a network: signals that vanish, explode, saturate or die. Notes: §4.5."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import safe_divide, safe_sqrt
+from jaxdl.arrays import safe_divide, tree_norm
 from jaxdl.autodiff.backprop import Cache
 from jaxdl.base import Array, Params
 
@@ -27,9 +28,7 @@ def layer_gradient_norms(gradients: Params) -> dict[str, Array]:
     """
 
     def rms(layer):
-        leaves = jax.tree.leaves(layer)
-        total = sum(jnp.sum(jnp.square(leaf)) for leaf in leaves)
-        return _root(total / sum(leaf.size for leaf in leaves))
+        return tree_norm(layer) / math.sqrt(sum(leaf.size for leaf in jax.tree.leaves(layer)))
 
     return {name: rms(layer) for name, layer in gradients.items()}
 
@@ -101,15 +100,8 @@ def update_ratios(params: Params, updates: Params) -> dict[str, Array]:
     Source: Karpathy, CS231n notes on babysitting the learning process (2015).
     """
 
-    def norm(tree):
-        return _root(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
-
     def ratio(step, weight):
         moved = jnp.where(step > 0, jnp.inf, 0)
         return safe_divide(step, weight, moved)
 
-    return {name: ratio(norm(updates[name]), norm(params[name])) for name in params}
-
-
-def _root(square):
-    return safe_sqrt(square)
+    return {name: ratio(tree_norm(updates[name]), tree_norm(params[name])) for name in params}

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import safe_sqrt
+from jaxdl.arrays import norm
 from jaxdl.base import Bijector
 from jaxdl.checks import positive_int
 from jaxdl.flows.events import check_event
@@ -36,7 +36,7 @@ def radial(dim: int) -> Bijector:
 
     def parts(params, value):
         difference = check_event(value, (dim,)) - params["centre"]
-        distance = safe_sqrt(jnp.sum(jnp.square(difference), axis=-1))
+        distance = norm(difference, axis=-1)
         return difference, distance, *map(jax.nn.softplus, (params["alpha"], params["reach"]))
 
     def log_det(r, alpha, s):

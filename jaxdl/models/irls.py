@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import tree_norm
 from jaxdl.base import Array, Family
 from jaxdl.optim.gradient_descent import Descent, hold_last
 from jaxdl.optim.newton import newton_direction
@@ -66,7 +67,7 @@ def irls(
         omega, residual = location_weights(family, design @ w, y, floor)
         pull = (per_row(omega * residual) * weights[:, None]).reshape(y.shape)
         grad = jnp.tensordot(design, pull, axes=(0, 0)) + jax.grad(regulariser)(w)
-        return omega, grad, jnp.linalg.norm(grad)
+        return omega, grad, tree_norm(grad)
 
     def cond(carry):
         t, _, floor, _, _, norm, _, _ = carry

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.arrays import safe_sqrt
+from jaxdl.arrays import precise, safe_sqrt
 from jaxdl.base import Array, Params
 from jaxdl.optim.gradient_descent import step_size_at
 
 
 class AdamState(NamedTuple):
-    """step: [] int32, updates so far. mean, square: the moments V and S, like the params."""
+    """step: [] int32, updates so far. mean, square: the moments V and S, like the params but in
+    float32 at least."""
 
     step: Array
     mean: Params
@@ -21,7 +22,7 @@ class AdamState(NamedTuple):
 
 
 class RMSPropState(NamedTuple):
-    """step: [] int32, updates so far. square: S, like the params."""
+    """step: [] int32, updates so far. square: S, like the params but in float32 at least."""
 
     step: Array
     square: Params
@@ -81,16 +82,15 @@ def adamw(
     """
 
     def init(params):
-        zeros = lambda: jax.tree.map(jnp.zeros_like, params)
-        return AdamState(jnp.zeros((), jnp.int32), zeros(), zeros())
+        return AdamState(jnp.zeros((), jnp.int32), moments_like(params), moments_like(params))
 
     def update(grads, state, params=None):
         alpha = step_size_at(learning_rate, state.step)
         t = state.step + 1
-        mean = jax.tree.map(lambda v, g: _average(b1, v, g), state.mean, grads)
-        square = jax.tree.map(lambda s, g: _average(b2, s, g * g), state.square, grads)
+        mean = jax.tree.map(lambda v, g: _average(b1, v, precise(g)), state.mean, grads)
+        square = jax.tree.map(lambda s, g: _average(b2, s, _square(g)), state.square, grads)
         # Both corrections are scalars of a step: they are not taken for each entry.
-        of_mean, of_square = (1 - jnp.power(b, t.astype(float)) for b in (b1, b2))
+        of_mean, of_square = (share_seen(1 - b, t) for b in (b1, b2))
 
         def direction(v, s):
             return v / of_mean / (safe_sqrt(s / of_square + eps_root) + eps)
@@ -125,16 +125,34 @@ def rmsprop(
     """
 
     def init(params):
-        return RMSPropState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
+        return RMSPropState(jnp.zeros((), jnp.int32), moments_like(params))
 
     def update(grads, state, params=None):
         alpha = step_size_at(learning_rate, state.step)
-        square = jax.tree.map(lambda s, g: _average(decay, s, g * g), state.square, grads)
-        step = lambda g, s: (-alpha * g / (safe_sqrt(s + eps_root) + eps)).astype(g.dtype)
+        square = jax.tree.map(lambda s, g: _average(decay, s, _square(g)), state.square, grads)
+        step = lambda g, s: (-alpha * precise(g) / (safe_sqrt(s + eps_root) + eps)).astype(g.dtype)
         return jax.tree.map(step, grads, square), RMSPropState(state.step + 1, square)
 
     return optax.GradientTransformation(init, update)
 
 
+def moments_like(params: Params) -> Params:
+    """Zeros in the params' shapes, in float32 at least: squares and sums outgrow 16 bits."""
+    return jax.tree.map(lambda w: jnp.zeros_like(precise(w)), params)
+
+
+def share_seen(rest: float | Array, t: Array) -> Array:
+    """``1 - b^t`` of ``rest = 1 - b`` for t steps [], as -expm1(t log b): b may be close to 1."""
+    above = rest < 1
+    log = jnp.log1p(-jnp.where(above, rest, 0))
+    return jnp.where(above, -jnp.expm1(t.astype(float) * log), 1)
+
+
 def _average(decay, old, new):
-    return (decay * old + (1 - decay) * new).astype(old.dtype)
+    return (old + (1 - decay) * (new - old)).astype(old.dtype)
+
+
+def _square(g):
+    """g^2 as far as there are such numbers: an infinite moment would never come down again."""
+    g = precise(g)
+    return jnp.minimum(jnp.square(g), jnp.finfo(g.dtype).max)

@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxdl.arrays import safe_divide
 from jaxdl.base import Array, Params
+from jaxdl.optim.adaptive import moments_like, share_seen
 
 
 class Average(NamedTuple):
-    """step: [] int32, how many were averaged. decay: []. total: like the params.
-
-    ``total = (1 - decay) sum_s decay^(t - s) w_s``, which lacks what came before the first."""
+    """step: [] int32, how many were averaged. decay: []. mean: like the params, in float32 at least."""
 
     step: Array
     decay: Array
-    total: Params
+    mean: Params
 
 
 class AveragedState(NamedTuple):
@@ -27,25 +27,24 @@ class AveragedState(NamedTuple):
 
 
 def average_init(params: Params, decay: float | Array) -> Average:
-    """An Average that has seen no params yet; ``decay`` may be traced."""
-    precise = lambda w: jnp.zeros(w.shape, jnp.promote_types(w.dtype, jnp.float32))
-    return Average(
-        jnp.zeros((), jnp.int32), jnp.asarray(decay, float), jax.tree.map(precise, params)
-    )
+    """An Average that has seen no params yet; ``decay`` in [0, 1], 1 for the plain mean, may be traced."""
+    return Average(jnp.zeros((), jnp.int32), jnp.asarray(decay, float), moments_like(params))
 
 
 def average_update(average: Average, params: Params) -> Average:
-    """The Average after one more set of params."""
-    decay = average.decay
-    into = lambda m, w: (decay * m + (1 - decay) * w).astype(m.dtype)
-    return Average(average.step + 1, decay, jax.tree.map(into, average.total, params))
+    """The Average after one more set of params: ``m + a (w - m)``, ``a = (1 - decay) / (1 - decay^t)``.
+
+    The first is taken whole, a = 1, so that there is no start at zero to correct for."""
+    t, rest = average.step + 1, 1 - average.decay
+    share = safe_divide(rest, share_seen(rest, t), 1 / t)
+    into = lambda m, w: (m + share * (w - m)).astype(m.dtype)
+    return Average(t, average.decay, jax.tree.map(into, average.mean, params))
 
 
 def average_params(average: Average) -> Params:
     """``sum_s decay^(t-s) w_s / sum_s decay^(t-s)``, in the params' shapes; NaN of nothing.
 
-    The division takes out the start at zero, as in Adam. Source: Polyak and Juditsky (1992);
-    Kingma and Ba (2015), §3.
+    Source: Polyak and Juditsky (1992); Kingma and Ba (2015), §3.
 
     >>> average = average_init(jnp.zeros(1), 0.5)
     >>> for w in (1.0, 4.0):
@@ -53,8 +52,7 @@ def average_params(average: Average) -> Params:
     >>> average_params(average).item()
     3.0
     """
-    weight = 1 - jnp.power(average.decay, average.step.astype(average.decay.dtype))
-    return jax.tree.map(lambda m: (m / weight).astype(m.dtype), average.total)
+    return jax.tree.map(lambda m: jnp.where(average.step > 0, m, jnp.nan), average.mean)
 
 
 def with_average(

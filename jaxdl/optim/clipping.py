@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.arrays import safe_divide
+from jaxdl.arrays import precise, safe_divide, tree_norm
 from jaxdl.base import Array
-from jaxdl.optim.gradient_descent import tree_norm
 
 
 def clip_by_global_norm(max_norm: float | Array) -> optax.GradientTransformation:
@@ -23,7 +22,7 @@ def clip_by_global_norm(max_norm: float | Array) -> optax.GradientTransformation
     def update(grads, state, params=None):
         norm = tree_norm(grads)
         scale = jnp.where(norm > max_norm, safe_divide(max_norm, norm), 1)
-        return jax.tree.map(lambda g: g * scale.astype(g.dtype), grads), state
+        return jax.tree.map(lambda g: (precise(g) * scale).astype(g.dtype), grads), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxdl.arrays import floating
+from jaxdl.arrays import floating, tree_norm
 from jaxdl.base import Array, Params
 
 KINDS = ("minimum", "maximum", "saddle", "degenerate", "not critical")
@@ -56,7 +56,7 @@ def classify_critical_point(
     """
     flat, unravel = ravel_pytree(jax.tree.map(floating, z))
     phi = lambda v: fn(unravel(v))
-    norm = jnp.linalg.norm(jax.grad(phi)(flat))
+    norm = tree_norm(jax.grad(phi)(flat))
     h = jnp.linalg.eigvalsh(jax.hessian(phi)(flat))
     tolerance = jnp.sqrt(jnp.finfo(h.dtype).eps) if tolerance is None else tolerance
     zero = tolerance * jnp.max(jnp.abs(h))

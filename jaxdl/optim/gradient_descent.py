@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.arrays import floating, safe_sqrt
+from jaxdl.arrays import floating, tree_norm
 from jaxdl.base import Array, Params
 
 
@@ -28,12 +28,6 @@ class Descent(NamedTuple):
     grad_norm_history: Array
     loss_history: Array
     iterates: Params | None = None
-
-
-def tree_norm(tree: Params) -> Array:
-    """The Euclidean norm of all entries of a pytree taken together, []; its gradient at 0 is 0."""
-    square = sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree))
-    return safe_sqrt(square)
 
 
 def step_size_at(step_size: float | Array | Callable, step: Array) -> Array | float:

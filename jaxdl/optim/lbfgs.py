@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxdl.arrays import tree_norm
 from jaxdl.base import Array, Params
-from jaxdl.optim.gradient_descent import Descent, hold_last, tree_norm
+from jaxdl.optim.gradient_descent import Descent, hold_last
 
 DECREASE, CURVATURE = 1e-4, 0.9  # of the slope: Wolfe's two conditions
 
@@ -107,7 +108,9 @@ def lbfgs(
 
     def body(carry):
         t, z, state, loss, grad, _, norms, losses = carry
-        uphill, state = method.update(grad, state, z)
+        uphill, state = method.update(
+            jax.tree.map(lambda g: g / unit.astype(g.dtype), grad), state, z
+        )
         direction = jax.tree.map(jnp.negative, uphill)
         z, loss, grad, accepted = wolfe_search(value_and_grad, z, loss, grad, direction, 1.0)
         t = t + accepted
@@ -115,7 +118,10 @@ def lbfgs(
         return t, z, state, loss, grad, ~accepted, norms, losses.at[t].set(loss)
 
     loss, grad = value_and_grad(params)
-    norms = jnp.full(max_steps + 1, tree_norm(grad))
+    norm = tree_norm(grad)
+    # H_t phi' does not depend on phi's unit, but the squares of gradients in it can overflow.
+    unit = jnp.maximum(norm / 1e15, 1)
+    norms = jnp.full(max_steps + 1, norm)
     losses = jnp.full(max_steps + 1, loss)
     stalled = ~jnp.isfinite(loss)
     carry = (

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxdl.arrays import num_rows
+from jaxdl.arrays import num_rows, precise
 from jaxdl.base import Array, Batch, Params
 
 
@@ -62,7 +62,8 @@ def accumulate_gradients(
         return jax.tree.map(jnp.add, carry, jax.value_and_grad(total)(params, *part)), None
 
     shapes = jax.eval_shape(jax.value_and_grad(total), params, batch, rows)
-    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    (loss, gradient), _ = lax.scan(add, zero, jax.tree.map(split, (batch, rows)))
+    # Sums of 16 bits would lose the later parts.
+    zero = jax.tree.map(lambda s: precise(jnp.zeros(s.shape, s.dtype)), shapes)
+    sums, _ = lax.scan(add, zero, jax.tree.map(split, (batch, rows)))
     count = jnp.maximum(jnp.sum(rows), 1)
-    return jax.tree.map(lambda leaf: leaf / count.astype(leaf.dtype), (loss, gradient))
+    return jax.tree.map(lambda s, like: (s / count).astype(like.dtype), sums, shapes)

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.base import Array, Params
+from jaxdl.optim.adaptive import moments_like
 from jaxdl.optim.gradient_descent import step_size_at
 
 
 class MomentumState(NamedTuple):
-    """step: [] int32, updates so far. velocity: V, like the params; V_0 = 0."""
+    """step: [] int32, updates so far. velocity: V, like the params but in float32 at least; V_0 = 0."""
 
     step: Array
     velocity: Params
@@ -47,7 +48,7 @@ def momentum(
     """
 
     def init(params):
-        return MomentumState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
+        return MomentumState(jnp.zeros((), jnp.int32), moments_like(params))
 
     def update(grads, state, params=None):
         alpha = step_size_at(learning_rate, state.step)

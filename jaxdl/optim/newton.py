@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxdl.arrays import floating
+from jaxdl.arrays import dot, floating, tree_norm
 from jaxdl.base import Array, Params
 from jaxdl.optim.gradient_descent import Descent, hold_last
 
@@ -27,8 +27,6 @@ def newton_direction(hessian: Array, grad: Array) -> Array:
     h, basis = jnp.linalg.eigh(hessian / root / root[:, None])
     h = jnp.abs(h)
     flat = h <= h.shape[0] * eps * jnp.max(h)
-    # the products must not run at a GPU's reduced default precision
-    dot = lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
     return -dot(basis, dot(basis.T, grad / root) / jnp.where(flat, 1, h)) / root
 
 
@@ -75,13 +73,13 @@ def newton(
 
     def search(z, loss, grad, direction):
         slope = jnp.vdot(grad, direction)
-        norm = jnp.linalg.norm(grad)
+        norm = tree_norm(grad)
 
         def accepts(s, new_loss, new_grad):
             down = (new_loss < loss) & (new_loss <= loss + ARMIJO * s * slope)
             # near the minimum the decrease drowns in rounding, but the gradient still tells
             level = new_loss <= loss + 8 * eps * (1 + jnp.abs(loss))
-            better = down | (level & (jnp.linalg.norm(new_grad) < norm))
+            better = down | (level & (tree_norm(new_grad) < norm))
             return better & jnp.isfinite(new_loss) & jnp.all(jnp.isfinite(new_grad))
 
         def cond(carry):
@@ -101,7 +99,7 @@ def newton(
 
     def cond(carry):
         t, _, _, grad, stalled, _, _, _ = carry
-        norm = jnp.linalg.norm(grad)
+        norm = tree_norm(grad)
         return (t < max_steps) & (norm >= tolerance) & ~stalled & jnp.isfinite(norm)
 
     def body(carry):
@@ -114,14 +112,14 @@ def newton(
         keep = lambda a, b: jnp.where(accepted, a, b)
         z, loss, grad = keep(new, z), keep(new_loss, loss), keep(new_grad, grad)
         t = t + accepted
-        norms = norms.at[t].set(jnp.linalg.norm(grad))
+        norms = norms.at[t].set(tree_norm(grad))
         return t, z, loss, grad, ~accepted, promised, norms, losses.at[t].set(loss)
 
     loss, grad = value_and_grad(start)
-    norms = jnp.full(max_steps + 1, jnp.linalg.norm(grad))
+    norms = jnp.full(max_steps + 1, tree_norm(grad))
     carry = (jnp.zeros([], jnp.int32), start, loss, grad, jnp.zeros([], bool))
     carry = (*carry, jnp.full_like(loss, jnp.inf), norms, jnp.full(max_steps + 1, loss))
     t, z, loss, grad, stalled, promised, norms, losses = jax.lax.while_loop(cond, body, carry)
     exhausted = stalled & (promised <= jnp.sqrt(eps) * (1 + jnp.abs(loss)))
-    converged = (jnp.linalg.norm(grad) < tolerance) | exhausted
+    converged = (tree_norm(grad) < tolerance) | exhausted
     return Descent(unravel(z), converged, t, hold_last(norms, t), hold_last(losses, t))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.arrays import masked_mean
+from jaxdl.arrays import masked_mean, tree_norm
 from jaxdl.base import (
     Array,
     Learner,
@@ -18,7 +18,6 @@ from jaxdl.base import (
     pair,
 )
 from jaxdl.models import linear, perceptron
-from jaxdl.optim.gradient_descent import tree_norm
 
 
 def gradient_learner(

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxdl.optim import gradient_descent, minimize
+from jaxdl.optim import gradient_descent, lbfgs, minimize, newton
 from jaxdl.optim.schedules import inverse_time
 
 X = np.array([[1.0, 0.2], [1.0, -1.3], [1.0, 0.7], [1.0, 2.0]])
@@ -91,6 +91,19 @@ def test_a_small_gradient_is_not_a_good_fit(x64):
     np.testing.assert_allclose(descent.params, np.log(1.5), rtol=1e-10)  # 0.405
     np.testing.assert_allclose(jax.nn.sigmoid(descent.params) - y, [-0.4] * 3 + [0.6] * 2)
     assert descent.loss_history[descent.steps] > 0.67
+
+
+@pytest.mark.parametrize("solve", [
+    lambda fn, z: minimize(fn, z, step_size=2.0**-83, max_steps=60),
+    lambda fn, z: lbfgs(fn, z),
+    lambda fn, z: newton(fn, z),
+])  # fmt: skip
+def test_gradients_whose_squares_overflow_stop_nothing(solve):
+    fn = lambda z: 2.0**83 * jnp.sum(jnp.square(z - 3) / 2)
+    descent = jax.jit(lambda z: solve(fn, z))(jnp.array([1.0, 5.0]))
+    np.testing.assert_allclose(descent.grad_norm_history[0], 2.0**83 * np.sqrt(8), rtol=1e-6)
+    np.testing.assert_allclose(descent.params, 3, rtol=1e-6)
+    assert descent.converged
 
 
 def test_divergence_is_reported_not_hidden():

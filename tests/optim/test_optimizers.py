@@ -184,6 +184,82 @@ def test_adam_counts_from_one(x64):
         assert np.isinf(np.asarray(moment) / (1 - 0.9**0)).all()
 
 
+def rising(step):
+    return 0.1 * (step + 1)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (optim.gradient_descent(rising), [2, 2]),
+        (optim.momentum(rising, 0.5), [2, 3]),
+        (optim.momentum(rising, 0.5, dampening=0.25), [1.5, 2.25]),
+        (optim.momentum(rising, 0.5, nesterov=True), [3, 3.5]),
+        (optim.momentum(rising, 0.5, dampening=0.25, nesterov=True), [2.25, 2.625]),
+        (optim.adam(rising, eps=0.0), [1, 1]),
+        (optim.rmsprop(rising, 0.75, eps=0.0), [2, 2 / np.sqrt(1.75)]),
+    ],
+)
+def test_schedules_and_dampening_by_hand(optimizer, expected):
+    """Under a gradient of 2; the first step has alpha_0, the second alpha_1."""
+    taken = steps_under(optimizer, jnp.array([2.0]), 2)[:, 0]
+    np.testing.assert_allclose(taken, -np.array([0.1, 0.2]) * expected, rtol=1e-6)
+
+
+SIXTEEN = {
+    "momentum": optim.momentum(0.1),
+    "nesterov": optim.momentum(0.1, nesterov=True),
+    "adam": optim.adam(0.1),
+    "adamw": optim.adamw(0.1),
+    "rmsprop": optim.rmsprop(0.1),
+}
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("name", SIXTEEN)
+def test_sixteen_bits_take_the_steps_of_float32(name, dtype):
+    """Squares of 300 overflow and those of 1e-3 vanish in float16."""
+    gradient = jnp.array([0.0, -1e-3, 1e-4, 300.0], dtype)
+    short = steps_under(SIXTEEN[name], gradient, 12)
+    long = steps_under(SIXTEEN[name], gradient.astype(jnp.float32), 12)
+    assert short.dtype == dtype
+    np.testing.assert_allclose(short.astype(jnp.float32), long, rtol=4e-3)
+
+
+@pytest.mark.parametrize("decay", [0.9999, 0.99999, 0.99999999])
+def test_memories_without_an_end_start_right_in_float32(decay):
+    """1 - b^t keeps its digits: Adam's steps and averages of what does not change."""
+    steps = steps_under(optim.adam(0.1, 0.9, decay), jnp.array([2.0, -1e-3]), 5)
+    np.testing.assert_allclose(steps, -0.1 * np.sign([[2.0, -1e-3]] * 5), rtol=2e-5)
+    for b2 in (1e-4, decay):  # the memory of V too
+        steps = steps_under(optim.adam(0.1, decay, b2), jnp.array([2.0]), 2)
+        np.testing.assert_allclose(steps, -0.1, rtol=2e-6)
+    average = optim.average_init(jnp.zeros(1), decay)
+    assert np.isnan(optim.average_params(average)).all()
+    for w, mean in ((1.0, 1.0), (1.0, 1.0), (4.0, 2.0)):
+        average = optim.average_update(average, jnp.full(1, w))
+        np.testing.assert_allclose(optim.average_params(average), mean, rtol=2e-4)
+
+
+def test_decays_of_zero_remember_nothing():
+    def after(b):
+        return steps_under(optim.adam(0.1, b, b), jnp.array([2.0, -3.0]), 2)[1, 0]
+
+    np.testing.assert_allclose(jax.value_and_grad(after)(0.0), [-0.1, 0.0], rtol=1e-6)
+
+
+def test_gradients_whose_squares_overflow():
+    g = jnp.array([3e20, 0.0, -4e20])
+    clipped, _ = optim.clip_by_global_norm(2.0).update(g, optax.EmptyState())
+    np.testing.assert_allclose(clipped, [1.2, 0, -1.6], rtol=1e-6)
+    half = jnp.array([300.0], jnp.float16)
+    assert optim.clip_by_global_norm(1.0).update({"w": half}, optax.EmptyState())[0]["w"] == 1
+    adam = optim.adam(0.1)
+    _, state = adam.update(g, adam.init(g))
+    updates, _ = adam.update(jnp.zeros(3), state)
+    assert np.all(np.isfinite(updates)) and np.all(np.sign(updates) == [-1, 0, 1])
+
+
 def test_zero_gradients_are_no_trouble():
     for optimizer in (optim.adam(0.1), optim.adam(0.1, eps=0.0, eps_root=1e-8), optim.rmsprop(0.1),
                       optim.clip_by_global_norm(1.0)):  # fmt: skip
