@@ -64,11 +64,12 @@ def test_every_public_name_is_reached_from_a_listed_submodule():
 def test_contracts_have_these_fields_and_no_others_are_there():
     fields = {
         "Model": ("init", "apply", "sees_mask"),
-        "Family": ("log_prob", "mean", "sample", "entropy", "scores"),
+        "Family": ("log_prob", "mean", "sample", "entropy", "scores", "responses"),
+        "Responses": ("kind", "low", "high"),
         "Transform": ("fit", "apply"),
-        "Objective": ("loss", "predict", "evaluate"),
+        "Objective": ("loss", "predict", "evaluate", "responses"),
         "TrainState": ("step", "params", "state", "opt_state", "key"),
-        "Learner": ("init", "step", "predict", "evaluate"),
+        "Learner": ("init", "step", "predict", "evaluate", "responses"),
         "Cell": ("init", "carry", "step", "unroll"),
         "Decoder": ("start", "step"),
         "Bijector": ("init", "forward", "inverse"),
@@ -133,7 +134,8 @@ def test_a_stateless_model_carries_nothing_and_passes_everything_on():
 def test_each_callable_of_a_contract_has_its_protocol(name):
     """What it takes and gives is written beside the contract, down to the names."""
     contract = getattr(base, name)
-    documented = {f: k for f, k in contract.__annotations__.items() if k is not bool}
+    values = (bool, base.Responses | None)
+    documented = {f: k for f, k in contract.__annotations__.items() if k not in values}
     for field, kind in documented.items():
         protocol = next(k for k in getattr(kind, "__args__", (kind,)) if k is not type(None))
         call = protocol.__dict__["__call__"]
