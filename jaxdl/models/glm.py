@@ -11,13 +11,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import HIGHEST
+from jaxdl.arrays import HIGHEST, dot, mean_and_deviation, norm
 from jaxdl.base import Array, Family, Params
 from jaxdl.checks import one_of
 from jaxdl.models.irls import irls
 from jaxdl.models.linear import predict, weighted_rows
 from jaxdl.optim.gradient_descent import minimize
-from jaxdl.optim.newton import newton, newton_direction
+from jaxdl.optim.newton import newton
 
 METHODS = {"newton": 100, "irls": 300, "gradient": 5000}  # and their default max_steps
 
@@ -26,15 +26,18 @@ class GLMFit(NamedTuple):
     """A fitted generalised linear model and how far it is to be trusted.
 
     params: ``{"kernel": w, "bias": b}``; w [D] or [D, K], b [] or [K]; without offset no ``bias``.
-    converged: [] bool, of the gradient norm alone: see loss, scores and separable too.
+    converged: [] bool, whether the gradient has vanished, as the method means it: see loss, scores
+        and separable too.
     steps: [] int32, steps taken.
-    grad_norm_history: [max_steps + 1], gradient norms; the last one is held to the end.
+    grad_norm_history: [max_steps + 1], gradient norms; the last one is held to the end. Those of
+        Newton and irls are of the weights of standardised features: units do not matter.
     loss_history: [max_steps + 1], the penalised loss, held likewise.
     loss: [], the mean negative log-likelihood at params, in nats.
     penalty: [], lambda sum w^2 at params.
     scores: {name: []}, the means of the family's scores, e.g. accuracy.
-    separable: [] bool, whether the unpenalised likelihood has no finite maximum: the fit predicts
-        every label, or (by Newton) it still moves where its gradient has vanished.
+    separable: [] bool, whether the unpenalised likelihood has no finite maximum: with larger weights
+        the fit predicts every label for certain, or (by Newton) some weights have run off to where
+        nothing is left to gain and going on costs nothing.
     """
 
     params: Params
@@ -104,7 +107,8 @@ def fit(
       step_size: of "gradient", a number or a schedule; None is one over the largest curvature at
         w = 0, which is safe for logistic, softmax and normal regression.
       max_steps: static; None is 100 for "newton", 300 for "irls" and 5000 for "gradient".
-      tolerance: on the gradient norm; None is 1e-4 for "gradient", else 1e-8 (float32: 1e-6).
+      tolerance: on the gradient norm; None is 1e-4 for "gradient", else 1e-8 (float32: 1e-6, and
+        1e-5 for "irls").
 
     Raises:
       ValueError: for shapes that do not fit and for an unknown method.
@@ -121,33 +125,38 @@ def fit(
     x, y, weights = weighted_rows(x, y, mask)
     outputs = y.shape[1:] if num_outputs is None else (num_outputs,)
     features = x.shape[1]
+    counts = weights > 0
+    mean = lambda values: jnp.sum(jnp.where(counts, values, 0)) / jnp.maximum(jnp.sum(counts), 1)
+    x, centre, scale = _standardised(x, weights, intercept, method)
     design = jnp.concatenate([x, jnp.ones((len(x), 1), x.dtype)], axis=1) if intercept else x
     shape = (design.shape[1], *outputs)
-    penalised = jnp.arange(shape[0]) < features
-    regulariser = lambda w: penalty * jnp.sum(jnp.square(w[:features]))
+    each = jnp.pad(1 / jnp.square(scale), (0, shape[0] - features))  # of the penalty
+    unscaled = lambda w: w[:features] / scale.reshape(-1, *(1,) * (w.ndim - 1))
+    regulariser = lambda w: penalty * jnp.sum(jnp.square(unscaled(w)))
 
     def nll(w):
-        values = -family.log_prob(design @ w, y)
+        values = -family.log_prob(dot(design, w), y)
         if values.shape != weights.shape:
             raise ValueError(
                 f"log_prob must give one value a row, shape {weights.shape}, but gives "
                 f"{values.shape}; sum the outputs with families.independent(family)"
             )
-        return jnp.vdot(weights, values)
+        return mean(values)
 
-    def assemble(h):
+    def assemble(h, penalty=penalty):
         """The penalised curvature over the raveled w, from that of each row, [N, K, K]."""
         h = h * weights[:, None, None]
         full = jnp.einsum("nd,nkl,ne->dkel", design, h, design, precision=HIGHEST)
-        diagonal = 2 * penalty * jnp.repeat(penalised.astype(x.dtype), h.shape[-1])
+        diagonal = 2 * penalty * jnp.repeat(each, h.shape[-1])
         return full.reshape(diagonal.size, diagonal.size) + jnp.diag(diagonal)
 
-    hessian = lambda w: assemble(eta_curvature(family, design @ w, y))
+    hessian = lambda w: assemble(eta_curvature(family, dot(design, w), y))
     objective = lambda w: nll(w) + regulariser(w)
     # Zeros that XLA does not know to be constant: see parallel.compiler_options.
     start = 0.0 * jnp.arange(math.prod(shape), dtype=x.dtype).reshape(shape)
     if tolerance is None:
-        tight = 1e-8 if jnp.finfo(x.dtype).bits == 64 else 1e-6
+        short = 1e-5 if method == "irls" else 1e-6  # of residuals close to the floor
+        tight = 1e-8 if jnp.finfo(x.dtype).bits == 64 else short
         tolerance = 1e-4 if method == "gradient" else tight
     steps = METHODS[method] if max_steps is None else max_steps
     if method == "newton":
@@ -172,19 +181,14 @@ def fit(
             objective, start, step_size=step_size, max_steps=steps, tolerance=tolerance
         )
     w = descent.params
-    eta = design @ w
-    counted = weights > 0
-    per_row = family.scores(eta, y)
-    scores = {name: jnp.vdot(weights, _per_row(v)) for name, v in per_row.items()}
-    separable = jnp.zeros([], bool)
-    if "accuracy" in per_row:
-        separable = jnp.all((_per_row(per_row["accuracy"]) == 1) | ~counted)
+    eta = dot(design, w)
+    scores = {name: mean(_per_row(v)) for name, v in family.scores(eta, y).items()}
+    separable = jnp.all((family.log_prob(1e6 * eta, y) > -1e-3) | ~counts)
     if method == "newton":
-        direction = newton_direction(hessian(w), jax.grad(objective)(w).ravel()).reshape(shape)
-        moves = (design @ direction).reshape(len(x), -1)
-        moving = jnp.max(jnp.where(counted[:, None], jnp.abs(moves), 0)) > 0.01
-        separable |= moving & descent.converged
-    params = {"kernel": w[:features], "bias": w[features]} if intercept else {"kernel": w}
+        separable |= _runs_off(nll, w, assemble(eta_curvature(family, eta, y), 0.0))
+    params = {"kernel": unscaled(w)}
+    if intercept:
+        params["bias"] = w[features] - jnp.tensordot(centre, params["kernel"], 1)
     return GLMFit(
         params,
         descent.converged,
@@ -196,6 +200,39 @@ def fit(
         scores,
         separable,
     )
+
+
+def _standardised(x, weights, intercept, method):
+    """x [N, D] as its solver sees it, with what was taken off and divided by, [D] each.
+
+    Newton's method and reweighted least squares do not depend on units, but their rounding does.
+    Gradient descent does depend on them, and goes the way of the features as they are.
+    """
+    centre, scale = jnp.zeros(x.shape[1], x.dtype), jnp.ones(x.shape[1], x.dtype)
+    if method == "gradient":
+        return x, centre, scale
+    counts = jnp.broadcast_to(weights[:, None] > 0, x.shape)
+    if intercept:
+        # Columns near zero stay there: a dummy's is the only one that sees its group.
+        mean, deviation = mean_and_deviation(x, counts)
+        centre = jnp.where(jnp.abs(mean) > 10 * deviation, mean, 0)
+    size = norm((x - centre) * jnp.sqrt(weights)[:, None], axis=0)
+    scale = jnp.where(size > 0, size, 1)
+    return jnp.where(counts, (x - centre) / scale, 0), centre, scale
+
+
+def _runs_off(nll, w, curvature):
+    """Whether weights [P, ...] have run off along directions without curvature [] bool.
+
+    w is split by the eigenvectors of the curvature of ``nll``. Along the part without any it came
+    from 0 to where it is: back there the loss is higher, as far again it is not.
+    """
+    h, basis = jnp.linalg.eigh(curvature)
+    low = jnp.where(jnp.abs(h) < 1e-3 * jnp.minimum(jnp.max(h), 1), 1, 0)
+    part = dot(basis, low * dot(basis.T, w.ravel())).reshape(w.shape)
+    loss, rounding = nll(w), 8 * jnp.finfo(w.dtype).eps
+    rounding = rounding * (1 + jnp.abs(loss))
+    return (nll(w + part) <= loss + rounding) & (nll(w - part) > loss + 10 * rounding)
 
 
 def _per_row(values):

@@ -46,9 +46,9 @@ def irls(
     """Weighted least squares, again and again with new weights.
 
     Each step minimises the sum of the parabolas of ``location_weights``. Their floor on residuals
-    is halved at each step, down to the square root of the dtype's resolution; from a fixed floor a
-    Laplace fit would stick at the first rows that it meets exactly (Daubechies, DeVore, Fornasier &
-    Gunturk 2010). Gradient norms are those of the loss rounded off below the floor.
+    is the mean of |y| at first and 0.8 of itself after each step, down to the square root of the
+    dtype's resolution times that mean; from a fixed floor a Laplace fit would stick at the first
+    rows that it meets exactly (Daubechies, DeVore, Fornasier & Gunturk 2010). Gradient norms are those of the loss rounded off below the floor.
 
     Args:
       start: w_0, [P] or [P, K].

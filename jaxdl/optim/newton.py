@@ -58,8 +58,8 @@ def newton(
 
     Returns:
       A Descent without iterates. It has converged where the gradient norm is below the tolerance,
-      or where no step goes down any more and the decrease still promised is lost in rounding, as
-      at the kink of an absolute error.
+      or where no step makes it or the loss smaller and what a step still promises is lost in the
+      loss's rounding.
 
     >>> descent = newton(lambda z: jnp.cosh(z - 2.0), jnp.zeros(()))
     >>> round(float(descent.params), 4), bool(descent.converged)
@@ -120,6 +120,6 @@ def newton(
     carry = (jnp.zeros([], jnp.int32), start, loss, grad, jnp.zeros([], bool))
     carry = (*carry, jnp.full_like(loss, jnp.inf), norms, jnp.full(max_steps + 1, loss))
     t, z, loss, grad, stalled, promised, norms, losses = jax.lax.while_loop(cond, body, carry)
-    exhausted = stalled & (promised <= jnp.sqrt(eps) * (1 + jnp.abs(loss)))
+    exhausted = stalled & (promised <= 8 * eps * (1 + jnp.abs(loss)))
     converged = (tree_norm(grad) < tolerance) | exhausted
     return Descent(unravel(z), converged, t, hold_last(norms, t), hold_last(losses, t))

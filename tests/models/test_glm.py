@@ -194,6 +194,57 @@ def test_separability_is_flagged_in_float32():
         assert result.params["kernel"].dtype == np.float32
 
 
+GROUPS = np.repeat([[0.0], [1.0]], 30, axis=0)
+MIXED = np.tile([0, 2, 1], 10)
+
+
+@pytest.mark.parametrize(
+    ("y", "family", "outputs", "expected"),
+    [
+        (np.r_[MIXED, np.zeros(30, int)], POISSON, None, True),  # a group without any count
+        (np.r_[MIXED, MIXED // 2], POISSON, None, False),
+        (np.r_[MIXED // 2, np.ones(30, int)], BERNOULLI, None, True),  # a class fills a group
+        (np.r_[MIXED, np.full(30, 2)], families.categorical(3), 3, True),
+        (np.r_[MIXED, MIXED[::-1] // 2], families.categorical(3), 3, True),  # no class 2 there
+        (np.r_[MIXED, MIXED], families.categorical(3), 3, False),
+        (np.r_[np.full(30, 0.9), np.full(30, 0.2)], BERNOULLI, None, False),  # soft and fitted well
+    ],
+)
+def test_separable_groups_in_float32(y, family, outputs, expected):
+    result = fit(GROUPS.astype(np.float32), jnp.asarray(y), family, num_outputs=outputs)
+    assert bool(result.separable) is expected and result.converged
+
+
+def test_neither_units_nor_offsets_matter_in_float32():
+    """Newton's method on years and on dollars finds what it finds on standard units."""
+    rng = np.random.default_rng(5)
+    z = rng.normal(size=(3000, 3))
+    eta = z @ [0.7, -1.0, 0.5] - 0.3
+    labels = (rng.uniform(size=3000) < 1 / (1 + np.exp(-eta))).astype(int)
+    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(z, labels)
+    scale, offset = np.array([5000, 10, 1e-3]), np.array([0, 2000, 0])
+    x = (z * scale + offset).astype(np.float32)
+    result = fit(x, labels, BERNOULLI)
+    assert result.converged and result.steps < 10
+    np.testing.assert_allclose(result.params["kernel"] * scale, oracle.coef_[0], rtol=2e-4)
+    np.testing.assert_allclose(result.scores["accuracy"], oracle.score(z, labels), rtol=1e-6)
+    bias = oracle.intercept_[0] - oracle.coef_[0] / scale @ offset
+    np.testing.assert_allclose(result.params["bias"], bias, rtol=1e-3)
+    # the penalty is of the weights as they are
+    held = fit(x, labels, BERNOULLI, penalty=0.5)
+    theirs = LogisticRegression(C=1 / 3000, tol=1e-10, solver="newton-cholesky").fit(
+        x.astype(float), labels
+    )
+    np.testing.assert_allclose(held.params["kernel"], theirs.coef_[0], rtol=2e-2, atol=1e-6)
+
+
+def test_the_floor_of_irls_comes_down_by_a_fifth_a_step(x64):
+    """To sqrt(eps) of where it began, and not before has it converged: 0.8^81 < 1.5e-8 < 0.8^80."""
+    result = fit(X, REAL, families.normal(0.7), method="irls")
+    assert result.converged and result.steps == 81
+    assert not fit(X, REAL, families.normal(0.7), method="irls", max_steps=80).converged
+
+
 def test_penalty_gives_separable_data_a_finite_fit(x64):
     y = np.array([0, 0, 1, 1])
     result = fit(STEP, y, BERNOULLI, penalty=0.125)

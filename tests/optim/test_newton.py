@@ -55,6 +55,16 @@ def test_singular_hessian_moves_only_where_there_is_a_gradient(x64):
     np.testing.assert_allclose(flat.params, [1.5, 0], atol=1e-6)
 
 
+def test_converged_by_exhaustion_only_where_rounding_ends_it():
+    """With no tolerance a smooth minimum exhausts float32; a kink with a slope does not."""
+    smooth = jax.jit(lambda z: newton(lambda z: jnp.cosh(z - 2) + 3, z, tolerance=0.0))(0.5)
+    assert smooth.converged and smooth.steps < 100
+    np.testing.assert_allclose(smooth.params, 2, atol=1e-3)
+    kink = jax.jit(lambda z: newton(lambda z: jnp.abs(z - 1.5) / 50, z, tolerance=1e-6))(0.0)
+    assert not kink.converged
+    np.testing.assert_allclose(kink.params, 1.5, atol=0.02)
+
+
 def test_a_bounded_run_says_so():
     result = newton(rosenbrock, jnp.array([-1.2, 1.0]), max_steps=3, tolerance=1e-6)
     assert not result.converged and result.steps == 3
