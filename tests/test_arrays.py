@@ -30,7 +30,7 @@ def test_a_key_can_be_used_again_and_numbers_stay(key):
 
 
 def test_norms_neither_overflow_nor_vanish():
-    for unit in (1e-30, 1.0, 1e30):
+    for unit in (1e-37, 1.0, 5e37):
         x = unit * jnp.array([3.0, 0.0, -4.0])
         np.testing.assert_allclose(arrays.norm(x), 5 * unit, rtol=1e-6)
         np.testing.assert_allclose(jax.grad(arrays.norm)(x), [0.6, 0, -0.8], rtol=1e-6)
