@@ -26,17 +26,53 @@ def command(name: str, config: type, main: Callable[[Any], Any], arguments=None)
     """
     warnings.formatwarning = lambda message, *_, **__: f"{name}: warning: {message}\n"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _open_what_is_closed()
     try:
         main(parse(name, config, arguments))
-        sys.stdout.flush()
+        print_whole("")
     except KeyboardInterrupt:
         _stop(name, "interrupted", 130)
     except BrokenPipeError:  # nobody reads on: `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         sys.exit(1)
     except (ValueError, OSError) as error:
         _stop(name, _message(error), 2)
     sys.exit(0)
+
+
+def _open_what_is_closed() -> None:
+    """Standard streams that the shell closed: nothing to read, no way to write, no place to complain.
+
+    Were they left closed, the next file to be opened would get their numbers, and whatever is
+    printed.
+    """
+    modes = {
+        "stdin": (os.O_RDONLY, "r"),
+        "stdout": (os.O_RDONLY, "w"),
+        "stderr": (os.O_WRONLY, "w"),
+    }
+    for number, (name, (flags, mode)) in enumerate(modes.items()):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # it gets the least number that is free
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+
+
+def print_whole(text: str) -> None:
+    """Write to standard output what a command is for; an OSError that names it where it fails."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
+def _write_no_more() -> None:
+    # Python writes what is left once more at its end, and would say so if that failed.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def parse(name: str, config: type, arguments=None) -> Any:
@@ -68,6 +104,7 @@ def written_whole(folder: str | os.PathLike) -> Iterator[Path]:
 
     Each file replaces an older one of its name atomically; other files of the folder stay. The
     scratch folder is made at once, so a folder that cannot be written raises OSError at the start.
+    Where a folder is in the way of a file nothing is replaced, and an OSError is raised.
     """
     folder = Path(folder)
     if os.path.lexists(folder) and not folder.is_dir():
@@ -80,7 +117,11 @@ def written_whole(folder: str | os.PathLike) -> Iterator[Path]:
     try:
         yield scratch
         folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(scratch.iterdir()):
+        files = sorted(scratch.iterdir())
+        for file in files:  # before any is replaced
+            if (folder / file.name).is_dir():
+                raise IsADirectoryError(21, "is a folder in the way", str(folder / file.name))
+        for file in files:
             os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -114,6 +155,13 @@ def _message(error: Exception) -> str:
 
 
 def _stop(name: str, message: str, code: int) -> None:
+    # Another Ctrl-C ends the process at once, and without a word.
+    with contextlib.suppress(ValueError):  # in another thread than the main one
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _write_no_more()
     line = " ".join(message.split())
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
     print(f"{name}: {line}", file=sys.stderr)

@@ -10,12 +10,11 @@ import csv
 import dataclasses
 import json
 import math
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.command import command, written_whole
+from experiments.command import command, print_whole, written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +118,7 @@ def predict(config: Config) -> dict[str, Any]:
     file = Path(config.predict)
     values = files.read_npy(file) if file.suffix == ".npy" else load_idx(file)
     p = np.asarray(fitted.predict(networks.as_images(values, problem, str(file))))
-    sys.stdout.write(table(p, "class", list(problem.classes)))
+    print_whole(table(p, "class", list(problem.classes)))
     return {"rows": len(p)}
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.command import command, written_whole
+from experiments.command import command, print_whole, written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,7 @@ def predict(config: Config) -> dict[str, Any]:
     vocabulary, sizes, params = load(Path(config.out) / MODEL)
     asked = dataclasses.replace(config, prompt=config.predict, length=sizes["length"])
     written = write(asked, vocabulary, sizes, params)
-    print(config.predict + written)
+    print_whole(config.predict + written + "\n")
     return {"text": written}
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.command import command, write_whole
+from experiments.command import command, print_whole, write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ def main(config: Config) -> dict[str, Any]:
     out = np.asarray(fitted.predict(x))
     text = table(out, problem.target, problem.target_names)
     if config.out is None:
-        sys.stdout.write(text)
+        print_whole(text)
     else:
         write_whole(config.out, text)
     figures = {"rows": len(out)}

@@ -12,12 +12,11 @@ import csv
 import dataclasses
 import json
 import math
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.command import command, write_whole, written_whole
+from experiments.command import command, print_whole, write_whole, written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,7 +126,7 @@ def predict(path: Path, sentence: str, out: str | None = None) -> dict[str, Any]
     p = np.asarray(fitted.predict(x))
     table = predictions.table(p, problem.target, list(problem.classes))
     if out is None:
-        sys.stdout.write(table)
+        print_whole(table)
     else:
         write_whole(out, table)
     best = int(p[0].argmax())

@@ -222,9 +222,13 @@ def save(path: str | Path, fitted: Fitted, about: dict[str, Any] | None = None) 
     header = {"hparams": [{k: plain(v) for k, v in h.items()} for h in fitted.hparams]}
     text = json.dumps({**header, "about": about or {}}, allow_nan=False)
     partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        np.savez(file, __header__=np.array(text), **arrays)
-    partial.replace(path)
+    try:
+        with open(partial, "wb") as file:
+            np.savez(file, __header__=np.array(text), **arrays)
+        partial.replace(path)
+    except BaseException:  # a full disk, or Ctrl-C
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_header(path: str | Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def run_command(monkeypatch):
     """The command in this process, what it sets put back; returns the exit code."""
     import warnings
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
 
     def call(*arguments):
@@ -37,7 +37,8 @@ def run_command(monkeypatch):
         return stop.value.code or 0
 
     yield call
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     jax.config.update("jax_enable_x64", False)
 
 

@@ -313,7 +313,7 @@ def in_process(monkeypatch):
     """Call ``command`` here and undo what it changes; returns the exit code."""
     import warnings
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
 
     def run(main, *arguments, config=model_selection.Config):
@@ -322,7 +322,8 @@ def in_process(monkeypatch):
         return stop.value.code or 0
 
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
@@ -374,6 +375,19 @@ def test_folder_is_replaced_file_by_file(tmp_path):
     assert {p.name: p.read_text() for p in folder.iterdir()} == {
         "a": "new", "b": "more", "mine": "stays",
     }  # fmt: skip
+
+
+def test_a_folder_in_the_way_of_a_file_replaces_nothing(tmp_path):
+    """Not even the files that come before it."""
+    folder = tmp_path / "out"
+    (folder / "b").mkdir(parents=True)
+    (folder / "a").write_text("old")
+    with pytest.raises(OSError, match=r"is a folder in the way: .*out/b"):
+        with written_whole(folder) as scratch:
+            for name in "abc":
+                (scratch / name).write_text("new")
+    assert sorted(p.name for p in folder.iterdir()) == ["a", "b"]
+    assert (folder / "a").read_text() == "old" and not list((folder / "b").iterdir())
 
 
 def test_failure_leaves_the_folder_as_it_was(tmp_path):

@@ -1,16 +1,24 @@
 """A saved model predicts what the model in memory does, and a broken one says so in a line."""
 
+import contextlib
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
 
 import jax
 import numpy as np
 import pytest
 import tiny_run
 from sklearn.datasets import load_iris
-from tiny_run import call
+from tiny_run import ROOT, call
 
+from experiments import command as command_module
 from experiments import predict, tabular
+from experiments.command import command
 from jaxdl.model_selection import splits
 
 NAMES = ["setosa", "versicolor", "virginica"]
@@ -212,7 +220,45 @@ def test_command_line(iris_run, tmp_path):
         assert process.communicate()[0] == ""
     assert process.returncode == 0
     assert len(rows((tmp_path / "p.csv").read_text())[0]) == 150
-    with call(tmp_path, "iris", module="predict") as process:
-        out, err = process.communicate()
-    assert (process.returncode, out) == (2, "")
-    assert err == f"predict: {tmp_path}/model.npz: there is no such file\n"
+    closed = ["sh", "-c", 'exec "$0" -m experiments.predict "$@" >&-', sys.executable]
+    done = subprocess.run(
+        [*closed, iris_run.folder, "iris"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "predict: standard output: Bad file descriptor\n"
+
+
+def test_a_folder_without_a_model(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path}/model.npz: there is no such file"):
+        predict.main(predict.Config(str(tmp_path), "iris"))
+
+
+@pytest.fixture
+def as_it_was(monkeypatch):
+    """What a command changes of its process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only some systems have /dev/full")
+def test_a_full_disk_is_one_line(iris_run, capsys, monkeypatch, as_it_was):
+    """Whatever Python does with what is left for standard output."""
+    full = open("/dev/full", "w")
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", full)
+        patch.setattr(command_module, "_write_no_more", lambda: None)
+        for arguments in ([], ["--out", "/dev/full"]):
+            with pytest.raises(SystemExit) as stop:
+                command(
+                    "predict", predict.Config, predict.main,
+                    [str(iris_run.folder), "iris", *arguments],
+                )  # fmt: skip
+            assert stop.value.code == 2
+    with contextlib.suppress(OSError):
+        full.close()
+    where = "predict: standard output: No space left on device"
+    assert capsys.readouterr().err.splitlines() == [where, "predict: No space left on device"]

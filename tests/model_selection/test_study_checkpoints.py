@@ -9,6 +9,7 @@ import pytest
 from networks import three_classes
 from tiny_study import assert_same, softmax_learner, study
 
+from jaxdl import features
 from jaxdl.base import Transform
 from jaxdl.model_selection import Halving
 from jaxdl.model_selection.population import campaign
@@ -20,7 +21,12 @@ WITH = {
     "plain": {},
     "early stopping": {"early_stopping": EarlyStopping(2, 0.02)},
     "halving": {"halving": Halving(2, first=2), "epochs": 8},
-    "two programs": {"halving": Halving(2, first=2), "kinds": True},
+    # Stopped behind the first rung, they have come to better epochs than it saw.
+    "two programs": {
+        "halving": Halving(2, first=2),
+        "kinds": True,
+        "early_stopping": EarlyStopping(9),
+    },
     "compaction": {"early_stopping": EarlyStopping(1, 0.02), "compact": "always"},
     "one after the other": {"strategy": "map", "early_stopping": EarlyStopping(2, 0.02)},
 }
@@ -62,6 +68,10 @@ def run(kinds=False, change=None, **how):
     return study(grid, make=make, **how)
 
 
+def place(row):
+    return row["member"], row["epoch"], row["part"], row["metric"]
+
+
 @pytest.fixture(scope="module", params=WITH)
 def case(request, tmp_path_factory):
     """A way to train, and its study and log that nothing interrupts."""
@@ -86,8 +96,66 @@ def test_interrupted_again_and_again(case, tmp_path, x64):
     assert places == sorted(set(places))  # each went on from the one before
     log = Signals(0)
     assert_same(run(checkpoint=tmp_path, log=log, **how), whole)  # bit for bit
-    place = lambda row: (row["member"], row["epoch"], row["part"], row["metric"])
     np.testing.assert_equal(sorted(log.rows, key=place), sorted(rows, key=place))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(24))
+def test_any_study_that_dies_anywhere_goes_on(seed, tmp_path, monkeypatch):
+    """Features by lot, together; it dies at looks and within saves, by signals and without."""
+    rng = np.random.default_rng(seed)
+    lot = lambda *choices: choices[rng.integers(len(choices))]
+    stopping = EarlyStopping(int(rng.integers(1, 6)), lot(0.0, 0.02), restore_best=lot(True, False))
+    how = {
+        "early_stopping": lot(None, stopping, lambda h: stopping._replace(min_delta=0.01 * h["rate"])),
+        "halving": lot(None, Halving(2), Halving(2, first=2), Halving(3, first=lot(1, 2))),
+        "compact": lot("auto", "always", "never"),
+        "strategy": lot("vmap", "map", "auto", "chunked"),
+        "kinds": lot(True, False), "states": lot(True, False), "predictions": lot(True, False),
+        "train_scores": lot(True, False), "remainder": lot("keep", "drop"),
+        "seeds": lot(1, 2, [3, 1]), "folds": lot(2, 3), "batch_size": lot(5, 12, None),
+        "epochs": lot(5, 8), "evaluate_every": lot(1, 2),
+        "transform": lot(None, features.standardize()),
+        "metric": lot("nll", "accuracy", None), "devices": lot(1, 2),
+    }  # fmt: skip
+    if how["halving"] is not None and how["halving"].first != 2:
+        how["evaluate_every"] = 1
+    if how["batch_size"] is None:
+        how["remainder"] = "keep"
+    whole = run(checkpoint=tmp_path / "whole", log=(log := Signals(0)), **how)
+    kept = Checkpoint(tmp_path / "kept", seconds=lot(0, 3600), keep=lot(1, 2))
+    steps = ("_describe", "_flush", "_move", "_prune", "_checksum")
+    for _ in range(6):
+        die, at = lot("signal", *steps), int(rng.integers(1, 4))
+        try:
+            with monkeypatch.context() as patch:
+                if die != "signal":
+                    patch.setattr(checkpoints, die, dies(getattr(checkpoints, die), at, lot(0, 1)))
+                run(checkpoint=kept, log=Signals(at if die == "signal" else 0), **how)
+        except (Killed, SystemExit):
+            continue
+    again = Signals(0)
+    assert_same(run(checkpoint=kept, log=again, **how), whole)
+    np.testing.assert_equal(sorted(again.rows, key=place), sorted(log.rows, key=place))
+
+
+class Killed(BaseException):
+    """Raised in the place of a kill: nothing tidies up behind it but what always would."""
+
+
+def dies(function, at, behind):
+    """The function, which at its ``at``-th call is never left, or never begun."""
+
+    def call(*args, **how):
+        nonlocal at
+        at -= 1
+        if at or behind:
+            result = function(*args, **how)
+        if not at:
+            raise Killed
+        return result
+
+    return call
 
 
 def test_a_finished_study_is_not_trained_again(tmp_path, x64, monkeypatch):

@@ -104,18 +104,92 @@ def test_a_position_can_be_written_again(tmp_path):
 def test_only_what_is_whole_counts(tmp_path):
     """What a killed process leaves half written is cleared away; other files stay."""
     whole = save(tmp_path, 5)
-    half = tmp_path / f"{checkpoints._SAVING}-9"
-    shutil.copytree(whole, half)
-    (tmp_path / f"{checkpoints._OLD}-0000000004").mkdir()
+    halves = [tmp_path / f".saving-{name}" for name in ("9", "0000000009")]
+    for half in halves:
+        shutil.copytree(whole, half)
+    (tmp_path / ".old-0000000004").mkdir()
     (tmp_path / "notes.txt").write_text("mine")
+    mine = [".older", ".old-4", ".old-0000000004-mine", ".saving", ".saving-mine", ".oldest-1"]
+    for name in mine:
+        (tmp_path / name).mkdir()
     for name in ("17", "x0000000009", "0000000009.bak", "²", "٣"):
         (tmp_path / name).mkdir()
     (tmp_path / "0000000099").write_text("a file")
     assert checkpoints.positions(tmp_path) == [5]
     with checkpoints.opened(tmp_path):
-        assert not half.exists() and not list(tmp_path.glob(f"{checkpoints._OLD}*"))
+        left = {p.name for p in tmp_path.iterdir() if p.name.startswith(".")}
+        assert left == {".lock", *mine}
     assert (tmp_path / "notes.txt").read_text() == "mine" and (tmp_path / "17").is_dir()
     assert checkpoints.positions(tmp_path / "nowhere") == []
+
+
+def test_no_link_is_followed(tmp_path):
+    """Neither the lock, which would be emptied, nor a folder of ours, nor a checkpoint or its files."""
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    save(elsewhere, 3)
+    (elsewhere / "mine").write_text("precious")
+    folder.mkdir()
+    (folder / ".lock").symlink_to(elsewhere / "mine")
+    with pytest.raises(OSError, match=r"cannot keep checkpoints here .*symbolic link"):
+        save(folder)
+    (folder / ".lock").unlink()
+    os.mkfifo(folder / ".lock")
+    with pytest.raises(OSError, match="its lock is not a regular file"):
+        save(folder)
+    (folder / ".lock").unlink()
+    (folder / ".lock").write_text("what was there")
+    for name in (".saving-0000000004", ".old-0000000005", "0000000003"):
+        (folder / name).symlink_to(elsewhere / "0000000003")
+    save(folder, 7)
+    assert checkpoints.positions(folder) == [7]
+    assert (folder / ".lock").read_text() == "what was there"
+    assert (elsewhere / "mine").read_text() == "precious"
+    assert_whole(elsewhere, 3)
+    with pytest.raises(OSError, match="cannot write a checkpoint"):
+        save(folder, 4)  # a link has the name that it is put together under
+    for name in ("about.json", "arrays"):  # of a file, of a folder
+        shutil.move(folder / "0000000007" / name, tmp_path / name)
+        (folder / "0000000007" / name).symlink_to(tmp_path / name)
+        with pytest.raises(ValueError, match="damaged"):
+            assert_whole(folder, 7)
+        (folder / "0000000007" / name).unlink()
+        shutil.move(tmp_path / name, folder / "0000000007" / name)
+    assert_whole(folder, 7)
+    assert_whole(elsewhere, 3)
+
+
+def test_a_death_between_two_renames_keeps_the_old_one(tmp_path, monkeypatch):
+    """And one that was being discarded does not come back, in part or whole."""
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    rename = Path.rename
+
+    class Killed(BaseException):
+        pass
+
+    def dying(self, target):
+        rename(self, target)
+        raise Killed
+
+    def killed(*args, **how):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(checkpoints.Path, "rename", dying)
+            patch.setattr(checkpoints.shutil, "rmtree", lambda *a, **k: None)
+            save(*args, **how)
+
+    killed(tmp_path, 2, {"w": np.ones(4, np.float32)})
+    assert checkpoints.positions(tmp_path) == [1]  # 2 is set aside, the new 2 has no name yet
+    with checkpoints.opened(tmp_path):
+        assert_whole(tmp_path, 1, 2)
+    shutil.copytree(tmp_path / "0000000001", tmp_path / ".old-0000000009")
+    with checkpoints.opened(tmp_path):
+        assert_whole(tmp_path, 1, 2)  # what it says of itself is of another number
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(checkpoints.Path, "rename", dying)
+        checkpoints._discard(tmp_path / "0000000002")
+    with checkpoints.opened(tmp_path):
+        assert_whole(tmp_path, 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "0000000001"]
 
 
 # -- of something else

@@ -14,7 +14,7 @@ import resumable
 from networks import softmax_learner, three_classes
 
 from jaxdl.training import Checkpoint, EarlyStopping, fit, read_log
-from jaxdl.training.host import checkpoints, driver
+from jaxdl.training.host import checkpoints, driver, stretches
 from jaxdl.training.host.interrupts import Interrupts
 
 TESTS = Path(__file__).parents[2]
@@ -242,6 +242,36 @@ def test_a_signal_in_the_last_checkpoint_is_obeyed(tmp_path, monkeypatch):
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
     assert_same(run(tmp_path, 2), run(None, 2))
+
+
+def test_saving_is_no_training(monkeypatch):
+    """Stretches of 1 s at 0.01 s a step, whatever is done in between; the first is compiled."""
+    clock = 0.0
+
+    def advance(begin, end):
+        nonlocal clock
+        clock += 0.01 * (end - begin) + (5 if begin == 0 else 0)
+        return begin
+
+    monkeypatch.setattr(stretches.time, "perf_counter", lambda: clock)
+    lengths = []
+    for begin, end, result in stretches.stretches(advance, 0, 700, 1.0):
+        assert result == begin
+        lengths.append(end - begin)
+        clock += 60  # a checkpoint
+    assert lengths == [1, 1, 8, 64, 100, 100, 100, 100, 100, 100, 26]
+    assert [s[:2] for s in stretches.stretches(advance, 3, 9, None)] == [(3, 9)]
+
+
+def test_a_signal_is_obeyed_though_the_run_fails():
+    warned = pytest.warns(UserWarning, match="interrupted, and OSError: the disk is full")
+    with warned, pytest.raises(SystemExit), Interrupts():
+        signal.raise_signal(signal.SIGTERM)
+        raise OSError("the disk is full")
+    with pytest.raises(SystemExit), Interrupts():
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(OSError, match="full"), Interrupts():
+        raise OSError("the disk is full")
 
 
 @pytest.mark.usefixtures("heeds_interrupts")
