@@ -66,7 +66,7 @@ def test_a_run_that_diverges_is_a_mistake_of_the_user():
     objective = training.negative_log_likelihood(model, families.normal())
     x = np.linspace(-1, 1, 8, dtype=np.float32)[:, None]
     with pytest.raises(
-        ValueError, match=r"training diverged in epoch 1: .*try a smaller learning rate"
+        ValueError, match=r"training diverged in epoch [0-9]+: .*try a smaller learning rate"
     ):
         translation.fit(
             model, objective, (x, x[:, 0]), key=jax.random.key(0), rate=1e30, steps=20,

@@ -203,7 +203,7 @@ def pack(active: np.ndarray, size: int, num_rows: int, num_devices: int) -> np.n
 
 # How errors speak of a traced number that stands where Python needs a whole one.
 _TRACED_NUMBER = re.compile(
-    r"(Tracer\(|Traced<)~?b?float\d+\[\]|'\w*Tracer'|Tracer\.__|integer scalar arrays"
+    r"(Tracer[(<]|Traced<)~?b?float\d+\[\]|'\w*Tracer'|Tracer\.__|integer scalar arrays"
 )
 
 

@@ -504,7 +504,7 @@ def test_what_a_run_is_of_is_stored(run_folder):
         ({"record": lambda state: state.params}, "of another model"),
         ({"learner": softmax_learner({"rate": 0.1})._replace(
             init=lambda key: LEARNER.init(key)._replace(opt_state=())
-        )}, "of another model"),
+        )}, "program was"),
     ],
 )  # fmt: skip
 def test_another_run_is_refused(change, message, run_folder):
