@@ -9,7 +9,9 @@ import dataclasses
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+import tyro
 
 from experiments.command import command, written_whole
 
@@ -21,13 +23,25 @@ class Config:
     """
 
     data: str = "digits"
-    """digits, iris, wine, breast_cancer, diabetes, or a CSV or NPZ file."""
+    """A table (CSV and the like, also compressed; Parquet, Feather, NPZ), or digits, iris, wine,
+    breast_cancer, diabetes."""
     target: str | None = None
     """The column to predict; default the last."""
     task: Literal["classify", "regress", "count"] | None = None
     """Default: what the target looks like."""
-    missing: Literal["drop", "mean"] | None = None
-    """Missing values: leave out the row, or fill in the training part's mean; default: an error."""
+    as_: Annotated[tuple[str, ...], tyro.conf.arg(name="as")] = ()
+    """What columns are where they look like something else: zip=category, visit=date; or number,
+    truth, text (its words are counted), ignored."""
+    ignore: tuple[str, ...] = ()
+    """Columns to leave out."""
+    columns: str | None = None
+    """A JSON file that says the same as --as: {"zip": "category", ...}."""
+    missing: Literal["fill", "error", "drop", "mean"] = "fill"
+    """Missing values: fill in the training part's mean, with a column that tells where; an error;
+    leave out the row; the mean alone."""
+    missing_words: tuple[str, ...] | None = None
+    """What stands for no value, in any case; default NA, N/A, #N/A, nan, NaT, null, none, ?, -, and
+    nothing at all."""
     hidden: tuple[str, ...] = ("none", "64", "128")
     """Widths of hidden layers, as 64 or 128-64; none is the linear model."""
     learning_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03)
@@ -110,6 +124,26 @@ def check(config: Config) -> None:
         raise ValueError(f"seed must be between 0 and 2^32 - 1, not {config.seed}")
 
 
+def kinds(config: Config) -> dict[str, str]:
+    """What columns are said to be, by ``--columns``, ``--as`` and ``--ignore``, the later first."""
+    found = {}
+    if config.columns:
+        from jaxdl import files
+
+        try:
+            found = files.parse_json(files.read_bytes(config.columns))
+            if type(found) is not dict or not all(type(v) is str for v in found.values()):
+                raise ValueError('must be one object, such as {"zip": "category"}')
+        except ValueError as error:
+            raise ValueError(f"{config.columns}: {error}") from None
+    for text in config.as_:
+        name, sign, kind = text.rpartition("=")
+        if not sign:
+            raise ValueError(f"--as takes column=kind, such as zip=category, not {text!r}")
+        found[name] = kind
+    return found | dict.fromkeys(config.ignore, "ignored")
+
+
 def schedule(config: Config, rows: int) -> tuple[int, int]:
     """Epochs and batch size for training parts of ``rows``."""
     batch_size = config.batch_size or min(100, max(16, rows // 10))
@@ -149,7 +183,17 @@ def _task(config: Config, split_key) -> Task:
     from experiments import scores, tabular
     from jaxdl.model_selection import guards, splits
 
-    dataset = tabular.load_dataset(config.data, config.target, config.task, config.missing)
+    def split_of(y, task):
+        sizes = (1 - config.test_fraction, 0.0, config.test_fraction)
+        stratify = y if task == "classify" else False
+        return splits.train_validation_test(len(y), sizes, key=split_key, stratify=stratify)
+
+    # Nothing of the test part goes into what is learned of the columns.
+    words = {} if config.missing_words is None else {"missing_words": config.missing_words}
+    dataset = tabular.load_dataset(
+        config.data, config.target, config.task, missing=config.missing, kinds=kinds(config),
+        fitted_to=lambda y, task: split_of(y, task).train, **words,
+    )  # fmt: skip
     known = scores.available(dataset.task, len(dataset.target_names or ()))
     metric = config.metric or known[0]
     if metric not in known:
@@ -157,12 +201,7 @@ def _task(config: Config, split_key) -> Task:
     classify = dataset.task == "classify"
     if config.class_weight and not classify:
         raise ValueError(f"class_weight is for classes; this is a task to {dataset.task}")
-    split = splits.train_validation_test(
-        len(dataset.y),
-        (1 - config.test_fraction, 0.0, config.test_fraction),
-        key=split_key,
-        stratify=dataset.y if classify else False,
-    )
+    split = split_of(dataset.y, dataset.task)
     x, y = dataset.x[split.train], dataset.y[split.train]
     held_out = guards.TestSetGuard((dataset.x[split.test], dataset.y[split.test]))
     # Average precision is of the rarer class.
@@ -182,6 +221,8 @@ def _study(config: Config, clock: "Clock", folder: Path):
     split_key, fold_key, study_key, _ = jax.random.split(jax.random.key(config.seed), 4)
     task = _task(config, split_key)
     dataset, x, y = task.dataset, task.x, task.y
+    if dataset.columns:
+        print(report.columns(dataset), end="\n\n")
     print(report.heading(dataset, task.split))
     clock.begin(f"study of {len(settings)} settings")
 

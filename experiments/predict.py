@@ -20,10 +20,12 @@ class Config:
     run: str
     """The run's folder, or its model.npz."""
     file: str
-    """A CSV or NPZ file with the columns of the training data, or an embedded data set's name; for
+    """A table (CSV, NPZ, Parquet) with the columns of the training data, or an embedded data set's name; for
     a model of ``experiments.sentiment``, a text in quotation marks."""
     out: str | None = None
     """The CSV to write; default, standard output."""
+    strict: bool = False
+    """Refuse values and columns that the training had not; default, say what they count as."""
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -35,6 +37,7 @@ def main(config: Config) -> dict[str, Any]:
     import numpy as np
 
     from experiments import tabular
+    from jaxdl.data.tables.table import printable
 
     path = Path(config.run)
     path = path / "model.npz" if path.is_dir() else path
@@ -43,17 +46,20 @@ def main(config: Config) -> dict[str, Any]:
 
         return sentiment.predict(path, config.file, config.out)
     fitted, problem = tabular.load_model(path)
-    x, y = tabular.rows_to_predict(config.file, problem)
-    out = np.asarray(fitted.predict(x))
+    rows = tabular.rows_to_predict(config.file, problem, config.strict)
+    for note in rows.notes:
+        print(printable(note), file=sys.stderr)
+    out = np.asarray(fitted.predict(rows.x))
     text = table(out, problem.target, problem.target_names)
     if config.out is None:
         print_whole(text)
     else:
         write_whole(config.out, text)
     figures = {"rows": len(out)}
-    seen = tabular.in_training(path, x)
-    if y is not None:
-        figures |= score(out, y, problem.target_names)
+    seen = tabular.in_training(path, rows.x)
+    known = None if rows.y is None else _known(rows.y)
+    if known is not None:
+        figures |= score(out[known], rows.y[known], problem.target_names)
     if seen is not None and seen.any():
         figures["in_training"] = int(seen.sum())
         print(
@@ -61,11 +67,19 @@ def main(config: Config) -> dict[str, Any]:
             "those is no test of it",
             file=sys.stderr,
         )
-        if y is not None and not seen.all():
-            unseen = score(out[~seen], y[~seen], problem.target_names)
+        if known is not None and (known & ~seen).any():
+            new = known & ~seen
+            unseen = score(out[new], rows.y[new], problem.target_names)
             figures |= {f"unseen_{k}": v for k, v in unseen.items()}
     print(", ".join(f"{k} {v:.4g}" for k, v in figures.items()), file=sys.stderr)
     return figures
+
+
+def _known(y):
+    """Which responses [N] are known: classes and counts that are not are -1, numbers NaN."""
+    import numpy as np
+
+    return ~np.isnan(y) if y.dtype.kind == "f" else y >= 0
 
 
 def score(out, y, names: list[str] | None) -> dict[str, float]:

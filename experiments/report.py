@@ -15,6 +15,7 @@ from experiments.scores import Scored
 from experiments.verdict import OURS
 from jaxdl import plotting
 from jaxdl.data import Dataset
+from jaxdl.data.tables.table import printable
 from jaxdl.model_selection import Choice, Study
 from jaxdl.model_selection.refit import Fitted
 from jaxdl.model_selection.splits import Split
@@ -29,6 +30,32 @@ def heading(dataset: Dataset, split: Split) -> str:
         f"{dataset.name}: {len(dataset.y)} rows, {dataset.x.shape[1]} features, {kind} of "
         f"{dataset.target!r}; {len(split.train)} rows to choose by, {len(split.test)} held out"
     )
+
+
+def columns(dataset: Dataset, most: int = 50) -> str:
+    """A table of what each column of a file was taken for, and what becomes of it.
+
+    Of more than ``most`` columns those stand there that are more than a number without a gap.
+    """
+    rows = list(dataset.columns)
+    if len(rows) > most:
+        plain = lambda c: c["as"] == "number" and not c["missing"] and not c["said"]
+        rows = sorted(rows, key=plain)[:most]
+        rows = [c for c in dataset.columns if c in rows]
+    lines = [("column", "read as", "values", "missing", "becomes")]
+    for c in rows:
+        said = f"{c['becomes']} ({c['said']})" if c["said"] not in c["becomes"] else c["becomes"]
+        cells = (_cut(c["name"], 28), c["as"], _cut(c["values"], 44), str(c["missing"]), said)
+        lines.append(tuple(map(printable, cells)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    if len(dataset.columns) > len(rows):
+        text.append(f"and {len(dataset.columns) - len(rows)} more columns, see report.json")
+    return "\n".join([*text, *map(printable, dataset.notes)])
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def chosen(choices: dict[str, Choice]) -> str:
@@ -130,7 +157,9 @@ def summary(
                 "classes": dataset.target_names,
                 "train_rows": len(split.train),
                 "test_rows": len(split.test),
+                "notes": dataset.notes,
             },
+            "columns": dataset.columns,
             "seconds": {
                 **seconds, "compile": study.compile_seconds, "run": study.run_seconds,
             },

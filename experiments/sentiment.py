@@ -138,16 +138,17 @@ def load(config: Config) -> tuple[list[str], "np.ndarray", tuple[str, ...], str]
     import numpy as np
 
     from jaxdl.checks import one_of
-    from jaxdl.data import readers
     from jaxdl.data.reviews import make_reviews
+    from jaxdl.data.tables.kinds import as_texts
+    from jaxdl.data.tables.reading import read
 
     if config.data is None:
         reviews = make_reviews(config.seed, config.reviews, neutral=2)
         return reviews.texts, reviews.labels, ("negative", "positive"), "reviews"
-    table = readers.read(config.data)
+    table = read(config.data)
     for option in ("text", "target"):
         one_of(option, getattr(config, option), tuple(table.columns))
-    texts, labels = (list(map(str, table.columns[c])) for c in (config.text, config.target))
+    texts, labels = (as_texts(table.columns[c]).cells() for c in (config.text, config.target))
     empty = next((i for i, label in enumerate(labels) if not label.strip()), None)
     if empty is not None:
         raise table.error(f"{table.row(empty)} has no {config.target}")

@@ -16,15 +16,16 @@ from jaxdl import data, families, features, models, training
 from jaxdl.base import Family, Learner, Model, Transform
 from jaxdl.data import Dataset
 from jaxdl.data.dataset import NAMES, TASKS
-from jaxdl.data.table import check_encoding
+from jaxdl.data.tables import encoders
+from jaxdl.data.tables.encoding import check_encoding
+from jaxdl.data.tables.number_formats import PLAIN
+from jaxdl.data.tables.table import MISSING
 from jaxdl.files import reason
 from jaxdl.model_selection.refit import Fitted, load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.training.batching import Lengths
 
 MAX_LAYERS = 64
-
-
 MAX_KNOWN_ROWS = 1_000_000
 
 
@@ -50,9 +51,9 @@ class Problem(NamedTuple):
 
 
 def load_dataset(
-    name: str, target: str | None = None, task: str | None = None, missing: str | None = None
+    name: str, target: str | None = None, task: str | None = None, **options: Any
 ) -> Dataset:
-    """An embedded data set, or a file as a Dataset; options as for ``data.load_table``.
+    """An embedded data set, or a file as a Dataset; ``options`` as for ``data.load_table``.
 
     Raises a ValueError for what does not exist or does not fit.
     """
@@ -62,10 +63,12 @@ def load_dataset(
             raise ValueError(f"the target of {name} is {dataset.target!r}, not {target!r}")
         if task not in (None, dataset.task):
             raise ValueError(f"the task of {name} is {dataset.task}, not {task}")
+        if options.get("kinds"):
+            raise ValueError(f"the columns of {name} are numbers; say what columns of a file are")
         return dataset
     if not os.path.lexists(name):
         raise ValueError(f"{name}: no such file, and none of the data sets {', '.join(NAMES)}")
-    return data.load_table(name, target=target, task=task, missing=missing)
+    return data.load_table(name, target=target, task=task, **options)
 
 
 def describe(dataset: Dataset, y: np.ndarray) -> Problem:
@@ -96,19 +99,25 @@ def describe(dataset: Dataset, y: np.ndarray) -> Problem:
 
 
 def _plain_encoding(dataset: Dataset) -> dict[str, Any]:
-    """The encoding of a file with an embedded data set's columns."""
+    """The encoding of a file with an embedded data set's columns, which are numbers."""
     names = None if dataset.target_names is None else list(dataset.target_names)
     numeric = names is None or names == [str(k) for k in range(len(names))]
+    plain = list(PLAIN)
     return {
-        "columns": [{"name": name, "categories": None} for name in dataset.feature_names],
+        "columns": [
+            {"name": name, "as": "number", "format": plain, "missing": False}
+            for name in dataset.feature_names
+        ],
         "target": {
             "name": dataset.target,
             "task": dataset.task,
-            "numeric": numeric,
+            "format": plain if numeric else None,
             "classes": names,
             "names": names,
         },
-        "missing": None,
+        "missing": "error",
+        "left_out": [],
+        "missing_words": list(MISSING),
     }
 
 
@@ -195,7 +204,7 @@ def save_model(
     Of the training rows x [N, D] eight bytes each are kept, by which ``in_training`` knows them;
     of more than a million rows, none.
     """
-    about = {"format": 1, "jaxdl": jaxdl.__version__, "problem": problem._asdict()}
+    about = {"format": 2, "jaxdl": jaxdl.__version__, "problem": problem._asdict()}
     if x is not None and len(x) <= MAX_KNOWN_ROWS:
         about["training_rows"] = base64.b64encode(_digests(x).tobytes()).decode()
     save(path, fitted, about)
@@ -261,24 +270,25 @@ def _checked(values: dict[str, Any]) -> Problem:
     if not isinstance(problem.missing, bool):
         raise ValueError("its encoding makes no sense")
     check_encoding(problem.encoding)
-    columns = [spec["categories"] or [spec["name"]] for spec in problem.encoding["columns"]]
-    if sum(map(len, columns)) != len(problem.feature_names):
+    columns = [name for spec in problem.encoding["columns"] for name in encoders.names(spec)]
+    if columns != problem.feature_names:
         raise ValueError("its encoding is of other features")
     return problem
 
 
-def rows_to_predict(file: str, problem: Problem) -> tuple[np.ndarray, np.ndarray | None]:
-    """Features [N, D] of a file or an embedded data set under a Problem, and responses if known.
+def rows_to_predict(file: str, problem: Problem, strict: bool = False) -> Dataset:
+    """A file or an embedded data set under a Problem: ``y`` [N] is None where it is not known.
 
-    Raises a ValueError where the columns are not those that the model was trained on.
+    What the training had not is said in ``notes``, or refused if ``strict``. Raises a ValueError
+    where columns that the model was trained on are not there.
     """
     if file in NAMES:
         dataset = data.load(file)
     elif not os.path.lexists(file):
         raise ValueError(f"{file}: no such file, and none of the data sets {', '.join(NAMES)}")
     else:
-        dataset = data.encode_table(file, problem.encoding)
+        dataset = data.encode_table(file, problem.encoding, strict=strict)
     if list(dataset.feature_names) != problem.feature_names:
         raise ValueError(f"{file}: not the columns of {problem.name}, which the model is for")
     same = list(dataset.target_names or ()) == list(problem.target_names or ())
-    return dataset.x, dataset.y if same else None
+    return dataset if same else dataset._replace(y=None)

@@ -4,8 +4,8 @@ from jaxdl.data import augmentation, dates, reviews, synthetic, toy_sequences
 from jaxdl.data.batches import minibatches
 from jaxdl.data.dataset import Dataset, load
 from jaxdl.data.idx import download_idx, load_idx, load_idx_images, parse_idx
-from jaxdl.data.readers import TableError
-from jaxdl.data.table import encode_table, load_table
+from jaxdl.data.tables.loading import encode_table, load_table
+from jaxdl.data.tables.table import TableError
 
 __all__ = [
     "Dataset",

@@ -22,6 +22,9 @@ class Dataset(NamedTuple):
     target: name of the response.
     missing: whether x has NaNs that a Transform fitted to each training part must fill.
     encoding: how a table's columns became x and y, as plain JSON values; see ``encode_table``.
+    columns: what each column of a table was taken for and what became of it, plain JSON values:
+      ``name``, ``as``, ``values``, ``missing`` (cells), ``becomes``, ``said``.
+    notes: what else there is to say of how a table was read, a line each.
     """
 
     x: np.ndarray
@@ -33,6 +36,8 @@ class Dataset(NamedTuple):
     target: str = "y"
     missing: bool = False
     encoding: dict[str, Any] | None = None
+    columns: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load(name: str) -> Dataset:

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 
 from jaxdl import files
-from jaxdl.data import TableError, encode_table, load_table, readers, table
+from jaxdl.data import TableError, encode_table, load_table
+from jaxdl.data.tables import table as limits
 
 GOOD = "a,b,y\n1,2.5,p\n3,-4e1,q\n5,6,p\n7,8,q\n"
 
@@ -79,7 +80,7 @@ def test_dialects_of_csv_are_the_same_table(tmp_path, text):
     np.testing.assert_array_equal(data.y, [0, 1, 0, 1])
     assert data.x.dtype == np.float32 and data.y.dtype == np.int32
     assert data.feature_names == ("a", "b") and data.target_names == ("p", "q")
-    assert (data.task, data.target, data.name, data.missing) == ("classify", "y", "t", False)
+    assert (data.task, data.target, data.name, data.missing) == ("classify", "y", "t", True)
 
 
 def test_quoted_fields_hold_delimiters_quotes_and_lines(tmp_path):
@@ -95,9 +96,9 @@ def test_texts_are_one_hot_and_numbers_stay(tmp_path):
     text = "size,colour,flag,y\n1,red,True,3.5\n2,blue,False,1.25\n3,red,True,2\n"
     data = load_table(write(tmp_path, text))
     assert data.feature_names == (
-        "size", "colour=blue", "colour=red", "flag=False", "flag=True",
+        "size", "colour=blue", "colour=red", "flag",
     )  # fmt: skip
-    np.testing.assert_array_equal(data.x, [[1, 0, 1, 0, 1], [2, 1, 0, 1, 0], [3, 0, 1, 0, 1]])
+    np.testing.assert_array_equal(data.x, [[1, 0, 1, 1], [2, 1, 0, 0], [3, 0, 1, 1]])
 
 
 def test_any_column_may_be_the_target(tmp_path):
@@ -127,11 +128,11 @@ def test_any_column_may_be_the_target(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "npz"])
 def test_the_task_is_inferred(tmp_path, kind, values, task, y, names):
     if kind == "csv":
-        rows = "".join(f"{i},{v}\n" for i, v in enumerate(values))
+        rows = "".join(f"{i * i},{v}\n" for i, v in enumerate(values))
         path = write(tmp_path, "x,y\n" + rows)
     else:
         values = np.array(values) if "1.0" not in values else np.array(values, float)
-        path = write(tmp_path, npz_bytes(x=np.arange(len(values)), y=values), "t.npz")
+        path = write(tmp_path, npz_bytes(x=np.arange(len(values)) ** 2, y=values), "t.npz")
     data = load_table(path)
     assert data.task == task
     np.testing.assert_array_equal(data.y, y)
@@ -157,10 +158,11 @@ LARGE = (1234567890123456789, 1234567890123456790)
 def labels_of(values, kind, tmp_path, **options):
     """The class names and classes that a target of these cells becomes."""
     if kind == "csv":
-        rows = "".join(f"{i};{v}\n" for i, v in enumerate(values))
+        rows = "".join(f"{i * i};{v}\n" for i, v in enumerate(values))
         path = write(tmp_path, "x;y\n" + rows)
     else:
-        path = write(tmp_path, npz_bytes(x=np.arange(len(values)), y=np.array(values)), "t.npz")
+        x = np.arange(len(values)) ** 2
+        path = write(tmp_path, npz_bytes(x=x, y=np.array(values)), "t.npz")
     data = load_table(path, **options)
     again = encode_table(path, json.loads(json.dumps(data.encoding)))
     np.testing.assert_array_equal(again.y, data.y)
@@ -184,7 +186,7 @@ def test_codes_with_leading_zeros_keep_their_text(tmp_path):
     data = load_table(tmp_path / "t.csv", task="regress")
     np.testing.assert_array_equal(data.y, [1, 1, 7, 1, 1, 7, 7])
     # Nothing is a code without one: the same number written in different ways is one class.
-    assert labels_of(["1", "1.0", "1e0", "2", "0", "0,0", "-0"], "csv", tmp_path) == (
+    assert labels_of(["1", "1.0", "1e0", "2", "0", "0.0", "-0"], "csv", tmp_path) == (
         ("0", "1", "2"), [1, 1, 1, 2, 0, 0, 0],
     )  # fmt: skip
     with pytest.raises(TableError, match=r"3 different values in 3 rows.*task='regress'"):
@@ -269,10 +271,7 @@ finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def test_any_finite_float32_survives_the_csv(tmp_path_factory, rows):
     body = "".join(f"{a!r};{c};{b!r}\n" for a, b, c in rows)
     path = write(tmp_path_factory.mktemp("t"), "a;c;y\n" + body)
-    if len({b for _, b, _ in rows}) == 1:
-        with pytest.raises(TableError, match="one value only"):
-            load_table(path, task="regress")
-        return
+    assume(all(len(set(column)) > 1 for column in zip(*rows, strict=True)))
     data = load_table(path, task="regress")
     np.testing.assert_array_equal(data.x[:, 0], np.float32([a for a, _, _ in rows]))
     np.testing.assert_array_equal(data.y, np.float32([b for _, b, _ in rows]))
@@ -288,7 +287,7 @@ HOLES = "a,c,b,y\n1,u,2,p\n,v,4,q\n5,NA,inf,p\n7,u,1e300,q\n9,v,10,p\n11,u,12,q\
 
 def test_missing_values_are_an_error_that_names_the_columns(tmp_path):
     with pytest.raises(TableError) as caught:
-        load_table(write(tmp_path, HOLES))
+        load_table(write(tmp_path, HOLES), missing="error")
     message = str(caught.value)
     assert "columns 'a' (1, first on line 3), 'c' (1, first on line 4), 'b' (2, " in message
     assert "missing='drop'" in message and "\n" not in message
@@ -340,7 +339,7 @@ def test_mean_cannot_fill_the_target(tmp_path):
 def test_npz_with_nan_names_its_column(tmp_path):
     path = write(tmp_path, npz_bytes(x=np.where(X == 5, np.nan, X), y=Y), "t.npz")
     with pytest.raises(TableError, match=r"'x1' \(1, first on row 3\)"):
-        load_table(path)
+        load_table(path, missing="error")
     assert np.isnan(load_table(path, missing="mean").x[2, 1])
 
 
@@ -353,7 +352,7 @@ def test_encoding_is_json_and_reproduces_the_table(tmp_path):
     again = encode_table(path, json.loads(json.dumps(data.encoding)))
     np.testing.assert_array_equal(again.x, data.x)
     np.testing.assert_array_equal(again.y, data.y)
-    assert again[2:] == data[2:]
+    assert again[2:9] == data[2:9]
 
 
 MIXED = "a,c,y\n1,u,p\n2,v,q\n3,u,p\n4,v,q\n"
@@ -379,11 +378,11 @@ def test_encoding_keeps_the_order_of_classes(tmp_path):
     ("text", "message"),
     [
         ("a,y\n1,p\n", r"no column 'c'; the columns are 'a', 'y'"),
-        ("a,c\n1,w\n", r"line 2, column 'c': 'w' is not one of 'u', 'v'"),
-        ("a,c\n1,u\nabc,u\n", r"line 3, column 'a': 'abc' is not a number"),
-        ("a,c,y\n1,u,r\n", r"line 2, column 'y': 'r' is not one of 'p', 'q'"),
-        ("a,c,y\n1,u,p\n1,u,\n", r"'y' \(1, first on line 3\); leave the whole column out"),
-        ("a,c\n,u\n", r"column 'a' \(1, first on line 2\); the model was fitted to whole rows"),
+        ("a,c\n1,w\n", r"line 2, column 'c': 'w' is no value of the training; it counts as none"),
+        ("a,c\n1,u\nabc,u\n", r"line 3, column 'a': 'abc' is not a number; it counts as missing"),
+        ("a,c,y\n1,u,p\n1,u,r\n", r"1 of 2 rows have no 'y' that the model knows.* line 3"),
+        ("a,c\n,u\n", r"column 'a' has no value in 1 rows, .* count as the training mean"),
+        ("a,c,d\n1,u,2\n", r"columns that the training had not are not used: 'd'"),
         ("a,c\n", "no rows after the header"),
         ("", "empty"),
     ],
@@ -391,15 +390,15 @@ def test_encoding_keeps_the_order_of_classes(tmp_path):
 def test_what_the_encoding_does_not_know_is_one_line(tmp_path, text, message):
     encoding = load_table(write(tmp_path, MIXED)).encoding
     with pytest.raises(TableError, match=message) as caught:
-        encode_table(write(tmp_path, text, "new.csv"), encoding)
+        encode_table(write(tmp_path, text, "new.csv"), encoding, strict=True)
     assert "new.csv" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_encoding_of_a_csv_refuses_an_npz_of_numbers(tmp_path):
     encoding = load_table(write(tmp_path, MIXED)).encoding
     path = write(tmp_path, npz_bytes(x=X, feature_names=["a", "c"]), "t.npz")
-    with pytest.raises(TableError, match="column 'c' holds numbers, not 'u', 'v'"):
-        encode_table(path, encoding)
+    with pytest.raises(TableError, match="row 1, column 'c': '1' is no value of the training; 4"):
+        encode_table(path, encoding, strict=True)
     path = write(tmp_path, npz_bytes(x=X), "t.npz")
     with pytest.raises(TableError, match="no column 'a', 'c'; the columns are 'x0', 'x1'"):
         encode_table(path, encoding)
@@ -410,10 +409,9 @@ def test_encoding_of_numeric_classes(tmp_path):
     data = encode_table(write(tmp_path, "x1,x0,y\n2,1,6.0\n"), encoding)
     np.testing.assert_array_equal(data.y, [1])
     np.testing.assert_array_equal(data.x, [[1, 2]])
-    with pytest.raises(TableError, match="'7' is not one of '5', '6'"):
-        encode_table(write(tmp_path, "x1,x0,y\n2,1,7\n"), encoding)
-    with pytest.raises(TableError, match="'a' is not a number"):
-        encode_table(write(tmp_path, "x1,x0,y\n2,1,a\n"), encoding)
+    for cell in ("7", "a"):  # no class, so no score for that row
+        data = encode_table(write(tmp_path, f"x1,x0,y\n2,1,5\n2,1,{cell}\n"), encoding)
+        np.testing.assert_array_equal(data.y, [0, -1])
 
 
 @pytest.mark.parametrize(
@@ -442,29 +440,23 @@ HOSTILE_CSV = {
     "one_column": (b"y\n1\n2\n", "no columns besides the target 'y'"),
     "short_row": (b"a,b,y\n1,2,p\n1,2\n", "line 3 has 2 fields, the header has 3"),
     "long_row": (b"a,b,y\n1,2,p\n\n1,2,q,4\n", "line 4 has 4 fields, the header has 3"),
-    "typo": (b"a,y\n1,p\n2,q\n3x,p\n4,q\n", "line 4, column 'a': '3x' is not a number"),
-    "underscore": (b"a,y\n1,p\n2,q\n1_0,p\n4,q\n", "line 4, column 'a': '1_0' is not a number"),
-    "duplicate": (b"a,a,y\n1,2,p\n", "line 1: two columns are called 'a'"),
-    "unnamed": (b",a,y\n0,1,p\n", "line 1: column 1 has no name"),
     "nul": (b"a,y\n1,\0\n", "line 2: not a text file"),
     "binary": (bytes(range(256)) * 4, "not a text file"),
     "png": (b"\x89PNG\r\n\x1a\n\0\0", "not a text file"),
-    "latin1": ("a,y\n1,p\n2,é\n".encode("latin-1"), "line 3: not UTF-8 .byte 0xe9."),
-    "utf16": ("a,y\n1,p\n".encode("utf-16"), "UTF-16; save it as UTF-8"),
+    "control": (b"a,y\n1,p\n2,\xe9\x01\n", "line 3: not UTF-8 .byte 0xe9., nor other text"),
+    "utf16": ("a,y\n1,p\n".encode("utf-16") + b"\0", "broken UTF-16"),
     "open_quote": (b'a,y\n1,p\n"2,q\n3,p\n', "line 3: a quoted field is never closed"),
-    "bad_quote": (b'a,y\n"1"2,p\n', "line 2: ',' expected after '\"'"),
-    "huge_field": (b"a,y\n1,p\n2," + b"q" * 200_000, "line 3: a field has more than 131072"),
+    "huge_field": (b'a,y\n1,"\n"\n2,' + b"q" * 1_200_000, "line 4: a field has more than 1048576"),
     "single_class": (b"a,y\n1,p\n2,p\n", "'y' has one value only, 'p'"),
     "one_row": (b"a,y\n1,2.5\n", "'y' has one value only, '2.5'"),
     "constant": (b"a,y\n1,3\n2,3\n", "'y' has one value only, '3'"),
     "identifiers": (b"a,y\n1,p\n2,q\n3,r\n", "'y' has 3 different values in 3 rows"),
-    "void_column": (b"a,b,y\n,1,p\n,2,q\n", "column 'a' has no values"),
-    "infinite_target": (b"a,y\n1,2\n2,inf\n3,4\n", "'y' .1, first on line 3"),
-    "overflow": (b"a,y\n1,2\n1e300,3\n3,4\n", "'a' .1, first on line 3"),
-    "mixed_target": (b"a,y\n1,0\n2,1\n3,1\n4,x\n", "line 5, column 'y': 'x' is not a number"),
+    "void_target": (b"a,b,y\n1,1,\n1,2,\n", "column 'y' has no values"),
+    "void_column": (b"a,y\n,p\n,q\n,p\n", "left to learn from: 'a' is left out: it has no values"),
+    "infinite_target": (b"a,y\n1,2\n2,inf\n3,4\n", "'y' has 2 different values in 2 rows"),
     "free_text": (
         b"a,y\n" + b"".join(b"t%d,%d\n" % (i, i % 2) for i in range(200)),
-        "column 'a' has 200 different texts",
+        "left to learn from: 'a' is left out: differs in nearly every row",
     ),
 }
 
@@ -544,11 +536,11 @@ def test_hostile_npz_is_one_clear_line(tmp_path, name):
 @pytest.mark.parametrize(
     ("module", "limit", "name", "message"),
     [
-        (readers, "MAX_CSV_BYTES", "t.csv", "has more than 10 bytes"),
-        (readers, "MAX_TEXTS", "t.csv", "more than 10 cells; save it as NPZ"),
-        (readers, "MAX_CELLS", "t.npz", r"x is \[6, 2\]: more than 10 numbers"),
+        (limits, "MAX_CSV_BYTES", "t.csv", "has more than 10 bytes"),
+        (limits, "MAX_TEXTS", "t.csv", "more than 10 cells; save it as NPZ"),
+        (limits, "MAX_CELLS", "t.npz", r"x is \[6, 2\]: more than 10 numbers"),
         (files, "MAX_BYTES", "t.npz", "its arrays take more than 10 bytes"),
-        (table, "MAX_CELLS", "t.csv", r"a column for each category it is \[4, 3\]: more than 10"),
+        (limits, "MAX_CELLS", "t.csv", r"a column for each category it is \[4, 3\]: more than 10"),
     ],
     ids=["bytes", "texts", "numbers", "unpacked", "categories"],
 )
@@ -564,7 +556,7 @@ def test_limits(tmp_path, monkeypatch, module, limit, name, message):
 @pytest.mark.parametrize(
     "arrays",
     [
-        {"x": np.zeros((2, readers.MAX_COLUMNS + 1), np.int8)},
+        {"x": np.zeros((2, limits.MAX_COLUMNS + 1), np.int8)},
         {"x": X, "feature_names": np.zeros(10**5, "U1")},
         {"x": X, "y": Y, "target_names": np.zeros(10**5, "U1")},
     ],
@@ -638,7 +630,7 @@ def test_files_without_permission(tmp_path):
         ({"task": "count", "target": "b"}, "line 2, column 'b': 2.5 is not a count"),
         ({"task": "classify", "target": "b"}, "'b' has 4 different values in 4 rows"),
         ({"task": "sort"}, "task is one of None, classify, regress, count, not 'sort'"),
-        ({"missing": "median"}, "missing is one of None, drop, mean, not 'median'"),
+        ({"missing": "median"}, "missing is one of fill, error, drop, mean, not 'median'"),
     ],
 )
 def test_wrong_options_are_one_clear_line(tmp_path, options, message):
@@ -648,9 +640,10 @@ def test_wrong_options_are_one_clear_line(tmp_path, options, message):
 
 
 def test_long_and_unprintable_contents_stay_out_of_messages(tmp_path):
-    text = "a,y\n1,p\n2,q\n\x1b[31m" + "z" * 500 + ",p\n4,q\n"
-    with pytest.raises(TableError, match=r"line 4, column 'a': '\\x1b\[31mz+\.\.\.'") as caught:
-        load_table(write(tmp_path, text))
+    rows = "".join(f"{i}.5,p\n{i},q\n" for i in range(20))
+    text = f"a,y\n{rows}\x1b[31m{'z' * 500},p\n"
+    with pytest.raises(TableError, match=r"line 42, column 'a': '\\x1b\[31mz+\.\.\.'") as caught:
+        load_table(write(tmp_path, text), missing="error")
     assert str(caught.value).isprintable() and len(str(caught.value)) < 200
 
 

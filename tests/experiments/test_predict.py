@@ -165,12 +165,29 @@ CHANGES = {  # what is changed in its header, and what is said of it
     ),
     "many settings": (change("hparams", value=[{}] * 99), "'learning_rate'"),
     "60000 categories": (
-        change(*PROBLEM, "encoding", "columns", 0, "categories", value=[*map(str, range(60000))]),
+        change(
+            *PROBLEM,
+            "encoding",
+            "columns",
+            0,
+            value={
+                "name": "a",
+                "as": "category",
+                "values": [*map(str, range(60000))],
+                "other": False,
+                "rare": [],
+                "missing": False,
+            },
+        ),
         "not an encoding of a table",
     ),
     "another encoding": (
-        change(*PROBLEM, "encoding", "columns", 0, "categories", value=["a", "b"]),
+        change(*PROBLEM, "encoding", "columns", 0, "missing", value=True),
         "its encoding is of other features",
+    ),
+    "no number format": (
+        change(*PROBLEM, "encoding", "columns", 0, "format", value=[".", "x", "", ""]),
+        "not an encoding of a table",
     ),
     "names are a number": (change(*PROBLEM, "feature_names", value=3), "its names are no lists"),
 }

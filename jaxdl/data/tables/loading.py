@@ -1,0 +1,296 @@
+"""From a table to a Dataset: every column is decided on, encoded, and accounted for.
+
+What is found in one table is written down as an ``encoding`` of plain JSON values, and that is
+what is applied, to this table and to any later one.
+"""
+
+import difflib
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxdl.checks import one_of
+from jaxdl.data.dataset import TASKS, Dataset
+from jaxdl.data.tables import encoders, response
+from jaxdl.data.tables import table as limits
+from jaxdl.data.tables.copies import copy_of
+from jaxdl.data.tables.encoding import check_encoding
+from jaxdl.data.tables.kinds import USED, Decision, decide
+from jaxdl.data.tables.missing import FILLS, refuse, settle
+from jaxdl.data.tables.number_formats import Format
+from jaxdl.data.tables.precision import merged_pair
+from jaxdl.data.tables.reading import Source, read
+from jaxdl.data.tables.table import MISSING, Table, listed, shown
+
+FitsTo = Callable[[np.ndarray, str], np.ndarray]
+
+
+def load_table(
+    source: Source,
+    target: str | None = None,
+    task: str | None = None,
+    missing: str = "fill",
+    *,
+    kinds: Mapping[str, str] | None = None,
+    missing_words: Iterable[str] = MISSING,
+    fitted_to: FitsTo | None = None,
+) -> Dataset:
+    """A table as a Dataset of x [N, D] and y [N]; what became of each column is in its ``columns``.
+
+    Numbers stay; truth values are 1 and 0; dates become elapsed days and what varies of year,
+    month, weekday and hour; categories are one-hot coded into columns called ``name=value``, rare
+    values together. Left out are identifiers, constants, empty columns, prose, and copies of the
+    target (see ``copies``).
+
+    Args:
+      source: a file, or a DataFrame. Text with a header, in UTF-8, UTF-16 or Latin-1, cut by
+        commas, semicolons, tabs or bars, plain or compressed; Parquet and Feather (which need
+        pyarrow); or NPZ with arrays ``x`` [N, ...] and ``y`` [N], by choice ``feature_names`` and
+        ``target_names``. Pickles are refused.
+      target: the column to be predicted; default the last, ``"y"`` of an NPZ.
+      task: ``"classify"``, ``"regress"`` or ``"count"``; default: classes if the target has texts
+        or few different whole numbers (two, or up to 20 that each recur twice on average), else
+        regression. Labels become 0..K-1, in numeric or alphabetic order. Whole numbers of any
+        length stay apart; where one is written with a leading zero, as 007, all are texts.
+      missing: ``"fill"``: where features are missing x is NaN, ``Dataset.missing`` is set, so that
+        a Transform fills in each training part's own means, and a column of its own tells where;
+        rows without a target are left out. ``"error"``: missing and non-finite values are refused;
+        ``"drop"`` leaves their rows out; ``"mean"`` fills as above without telling where (a missing
+        category is NaN in all of its columns, and their means are its frequencies).
+      kinds: what columns are, ``{name: kind}``, one of ``number``, ``truth``, ``date``,
+        ``category``, ``text`` (its words are counted) and ``ignored``.
+      missing_words: texts that stand for no value, in any case.
+      fitted_to: ``(y, task) -> rows``: those that categories, and whatever else is learned from
+        values, are taken from; default, all.
+
+    Values that differ, but are one in float32, are warned of.
+
+    Raises:
+      TableError: a ValueError of one line that names the file, and line and column if known.
+    """
+    one_of("task", task, (None, *TASKS))
+    one_of("missing", missing, FILLS)
+    given = dict(kinds or {})
+    table = read(source, target, missing_words)
+    target = _find_target(table, target)
+    _check_kinds(table, target, given)
+    decisions = {n: decide(table, n, given.get(n)) for n in table.columns if n != target}
+    used = {n: d for n, d in decisions.items() if _is_used(d, given)}
+    table, notes = settle(table, used, target, missing)
+    about = response.infer(table, target, task)
+    y, _ = response.responses(table, about)
+    rows = np.arange(len(y)) if fitted_to is None else np.asarray(fitted_to(y, about["task"]))
+    part = table if fitted_to is None else table.take(rows)
+
+    most = _most_categories(len(y), used)
+    specs, columns = [], []
+    for name, decision in decisions.items():
+        column = part.columns[name]
+        if name not in used:
+            spec = _why_left_out(decision)
+        else:
+            spec = encoders.fit(decision, column, indicate=missing == "fill", most=most)
+            copy = None if name in given else copy_of(column, decision, y[rows], about["task"])
+            if copy:
+                decision, spec = decision._replace(kind="copy", said=copy), "gives the target away"
+                notes.append(f"LEFT OUT: column {shown(name)} {copy}, so it gives it away")
+        fitted = not isinstance(spec, str)
+        if fitted:
+            specs.append(spec)
+        becomes = encoders.what_becomes(spec, len(rows)) if fitted else f"left out: {spec}"
+        columns.append(_line(decision, becomes))
+    if not specs:
+        raise table.error(
+            "no column is left to learn from: "
+            + "; ".join(f"{shown(c['name'])} is {c['becomes']}" for c in columns[:5])
+        )
+    encoding = {
+        "columns": specs,
+        "target": about,
+        "missing": missing,
+        "left_out": [c["name"] for c in columns if c["name"] not in {s["name"] for s in specs}],
+        "missing_words": sorted(missing_words),
+    }
+    dataset, _ = _apply(table, encoding)
+    _warn_of_merged(table, encoding)
+    return dataset._replace(columns=tuple(columns), notes=(*table.notes, *notes))
+
+
+def encode_table(source: Source, encoding: dict[str, Any], *, strict: bool = False) -> Dataset:
+    """A table as a Dataset under the ``encoding`` of an earlier one, say to predict its y.
+
+    Columns go by name. Every row of x [N, D] is kept. ``y`` [N] is None if the target is absent or
+    empty; where it is unknown in some rows only, it is NaN, of classes and counts -1. What the
+    encoding does not know (values, words for numbers, missing values where the training had none,
+    further columns) is said in ``Dataset.notes``, a line each, or refused if ``strict``.
+
+    Raises:
+      TableError: on columns that are not there, and missing values under an encoding of whole rows.
+    """
+    check_encoding(encoding)
+    table = read(source, encoding["target"]["name"], encoding["missing_words"])
+    named = [spec["name"] for spec in encoding["columns"]]
+    absent = [name for name in named if name not in table.columns]
+    if absent:
+        near = _nearest(absent[0], table.columns)
+        raise table.error(
+            f"no column {listed(absent)}{near}; the columns are {listed(table.columns)}"
+        )
+    dataset, notes = _apply(table, encoding)
+    known = {*named, encoding["target"]["name"], *encoding["left_out"]}
+    extra = [name for name in table.columns if name not in known]
+    if extra:
+        notes.append(f"columns that the training had not are not used: {listed(extra)}")
+    if strict and notes:
+        raise table.error(notes[0])
+    return dataset._replace(notes=(*table.notes, *notes))
+
+
+def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
+    """A table under an encoding, and what the encoding did not know, a line each."""
+    specs, target, fills = encoding["columns"], encoding["target"], encoding["missing"]
+    names = [name for spec in specs for name in encoders.names(spec)]
+    shape = (len(table.lines), len(names))
+    if shape[0] * shape[1] > limits.MAX_CELLS or shape[1] > limits.MAX_COLUMNS:
+        raise table.error(
+            f"with a column for each category it is [{shape[0]}, {shape[1]}]: more than "
+            f"{limits.MAX_CELLS} numbers or {limits.MAX_COLUMNS} columns"
+        )
+    x, start, notes = np.empty(shape, np.float32), 0, []
+    fillable = fills in ("fill", "mean")
+    for spec in specs:
+        name = spec["name"]
+        found = encoders.encode(spec, table.columns[name])
+        odd, missing, where = found.odd, found.missing, np.zeros(shape[0], bool)
+        if odd is not None:
+            where = odd.where
+            at = f"{table.row(int(np.argmax(where)))}, column {shown(name)}: {shown(odd.example)}"
+            if odd.counts_as == "missing" and not fillable:
+                raise table.error(f"{at} {odd.what}")
+            number = int(where.sum())
+            they = "it counts" if number == 1 else f"{number} such cells count"
+            notes.append(f"{at} {odd.what}; {they} as {odd.counts_as}")
+        fresh = missing & ~where
+        if fresh.any() and not fillable:
+            refuse(table, {name: fresh}, "the model was fitted to whole rows")
+        if fresh.any() and fills == "fill" and not spec["missing"]:
+            what = {"category": "none of its values", "text": "no words"}.get(spec["as"])
+            notes.append(
+                f"column {shown(name)} has no value in {int(fresh.sum())} rows, where the training "
+                f"had values throughout; they count as {what or 'the training mean'}"
+            )
+        block = x[:, start : start + found.x.shape[1]]
+        block[:] = found.x
+        if fills == "mean":
+            block[missing] = np.nan
+        start += found.x.shape[1]
+    y = None
+    if target["name"] in table.columns:
+        y, known = response.responses(table, target)
+        if not known.any():
+            y = None
+        elif not known.all():
+            lost, i = int((~known).sum()), int(np.argmin(known))
+            notes.append(
+                f"{lost} of {len(y)} rows have no {shown(target['name'])} that the model knows, the "
+                f"first is {table.row(i)}: no score for those"
+            )
+            y = np.where(known, y, np.nan if target["task"] == "regress" else -1).astype(y.dtype)
+    stem = os.path.basename(table.path).split(".")[0]
+    dataset = Dataset(
+        x=x,
+        y=y,
+        feature_names=tuple(names),
+        target_names=None if target["classes"] is None else tuple(target["names"]),
+        name=stem,
+        task=target["task"],
+        target=target["name"],
+        missing=fillable,
+        encoding=encoding,
+    )
+    return dataset, notes
+
+
+def _find_target(table: Table, target: str | None) -> str:
+    is_npz = table.unit == "row" and table.path.lower().endswith(".npz")
+    target = target or ((table.response or "y") if is_npz else list(table.columns)[-1])
+    if target not in table.columns:
+        what, names = ("array", ["x"]) if is_npz else ("column", list(table.columns))
+        near = _nearest(target, names)
+        raise table.error(f"no {what} {shown(target)}{near}; the {what}s are {listed(names)}")
+    if len(table.columns) < 2:
+        raise table.error(f"no columns besides the target {shown(target)}")
+    return target
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """``" (is it 'Type'?)"`` for the name that is most like this one, or nothing."""
+    lower = {other.lower(): other for other in names}
+    near = difflib.get_close_matches(name.lower(), lower, 1)
+    return f" (is it {shown(lower[near[0]])}?)" if near else ""
+
+
+def _check_kinds(table: Table, target: str, given: Mapping[str, str]) -> None:
+    for name, kind in given.items():
+        one_of(f"the kind of {shown(name)}", kind, (*USED, "ignored"))
+        if name not in table.columns:
+            near = _nearest(name, table.columns)
+            raise table.error(
+                f"no column {shown(name)}{near}; the columns are {listed(table.columns)}"
+            )
+        if name == target:
+            raise table.error(f"{shown(name)} is the target; its task is what can be set")
+
+
+def _is_used(decision: Decision, given: Mapping[str, str]) -> bool:
+    kind = decision.kind
+    return kind in USED and (kind != "text" or given.get(decision.name) == "text")
+
+
+def _why_left_out(decision: Decision) -> str:
+    if decision.kind == "text":
+        return f"--as {decision.name}=text counts its words"
+    return decision.said or {
+        "empty": "it has no values", "constant": "it has one value", "ignored": "as asked for",
+    }[decision.kind]  # fmt: skip
+
+
+def _line(decision: Decision, becomes: str) -> dict[str, Any]:
+    """What is reported of a column."""
+    return {
+        "name": decision.name,
+        "as": decision.kind,
+        "values": decision.values,
+        "missing": decision.missing,
+        "becomes": becomes,
+        "said": decision.said,
+    }
+
+
+def _most_categories(rows: int, used: Mapping[str, Decision]) -> int:
+    """So many values of each category may have a column that x stays within its limit."""
+    categories = sum(d.kind == "category" for d in used.values()) or 1
+    return max(2, min(encoders.MAX_CATEGORIES, limits.MAX_CELLS // rows // 2 // categories))
+
+
+def _warn_of_merged(table: Table, encoding: dict[str, Any]) -> None:
+    numbers = [(s["name"], s["format"]) for s in encoding["columns"] if s["as"] == "number"]
+    target = encoding["target"]
+    if target["task"] == "regress":
+        numbers.append((target["name"], target["format"]))
+    found = {
+        name: pair
+        for name, how in numbers
+        if (pair := merged_pair(table.columns[name], Format(*how)))
+    }
+    if found:
+        where = "; ".join(f"{shown(name)} has {a} and {b}" for name, (a, b) in [*found.items()][:3])
+        more = f"; and {len(found) - 3} more columns" if len(found) > 3 else ""
+        warnings.warn(
+            f"{table.path}: values that differ are one in float32 ({where}{more}); subtract what "
+            "they have in common, or leave the column out",
+            stacklevel=3,
+        )
