@@ -33,7 +33,7 @@ FORMS = {
     "y quarter": re.compile(r"(?P<y>\d{4})[- ]?[Qq](?P<q>[1-4])"),
     "time": re.compile(_CLOCK),
 }
-_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?", re.ASCII)
+_ISO = re.compile(r"(?!0000)\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?", re.ASCII)
 PARTS = ("elapsed", "year", "month", "weekday", "hour")
 _DAY = 86400.0
 _EPOCH = datetime.date(1970, 1, 1).toordinal()

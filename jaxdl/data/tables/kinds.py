@@ -19,7 +19,9 @@ FEW = 20  # rows and different values under which nothing is taken for a rule
 MOSTLY = 0.9  # the share of cells that must be numbers where the rest count as missing
 TRUTH = (("no", "yes"), ("false", "true"), ("f", "t"), ("n", "y"), ("off", "on"))
 _CODE = re.compile("[+-]?0[0-9]+")  # 007 and 01 are no numbers, though they read as such
-_ID = re.compile(r"(?:.*[a-z0-9][_ .-])?(?:id|uuid|guid)|[a-z]+(?:ID|Id)|index|row ?(?:names?|id)?")
+_ID = re.compile(
+    r"(?:.*[a-z0-9][_ .-])?(?:id|uuid|guid)|[A-Za-z]*[a-z](?:ID|Id)|index|row ?(?:names?|id)?"
+)
 _TIME = re.compile("t|time|date|day|week|month|quarter|year|hour|minute|second|period|trial|age")
 
 

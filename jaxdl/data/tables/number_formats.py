@@ -72,7 +72,7 @@ def _pattern(decimal: str, thousands: str) -> re.Pattern:
     d, whole = re.escape(decimal), r"\d+"
     if thousands:
         whole = rf"(?:[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+|\d+)"
-    return re.compile(rf"(?:{whole}(?:{d}\d*)?|{d}\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+    return re.compile(rf"(?:{whole}(?:{d}\d*)?|{d}\d+)(?:[eE][+-]?\d+)?")
 
 
 def parse(texts: Sequence[str], how: Format = PLAIN) -> np.ndarray:
