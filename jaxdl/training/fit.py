@@ -116,14 +116,14 @@ def fit(
       tolerance: stop once the mean gradient norm of an epoch is below it. Notes: §1.6 (E-1).
       checkpoint: a folder, or a ``Checkpoint``. The same call again goes on from the last whole
         one and ends with the same numbers as a run that was never interrupted; with more epochs
-        it trains on. SIGTERM and Ctrl-C save first, then exit with 143 or raise.
+        it trains on. One of other data, or of a learner whose trace differs, is refused. SIGTERM and Ctrl-C save first, then exit with 143 or raise.
       log: a ``.csv`` or ``.jsonl`` file, or what has ``start`` and ``add`` (``TensorBoardLog``).
       record: ``(state) -> pytree`` of what to keep at each evaluation, in ``History.record``.
       progress: show a bar.
 
     Raises:
-      ValueError: for numbers or data that make no sense (values that are not finite, say), and
-        for a checkpoint that is damaged or of another run.
+      ValueError: for numbers or data that make no sense (values that are not finite, labels that
+        the learner's ``responses`` do not have), and for a checkpoint that is damaged or of another run.
       OSError: where a checkpoint or a log cannot be written.
 
     >>> import jax, jax.numpy as jnp, optax

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
+from jaxdl.base import features
 from jaxdl.metrics.directions import as_loss
 from jaxdl.model_selection.population.halving import Rung, losers
 from jaxdl.model_selection.population.reporter import Reporter
@@ -218,5 +220,20 @@ def study_fingerprint(
             fingerprint.of_stopping(early(h) if callable(early) else early) for h in settings
         ],
         "halving": [[metric, maximize, *map(int, rung)] for rung in levels],
-        "program": [population.fingerprint() for population in populations],
+        "program": [_program(population) for population in populations],
     }
+
+
+def _program(population: Population) -> int:
+    """A checksum of what a member does: transform, start, a step, scores and predictions."""
+
+    def run(setting, key, batch, rows):
+        fitted = population.recipe.transform.fit(features(batch), rows)
+        learner = population._learner(setting, fitted)
+        state, info = learner.step(learner.init(key), batch)
+        predicted = learner.predict(state, features(batch)) if population.predicts else ()
+        return info, state, learner.evaluate(state, batch), predicted
+
+    first = {k: v[0] for k, v in population.settings.items()}
+    args = (first, jax.random.key(0), population.one, np.ones(2, bool))
+    return fingerprint.of_program(run, *args)

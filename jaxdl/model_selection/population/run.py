@@ -30,7 +30,6 @@ from jaxdl.model_selection.population.plan import balance, choose_plan, work_of
 from jaxdl.model_selection.study import Recipe, final_scores
 from jaxdl.training import loop, run_state, stopping
 from jaxdl.training.batching import Rows, padding_of, steps_per_epoch, take
-from jaxdl.training.host.fingerprint import of_program
 from jaxdl.training.run_state import RunState
 
 COMPACT = ("auto", "always", "never")
@@ -177,19 +176,6 @@ class Population:
         self.dropped[settings & (self.dropped < 0)] = self.epoch
         if self.rows is not None:
             self._scatter()
-
-    def fingerprint(self) -> int:
-        """A checksum of what a member does: transform, start, a step, scores and predictions."""
-
-        def run(setting, key, batch, rows):
-            fitted = self.recipe.transform.fit(features(batch), rows)
-            learner = self._learner(setting, fitted)
-            state, info = learner.step(learner.init(key), batch)
-            predicted = learner.predict(state, features(batch)) if self.predicts else ()
-            return info, state, learner.evaluate(state, batch), predicted
-
-        first = {k: v[0] for k, v in self.settings.items()}
-        return of_program(run, first, jax.random.key(0), self.one, np.ones(2, bool))
 
     def snapshot(self) -> Any:
         """All that a population has to know to go on, as a pytree of arrays."""
