@@ -273,7 +273,8 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     clock.begin("the choice is trained on all folds together")
     fitted = refit(study, (x, y), settings=config.ensemble, rule=config.rule)
     if fitted.diverged.any():
-        raise ValueError("training on all folds together diverged; try smaller learning rates")
+        cause = next(cause for cause in fitted.causes if cause)
+        raise ValueError(f"training on all folds together diverged: {cause}")
     models = {
         OURS: fitted.predict,
         CONSTANT[dataset.task]: baselines.constant(dataset.task, y, classes),
