@@ -66,8 +66,10 @@ def read_bytes(path: str | os.PathLike, *, most: int = MAX_BYTES, follow: bool =
         return file.read()
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """The value of a JSON text. Raises a ValueError for what is none, or too long or too deep.
+
+    NaN and infinities, which Python writes though JSON has none, are taken with ``finite=False``.
 
     >>> parse_json('{"a": [1, null]}')
     {'a': [1, None]}
@@ -75,7 +77,7 @@ def parse_json(text: str | bytes) -> Any:
     if len(text) > MAX_TEXT:
         raise ValueError(f"has more than {MAX_TEXT} characters of JSON")
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=_no_number if finite else None)
     except RecursionError:
         raise ValueError(f"nests deeper than {MAX_DEPTH}") from None
     level = [value]

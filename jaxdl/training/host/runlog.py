@@ -126,7 +126,7 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _from_json(lines: list[str]) -> list[dict[str, Any]]:
-    rows = [files.parse_json(line) for line in lines]
+    rows = [files.parse_json(line, finite=False) for line in lines]
     for i, row in enumerate(rows, 1):
         if not isinstance(row, dict) or not {"part", "metric", "value"} <= row.keys() <= set(
             COLUMNS
@@ -144,7 +144,7 @@ def _from_csv(lines: list[str]) -> list[dict[str, Any]]:
 
     def read(column, cell):
         if column == "settings":
-            return files.parse_json(cell)
+            return files.parse_json(cell, finite=False)
         if column == "value":
             return float(cell)
         return cell if column in ("part", "metric") else int(cell)

@@ -154,7 +154,7 @@ HEADER = ",".join(COLUMNS) + "\n"
         ("a.jsonl", b'{"part": "train", "metric": "loss"}\n', "line 1 has not the fields"),
         ("a.jsonl", b'{"part": "train", "metric": "loss", "value": 1, "x": 2}\n', "has not the"),
         ("a.jsonl", b'{"part": "train", "metric": "loss", "value": "1"}\n', "has the value '1'"),
-        ("a.jsonl", b"[" * 100_000 + b"\n", "recursion"),
+        ("a.jsonl", b"[" * 100_000 + b"\n", "nests deeper"),
     ],
 )
 def test_what_is_no_log_is_refused(name, content, says, tmp_path):
