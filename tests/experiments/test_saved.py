@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+import tempfile
 import time
 
 import jax
@@ -13,6 +14,7 @@ import pytest
 from experiments import image_networks, language_model, saved, tabular, text_networks
 from experiments.generative import run
 from experiments.generative.settings import Settings
+from jaxdl.data import load_table
 
 PARAMS = {"a": {"kernel": jnp.arange(6.0).reshape(2, 3)}, "b": jnp.array([1, 2], jnp.int32)}
 
@@ -61,16 +63,22 @@ def test_another_network(like, message):
         saved.restored(arrays, like, "net.npz")
 
 
-TABLE = {"columns": [{"name": "a", "categories": None}, {"name": "b", "categories": ["u", "v"]}],
-         "target": {"name": "y", "task": "classify", "numeric": False, "classes": ["p", "q"], "names": ["p", "q"]},
-         "missing": None}  # fmt: skip
+def told_of_a_table():
+    """What is saved with a model of a table: a number, a category and two classes."""
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write(
+            "a,b,y\n" + "".join(f"{i * 0.37},{'uv'[i % 2]},{'pq'[i % 3 // 2]}\n" for i in range(24))
+        )
+        file.flush()
+        dataset = load_table(file.name)
+    problem = tabular.describe(dataset, dataset.y)._replace(name="t")
+    return json.loads(json.dumps(problem._asdict()))
+
+
 TOLD = {  # what a file of each kind says, and the function that reads it
     "tabular": (tabular.load_model, {
         "hparams": [{"hidden": "3-2", "learning_rate": 0.1, "weight_decay": 0.0, "dropout": 0.0}],
-        "about": {"problem": {
-            "name": "t", "task": "classify", "target": "y", "feature_names": ["a", "b=u", "b=v"],
-            "target_names": ["p", "q"], "missing": False, "encoding": TABLE, "offset": 0.0, "scale": 1.0,
-        }},
+        "about": {"problem": told_of_a_table()},
     }),
     "images": (image_networks.load_model, {
         "hparams": [{"model": "mlp", "rate": 0.1, "dropout": 0.0, "decay": 0.0, "shift": 0.0}],
@@ -129,7 +137,9 @@ def test_descriptions_that_make_no_sense(kind, tmp_path):
 
     assert "holds another" in refused(told)  # all but the arrays makes sense
     rng = np.random.default_rng(0)
-    for place in places(told):
+    everywhere = list(places(told))
+    for at in rng.permutation(len(everywhere))[:60]:
+        place = everywhere[at]
         for i in (None, *rng.choice(len(ODD), 4, replace=False)):
             changed = copy.deepcopy(told)
             parent = functools.reduce(lambda tree, key: tree[key], place[:-1], changed)
