@@ -23,7 +23,7 @@ from jaxdl.data.tables.missing import FILLS, refuse, settle
 from jaxdl.data.tables.number_formats import Format
 from jaxdl.data.tables.precision import merged_pair
 from jaxdl.data.tables.reading import Source, read
-from jaxdl.data.tables.table import MISSING, Table, listed, shown
+from jaxdl.data.tables.table import MISSING, Table, Texts, listed, shown
 
 FitsTo = Callable[[np.ndarray, str], np.ndarray]
 
@@ -80,6 +80,7 @@ def load_table(
     decisions = {n: decide(table, n, given.get(n)) for n in table.columns if n != target}
     used = {n: d for n, d in decisions.items() if _is_used(d, given)}
     table, notes = settle(table, used, target, missing)
+    table = _parsed_once(table, used)
     about = response.infer(table, target, task)
     y, _ = response.responses(table, about)
     rows = np.arange(len(y)) if fitted_to is None else np.asarray(fitted_to(y, about["task"]))
@@ -243,6 +244,17 @@ def _check_kinds(table: Table, target: str, given: Mapping[str, str]) -> None:
             )
         if name == target:
             raise table.error(f"{shown(name)} is the target; its task is what can be set")
+
+
+def _parsed_once(table: Table, used: Mapping[str, Decision]) -> Table:
+    """The table with its columns of numbers as numbers, where float64 holds them as they stand."""
+    columns = dict(table.columns)
+    for name, decision in used.items():
+        if decision.kind == "number" and isinstance(columns[name], Texts):
+            numbers, _ = response.numbers_of(columns[name], Format(*decision.how))
+            if (np.abs(numbers[~np.isnan(numbers)]) < 2.0**53).all():
+                columns[name] = numbers
+    return table._replace(columns=columns)
 
 
 def _is_used(decision: Decision, given: Mapping[str, str]) -> bool:

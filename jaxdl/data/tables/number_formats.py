@@ -88,6 +88,11 @@ def parse(texts: Sequence[str], how: Format = PLAIN) -> np.ndarray:
                 return numbers
         except ValueError:
             pass
+    if not how.before and not how.after:
+        whole = re.compile(f"[+-]?{_pattern(how.decimal, how.thousands).pattern}").fullmatch
+        if all(map(whole, texts)):
+            point = (text.replace(how.thousands, "").replace(how.decimal, ".") for text in texts)
+            return np.array([*map(float, point)])
     written = (plain(text, how) for text in texts)
     return np.array([np.nan if w is None else float(w) for w in written], np.float64)
 

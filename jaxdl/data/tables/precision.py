@@ -10,6 +10,8 @@ from jaxdl.data.tables.number_formats import Format
 from jaxdl.data.tables.response import exact
 from jaxdl.data.tables.table import Texts
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def merged_pair(column: np.ndarray | Texts, how: Format) -> tuple[str, str] | None:
     """Two different values of a column that are one in float32, where that is a loss.
@@ -20,10 +22,11 @@ def merged_pair(column: np.ndarray | Texts, how: Format) -> tuple[str, str] | No
     if isinstance(column, np.ndarray):
         if column.dtype == np.float32:
             return None
-        values = np.unique(column[np.isfinite(column)])
+        values = np.unique(column[np.abs(column) <= _LARGEST])
     else:
         numbers = number_formats.parse(column.values, how)
-        values = np.unique(numbers[np.isfinite(numbers)])
+        numbers = np.where(np.abs(numbers) <= _LARGEST, numbers, np.nan)
+        values = np.unique(numbers[~np.isnan(numbers)])
         if len(values) and max(-values[0], values[-1]) >= 2.0**53:  # float64 has merged some
             large = np.flatnonzero(np.abs(numbers) >= 2.0**53)
             texts = (number_formats.plain(column.values[k], how) for k in large)
@@ -31,9 +34,8 @@ def merged_pair(column: np.ndarray | Texts, how: Format) -> tuple[str, str] | No
             values = np.array(sorted({*map(exact, texts), *small}), object)
     if len(values) < 2:
         return None
-    with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
-    same = (single[1:] == single[:-1]) & np.isfinite(single[1:])
+    single = values.astype(np.float32)
+    same = single[1:] == single[:-1]
     if not same.any():
         return None
     i = int(np.argmax(same))
