@@ -119,16 +119,20 @@ def table(tmp_path):
     ]
     for row in cells[::20]:
         row[1] = ""
+    cells = [[str(i + 1), *row] for i, row in enumerate(cells)]
     path = tmp_path / "table.csv"
-    path.write_text("\n".join(map(",".join, [["a", "b", "kind", "y"], *cells])) + "\n")
+    path.write_text("\n".join(map(",".join, [["", "a", "b", "kind", "y"], *cells])) + "\n")
     return path
 
 
-def test_regression_in_the_units_of_the_response(table, tmp_path):
-    config = tiny(
-        tmp_path / "out", data=str(table), missing="mean", epochs=60, ensemble=2, baselines=True
-    )
+def test_regression_in_the_units_of_the_response(table, tmp_path, capsys):
+    config = tiny(tmp_path / "out", data=str(table), epochs=60, ensemble=2, baselines=True)
     figures = model_selection.main(config)
+    said = capsys.readouterr().out
+    assert "left out: counts the rows" in said and "column 1 has no name" in said
+    columns = {c["name"]: c for c in report(tmp_path / "out")["columns"]}
+    assert [c["as"] for c in columns.values()] == ["identifier", "number", "number", "category"]
+    assert columns["b"]["missing"] == 8 and "a column that tells" in columns["b"]["becomes"]
     assert figures["test_r2"] > 0.95
     assert figures["RidgeCV_rmse"] == pytest.approx(20, rel=0.4)
     assert figures["test_rmse"] < 2 * figures["RidgeCV_rmse"]
@@ -419,3 +423,28 @@ def test_response_constants_by_hand():
     assert (counts.offset, counts.scale) == (pytest.approx(np.log(16.5 / 4)), 1.0)
     classes = tabular.describe(iris, load_iris().target)
     assert (classes.offset, classes.scale) == (0.0, 1.0)
+
+
+def test_what_columns_are_said_to_be(tmp_path):
+    (tmp_path / "c.json").write_text('{"a": "text", "b": "date"}')
+    options = config(columns=str(tmp_path / "c.json"), as_=("b=number", "x=y=truth"), ignore=("c",))
+    assert model_selection.kinds(options) == {
+        "a": "text", "b": "number", "x=y": "truth", "c": "ignored",
+    }  # fmt: skip
+    for text in ("[]", '{"a": 1}', "{"):
+        (tmp_path / "c.json").write_text(text)
+        with pytest.raises(ValueError, match=r"c\.json: "):
+            model_selection.kinds(options)
+    with pytest.raises(ValueError, match="--as takes column=kind, such as zip=category, not 'zip'"):
+        model_selection.kinds(config(as_=("zip",)))
+    with pytest.raises(ValueError, match="the columns of iris are numbers"):
+        tabular.load_dataset("iris", kinds={"a": "text"})
+
+
+def test_a_command_line_says_what_columns_are():
+    from experiments.command import parse
+
+    options = parse(
+        "model_selection", model_selection.Config, ["--as", "a=text", "b=date", "--ignore", "c"]
+    )
+    assert (options.as_, options.ignore) == (("a=text", "b=date"), ("c",))
