@@ -232,6 +232,33 @@ def test_other_data_are_refused(file, message, iris_run):
         predict.main(predict.Config(str(iris_run.folder), file))
 
 
+def test_what_the_training_had_not_is_said_or_refused(iris_run, iris_csv, tmp_path, capsys):
+    lines = iris_csv.read_text().splitlines()
+    more = [f"{line};{'extra' if i == 0 else i}".replace(",", ";") for i, line in enumerate(lines)]
+    path, out = tmp_path / "more.csv", tmp_path / "out.csv"
+    path.write_text("\n".join(more))
+    predict.main(predict.Config(str(iris_run.folder), str(iris_csv), str(out)))
+    expected = out.read_text()
+    predict.main(predict.Config(str(iris_run.folder), str(path), str(out)))
+    assert out.read_text() == expected  # the other dialect and the further column change nothing
+    said = "columns that the training had not are not used: 'extra'"
+    assert said in capsys.readouterr().err.splitlines()
+    with pytest.raises(ValueError, match=said):
+        predict.main(predict.Config(str(iris_run.folder), str(path), str(out), strict=True))
+
+
+def test_rows_without_a_response_have_no_score(iris_run, tmp_path):
+    x, y = load_iris(return_X_y=True)
+    lines = [f"{a},{b},{c},{d},{NAMES[k]}" for (a, b, c, d), k in zip(x[:60], y, strict=False)]
+    lines[3], lines[4] = lines[3].rsplit(",", 1)[0] + ",", lines[4].rsplit(",", 1)[0] + ",rose"
+    path = tmp_path / "some.csv"
+    path.write_text("\n".join([",".join([*load_iris().feature_names, "class"]), *lines]))
+    figures = predict.main(predict.Config(str(iris_run.folder), str(path), str(tmp_path / "o.csv")))
+    labels, _ = rows((tmp_path / "o.csv").read_text())
+    right = [label == NAMES[k] for label, k in zip(labels, y, strict=False)]
+    assert figures["accuracy"] == pytest.approx((sum(right) - right[3] - right[4]) / 58)
+
+
 def test_command_line(iris_run, tmp_path):
     with call(iris_run.folder, "iris", "--out", tmp_path / "p.csv", module="predict") as process:
         assert process.communicate()[0] == ""
