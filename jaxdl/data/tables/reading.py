@@ -54,6 +54,8 @@ def read(source: Source, response: str | None = None, missing: Iterable[str] = M
         raise fail(name, error.strerror or files.reason(error)) from None
     except _BROKEN as error:
         raise fail(name, f"not whole ({files.reason(error)})") from None
+    except MemoryError:
+        raise fail(name, "takes more memory than there is") from None
     except ValueError as error:  # a NUL in the path, say
         raise fail(name, files.reason(error)) from None
 

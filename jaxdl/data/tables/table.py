@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 MAX_CSV_BYTES = 1 << 28  # decompressed
-MAX_TEXTS = 1 << 25  # cells of a text file
+MAX_TEXTS = 1 << 23  # cells of a text file
 MAX_CELLS = 1 << 25  # numbers of x
 MAX_COLUMNS = 1 << 14
 MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "?", "-")
