@@ -102,6 +102,8 @@ def load_table(
         if fitted:
             specs.append(spec)
         becomes = encoders.what_becomes(spec, len(rows)) if fitted else f"left out: {spec}"
+        if fitted and decision.missing and not spec["missing"]:
+            becomes += "; missing: the training mean"
         columns.append(_line(decision, becomes))
     if not specs:
         raise table.error(

@@ -187,3 +187,16 @@ def test_x_stays_within_its_limit(tmp_path, monkeypatch):
     assert load_table(path).x.shape == (40, 20)
     monkeypatch.setattr(limits, "MAX_CELLS", 440)
     assert load_table(path).x.shape == (40, 6)  # 440 // 40 // 2 and the others
+
+
+def test_gaps_outside_of_the_training_part_are_told_of(tmp_path):
+    """Nothing in the training rows is missing, so no column tells where; the table does."""
+    path = write(
+        tmp_path,
+        "a,b,y\n"
+        + "".join(f"{i * 37 % 41 / 8},{i * i % 7 or ''},{i * 1.5}\n" for i in range(1, 41)),
+    )
+    whole = lambda y, task: np.flatnonzero(np.arange(1, 41) % 7)
+    data = load_table(path, fitted_to=whole)
+    assert [c["becomes"] for c in data.columns] == ["itself", "itself; missing: the training mean"]
+    assert np.isnan(data.x[6, 1]) and data.feature_names == ("a", "b")
