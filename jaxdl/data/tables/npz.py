@@ -9,6 +9,7 @@ from jaxdl.files import Arrays
 
 
 def read_npz(path: str, response: str) -> Table:
+    """The arrays ``x`` [N, ...] and ``response`` [N] of an NPZ file as a Table; TableError for others."""
     try:
         with files.opened_npz(path) as arrays:
             return _npz_table(path, response, arrays)
