@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archives import npy_bytes, zip_bytes
 
 from experiments import saved
 from jaxdl import files
@@ -116,17 +117,8 @@ def test_mutations_are_read_or_refused_in_one_line(name, tmp_path):
 # -- the worst that is known, in a process that may have a gigabyte
 
 
-def zipped(files, method=zipfile.ZIP_DEFLATED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
 def npy(shape, descr="<f4", data=b""):
-    text = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode() + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+    return npy_bytes({"descr": descr, "fortran_order": False, "shape": shape}, data)
 
 
 def worst():
@@ -134,17 +126,20 @@ def worst():
     deep = "[" * 10**6
     header = {"hparams": [{"a": 1.0}], "about": {}}
     zeros = npy((2**26 - 99,), "<f4", bytes(2**28 - 396))  # a bomb of nearly as much as may be
-    bomb = zipped({f"{name}.npy": bytes(9) for name in ("__header__", "__about__", "x")})
+    bomb = zip_bytes({f"{name}.npy": bytes(9) for name in ("__header__", "__about__", "x")})
     at = bomb.index(b"PK\x01\x02") + 24  # what the first of them unpacks to
     for name in ("model.npz", "network.npz", "small.npz"):
         yield f"bomb {name}", bomb[:at] + b"\xf0\xff\xff\xff" + bomb[at + 4 :]
     yield (
         "bomb-array network.npz",
-        zipped({"__about__.npy": npy((), "<U1", b"3\0\0\0"), "k.npy": zeros}),
+        zip_bytes({"__about__.npy": npy((), "<U1", b"3\0\0\0"), "k.npy": zeros}),
     )
-    yield "no-text network.npz", zipped({"__about__.npy": npy((), "<U1", b"\xff" * 4)})
-    yield "surrogate network.npz", zipped({"__about__.npy": npy((), ">U1", b"\0\0\xdb\xff")})
-    yield "long-text model.npz", zipped({"__header__.npy": npy((), "<U67100000", bytes(268400000))})
+    yield "no-text network.npz", zip_bytes({"__about__.npy": npy((), "<U1", b"\xff" * 4)})
+    yield "surrogate network.npz", zip_bytes({"__about__.npy": npy((), ">U1", b"\0\0\xdb\xff")})
+    yield (
+        "long-text model.npz",
+        zip_bytes({"__header__.npy": npy((), "<U67100000", bytes(268400000))}),
+    )
     for name in ("model.npz", "network.npz"):
         key = "__header__" if name == "model.npz" else "__about__"
         yield f"deep {name}", npz(**{key: np.array(deep)})
@@ -155,19 +150,27 @@ def worst():
         yield f"infinite {name}", npz(**{key: np.array('{"hparams": [NaN]}')})
         yield f"number {name}", npz(**{key: np.array(3)})
         yield f"pickled {name}", npz(**{key: np.array([None], object)})
-    yield "claims small.npz", zipped({"x.npy": npy((2**60, 2**60))})
-    yield "void small.npz", zipped({"x.npy": npy((10**9,), "|V0"), "y.npy": npy((10**9,), "<U0")})
-    yield "empty small.npz", zipped({"x.npy": npy((10**18, 0)), "y.npy": npy((10**18,), "<U0")})
+    yield "claims small.npz", zip_bytes({"x.npy": npy((2**60, 2**60))})
+    yield (
+        "void small.npz",
+        zip_bytes({"x.npy": npy((10**9,), "|V0"), "y.npy": npy((10**9,), "<U0")}),
+    )
+    yield "empty small.npz", zip_bytes({"x.npy": npy((10**18, 0)), "y.npy": npy((10**18,), "<U0")})
     yield (
         "names small.npz",
-        zipped({"x.npy": npy((1, 2), "<f4", bytes(8)), "feature_names.npy": npy((10**8,), "<U0")}),
+        zip_bytes(
+            {"x.npy": npy((1, 2), "<f4", bytes(8)), "feature_names.npy": npy((10**8,), "<U0")}
+        ),
     )
     yield "wide small.npz", npz(True, x=np.zeros((1, 10**8), np.int8), y=[1])
-    yield "header small.npz", zipped({"x.npy": b"\x93NUMPY\x02\x00" + b"\xff" * 4 + b"(" * 10**6})
-    yield "parens small.npz", zipped({"x.npy": b"\x93NUMPY\x01\x00\x10\x27" + b"(" * 10**4})
-    yield "members small.npz", zipped({f"{i:0200}": b"" for i in range(5_000)})
-    yield "members model.npz", zipped({f"a{i}": b"" for i in range(6_000)})
-    yield "bzip2 small.npz", zipped({"x.npy": npy((2, 2), "<f4", bytes(16))}, zipfile.ZIP_BZIP2)
+    yield (
+        "header small.npz",
+        zip_bytes({"x.npy": b"\x93NUMPY\x02\x00" + b"\xff" * 4 + b"(" * 10**6}),
+    )
+    yield "parens small.npz", zip_bytes({"x.npy": b"\x93NUMPY\x01\x00\x10\x27" + b"(" * 10**4})
+    yield "members small.npz", zip_bytes({f"{i:0200}": b"" for i in range(5_000)})
+    yield "members model.npz", zip_bytes({f"a{i}": b"" for i in range(6_000)})
+    yield "bzip2 small.npz", zip_bytes({"x.npy": npy((2, 2), "<f4", bytes(16))}, zipfile.ZIP_BZIP2)
     yield "cells table.csv", b"a,y\n" + b",\n" * 2**23
     yield "columns table.csv", b",".join(b"%d" % i for i in range(10**6)) + b"\n"
     yield "quotes table.csv", b'a,y\n"' + b"x\n" * 10**6

@@ -3,12 +3,12 @@ import io
 import json
 import os
 import struct
-import zipfile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from archives import npy_bytes, zip_bytes
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
@@ -30,19 +30,6 @@ def npz_bytes(**arrays):
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
-
-
-def zip_bytes(files, compression=zipfile.ZIP_DEFLATED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
-
-
-def npy_bytes(header, data=b""):
-    text = repr(header).encode() + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
 
 
 def flagged(content, offset, value):
