@@ -15,6 +15,8 @@ import tyro
 
 from experiments.command import command, written_whole
 
+RULES = ("mean", "one_standard_error")
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -250,7 +252,7 @@ def _study(config: Config, clock: "Clock", folder: Path):
     )
     study = scores.choose_by(study, task.metric, y, task=dataset.task, positive=task.positive)
     print(study)
-    choices = {rule: study.best(rule=rule) for rule in ("mean", "one_standard_error")}
+    choices = {rule: study.best(rule=rule) for rule in RULES}
     print(report.chosen(choices))
     clock.begin("tables and pictures of the study")
     report.write_tables(folder, study)
@@ -269,7 +271,7 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
 
     dataset, problem, x, y = task.dataset, task.problem, task.x, task.y
     classes = len(problem.target_names) if dataset.task == "classify" else 0
-    choices = {rule: study.best(rule=rule) for rule in ("mean", "one_standard_error")}
+    choices = {rule: study.best(rule=rule) for rule in RULES}
     clock.begin("the choice is trained on all folds together")
     fitted = refit(study, (x, y), settings=config.ensemble, rule=config.rule)
     if fitted.diverged.any():
