@@ -18,7 +18,8 @@ from jaxdl import data, families, layers, losses, models, training
 from jaxdl.base import Learner, Model, identity_transform
 from jaxdl.checks import one_of
 from jaxdl.files import reason
-from jaxdl.model_selection.refit import Fitted, load, read_header, save
+from jaxdl.model_selection.fitted import Fitted
+from jaxdl.model_selection.saved import load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.optim import schedules
 from jaxdl.training.batching import Lengths

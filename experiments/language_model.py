@@ -250,14 +250,14 @@ def held_out_bits(net: Any, params: Any, held: "np.ndarray", length: int) -> flo
     import jax.numpy as jnp
     import numpy as np
 
-    from jaxdl import parallel, text
+    from jaxdl import programs, text
 
     width = min(length + 1, len(held))
     starts = list(range(0, len(held) - width + 1, max(1, length // 2)))
     if starts[-1] != len(held) - width:
         starts.append(len(held) - width)
 
-    @functools.partial(jax.jit, compiler_options=parallel.compiler_options())
+    @functools.partial(jax.jit, compiler_options=programs.compiler_options())
     def log_probs(params, windows):
         eta, _ = net.apply(params, {}, windows[:, :-1])
         log_p = jax.nn.log_softmax(eta.astype(jnp.float32))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import saved, translation
-from jaxdl import base, families, layers, models, parallel, training
+from jaxdl import base, families, layers, models, programs, training
 from jaxdl.base import Sequences
 from jaxdl.data import toy_sequences as toy
 
@@ -79,7 +79,7 @@ def copy_memory(config, defaults: tuple, folder: Path) -> "tuple[dict, float, Fi
         )  # fmt: skip
         about = {"task": "copy_memory", "model": name, "width": width, "delay": config.delay}
         saved.save(folder / f"copy_memory_{name}.npz", trained.params, about)
-        apply = jax.jit(model.apply, compiler_options=parallel.compiler_options())
+        apply = jax.jit(model.apply, compiler_options=programs.compiler_options())
         eta, _ = apply(trained.params, {}, test[0])
         curves[name] = -np.asarray(family.log_prob(eta, test[1].values)).mean(0)
         nats[name] = float(curves[name].mean())

@@ -93,7 +93,7 @@ def score(out, y, names: list[str] | None) -> dict[str, float]:
 
 def reads_texts(path: Path) -> bool:
     """Whether a saved model is one of ``experiments.sentiment``."""
-    from jaxdl.model_selection.refit import read_header
+    from jaxdl.model_selection.saved import read_header
 
     about = read_header(path).get("about")
     return isinstance(about, dict) and "texts" in about

@@ -17,7 +17,7 @@ from jaxdl import plotting
 from jaxdl.data import Dataset
 from jaxdl.data.tables.table import printable
 from jaxdl.model_selection import Choice, Study
-from jaxdl.model_selection.refit import Fitted
+from jaxdl.model_selection.fitted import Fitted
 from jaxdl.model_selection.splits import Split
 from jaxdl.model_selection.study import plain
 

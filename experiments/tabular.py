@@ -21,7 +21,8 @@ from jaxdl.data.tables.encoding import check_encoding
 from jaxdl.data.tables.number_formats import PLAIN
 from jaxdl.data.tables.table import MISSING
 from jaxdl.files import reason
-from jaxdl.model_selection.refit import Fitted, load, read_header, save
+from jaxdl.model_selection.fitted import Fitted
+from jaxdl.model_selection.saved import load, read_header, save
 from jaxdl.model_selection.study import Recipe
 from jaxdl.training.batching import Lengths
 

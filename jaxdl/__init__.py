@@ -29,18 +29,21 @@ _SUBMODULES = (
     "optim",
     "parallel",
     "plotting",
+    "programs",
     "protocols",
     "special",
     "text",
     "training",
 )
 
-__all__ = ["__version__", *_SUBMODULES]
+__all__ = ["__version__", "clear_programs", *_SUBMODULES]
 
 
 def __getattr__(name: str):
     if name in _SUBMODULES:
         return importlib.import_module(f"jaxdl.{name}")
+    if name == "clear_programs":
+        return importlib.import_module("jaxdl.programs").clear_programs
     raise AttributeError(f"module 'jaxdl' has no attribute {name!r}")
 
 

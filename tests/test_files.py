@@ -15,7 +15,7 @@ from archives import npy_bytes, zip_bytes
 from experiments import saved
 from jaxdl import files
 from jaxdl.data import load_idx, load_table
-from jaxdl.model_selection.refit import read_header
+from jaxdl.model_selection.saved import read_header
 from jaxdl.text import load_vocabulary
 from jaxdl.training import read_log
 from jaxdl.training.host import checkpoints

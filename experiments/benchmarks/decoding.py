@@ -13,7 +13,7 @@ def rows(config: Any, tokens: int, repeats: int) -> list[Row]:
     import jax
     import jax.numpy as jnp
 
-    from jaxdl import generation, models, parallel
+    from jaxdl import generation, models, programs
 
     model, decoder = models.language_model(config), models.language_model_decoder(config)
     params, state = model.init(jax.random.key(0))
@@ -34,7 +34,7 @@ def rows(config: Any, tokens: int, repeats: int) -> list[Row]:
         start = jnp.zeros((1, tokens + 1), jnp.int32).at[0, 0].set(1)
         return jax.lax.fori_loop(0, tokens, one, start)[0, 1:]
 
-    program = jax.jit(anew, compiler_options=parallel.compiler_options())
+    program = jax.jit(anew, compiler_options=programs.compiler_options())
     ways = {"cached": cached, "computed anew": lambda: np.asarray(program(params))}
     try:
         from jaxdl.parallel import usable_cores

@@ -194,10 +194,10 @@ def sampled(kind: Kind, params, n: int, calls: int) -> Learned:
     import jax
     import jax.numpy as jnp
 
-    from jaxdl import parallel
+    from jaxdl import programs
 
     draw = lambda params, key: kind.sample(params, key, n)
-    program = jax.jit(draw, compiler_options=parallel.compiler_options())
+    program = jax.jit(draw, compiler_options=programs.compiler_options())
     params = jax.device_put(params)
     first, *keys = jax.random.split(jax.random.key(0), calls + 1)
     once = lambda: jax.block_until_ready([program(params, key) for key in keys][-1])

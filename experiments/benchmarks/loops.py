@@ -60,7 +60,7 @@ def bare_scan(task: Task, our_shuffle: bool = False) -> Timing:
     import jax.numpy as jnp
     import optax
 
-    from jaxdl import models, parallel
+    from jaxdl import models, programs
     from jaxdl.training.batching import epoch_order
 
     net = models.mlp((task.x.shape[1], *task.hidden, task.classes))
@@ -95,7 +95,7 @@ def bare_scan(task: Task, our_shuffle: bool = False) -> Timing:
         return jax.lax.scan(epoch, (params, adam.init(params)), keys)[0][0]
 
     began = time.perf_counter()
-    program = jax.jit(train, compiler_options=parallel.compiler_options())
+    program = jax.jit(train, compiler_options=programs.compiler_options())
     program = program.lower(jax.random.key(0)).compile()
     before = time.perf_counter() - began
     began = time.perf_counter()

@@ -311,7 +311,7 @@ def _chunked_attention(config: Config) -> list[Row]:
     import jax
     import jax.numpy as jnp
 
-    from jaxdl import layers, parallel
+    from jaxdl import layers, programs
 
     length = max(256, scaled(config, 8192))
     q = jax.ShapeDtypeStruct((1, length, 1, 64), jnp.float32)
@@ -323,7 +323,7 @@ def _chunked_attention(config: Config) -> list[Row]:
             return jnp.sum(out**2)
 
         program = jax.jit(
-            jax.grad(loss, argnums=(0, 1, 2)), compiler_options=parallel.compiler_options()
+            jax.grad(loss, argnums=(0, 1, 2)), compiler_options=programs.compiler_options()
         )
         compiling, program = timed(lambda p=program: p.lower(q, q, q).compile(), 1)
         inputs = jax.random.normal(jax.random.key(0), (3, *q.shape))

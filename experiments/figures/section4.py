@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from experiments.figures.claims import canvas, claim
-from jaxdl import layers, models, optim, parallel
+from jaxdl import layers, models, optim, programs
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu")
 STARTS = 8
@@ -61,7 +61,7 @@ def best_of_starts(key, sizes, x, y, activation="tanh", starts=STARTS, steps=100
         return error(params), predict(params)
 
     # Loops whose length depends on the data: one start after the other, in one program.
-    run = jax.jit(partial(jax.lax.map, fit), compiler_options=parallel.compiler_options())
+    run = jax.jit(partial(jax.lax.map, fit), compiler_options=programs.compiler_options())
     errors, values = map(np.asarray, run(jax.random.split(key, starts)))
     return errors, values[np.nanargmin(errors)]
 

@@ -11,7 +11,7 @@ from jax.scipy.stats import multivariate_normal
 
 from experiments.generative.base import Generator
 from experiments.generative.data import Data, Units, in_units
-from jaxdl import families, metrics, models, parallel, training
+from jaxdl import families, metrics, models, programs, training
 from jaxdl.base import Array
 
 JUDGED = 1000  # samples, and rows of the test part, that are compared
@@ -46,7 +46,7 @@ def likelihoods(
     if generator.log_prob is not None:
         log_prob = jax.jit(
             lambda key, x, label: generator.log_prob(state, key, units.inside(x), label),
-            compiler_options=parallel.compiler_options(),
+            compiler_options=programs.compiler_options(),
         )
         values = []
         for i in range(0, len(test), ROWS):
@@ -108,7 +108,7 @@ def classifier(key: Array, data: Data, units: Units, steps: int = 1500) -> Class
         learner, (data.train, data.train_labels), key=key, steps=steps, batch_size=batch
     ).state.params
     lower = {name: params[name] for name in ("dense_0", "dense_1")}
-    compiled = functools.partial(jax.jit, compiler_options=parallel.compiler_options())
+    compiled = functools.partial(jax.jit, compiler_options=programs.compiler_options())
     return Classifier(
         compiled(lambda x: net.apply(params, {}, units.inside(x))[0]),
         compiled(lambda x: jax.nn.relu(body.apply(lower, {}, units.inside(x))[0])),

@@ -19,7 +19,7 @@ from experiments.generative.data import load as load_data
 from experiments.generative.models import make
 from experiments.generative.pictures import pictures
 from experiments.generative.settings import MODELS, Settings
-from jaxdl import parallel, plotting, training
+from jaxdl import plotting, programs, training
 from jaxdl.base import Array, TrainState
 from jaxdl.checks import one_of
 from jaxdl.files import reason
@@ -97,7 +97,7 @@ def measure(config: Any, trained: Trained) -> tuple[dict[str, Any], Array, Array
     label = jnp.arange(n, dtype=jnp.int32) % settings.num_classes if told else None
     sample = jax.jit(
         lambda key: own.outside(generator.sample(state, key, n, label)),
-        compiler_options=parallel.compiler_options(),
+        compiler_options=programs.compiler_options(),
     )
     drawn = jax.block_until_ready(sample(keys[0]))
     began = time.perf_counter()

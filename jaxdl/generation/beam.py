@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl import parallel
+from jaxdl import programs
 from jaxdl.base import Array, Decoder, Params, Sequences, State
 from jaxdl.checks import positive_int
 from jaxdl.generation.loop import Generated, SpecialIds, begin, read, special_ids
@@ -78,7 +78,7 @@ def beam_hypotheses(
     settings = _Settings(
         decoder, special_ids(bos_id, eos_id, pad_id), max_length, rows, positive_int("beams", beams)
     )
-    return parallel.compiled(_search)(settings, params, state, source, prompt, length_penalty)
+    return programs.compiled(_search)(settings, params, state, source, prompt, length_penalty)
 
 
 class _Settings(NamedTuple):

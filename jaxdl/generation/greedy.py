@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxdl import parallel
+from jaxdl import programs
 from jaxdl.base import Array, Decoder, Params, Sequences, State
 from jaxdl.generation.loop import Generated, SpecialIds, advance, begin, special_ids
 
@@ -51,7 +51,7 @@ def greedy(
     """
     ids = special_ids(bos_id, eos_id, pad_id)
     settings = _Settings(decoder, ids, max_length, rows)
-    return parallel.compiled(_greedy)(settings, params, state, source, prompt)
+    return programs.compiled(_greedy)(settings, params, state, source, prompt)
 
 
 class _Settings(NamedTuple):

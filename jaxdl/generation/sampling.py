@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl import parallel
+from jaxdl import programs
 from jaxdl.base import Array, Decoder, Key, Params, Sequences, State
 from jaxdl.checks import positive_int, typed_key
 from jaxdl.generation.loop import Generated, SpecialIds, advance, begin, special_ids
@@ -47,7 +47,7 @@ def sample(
     settings = _Settings(
         decoder, special_ids(bos_id, eos_id, pad_id), max_length, rows, top_k
     )  # fmt: skip
-    program = parallel.compiled(_sample)
+    program = programs.compiled(_sample)
     return program(settings, params, state, source, prompt, key, temperature, top_p)
 
 

@@ -25,12 +25,13 @@ from jaxdl.model_selection.ensembles.neural import (
     ensemble_size_curve,
     snapshot_ensemble,
 )
+from jaxdl.model_selection.fitted import Fitted
 from jaxdl.model_selection.grid import log_uniform, random_search, uniform
 from jaxdl.model_selection.guards import TestSetGuard, suspicious_accuracy
 from jaxdl.model_selection.paths import RegularizationPath, degree_path, regularization_path
 from jaxdl.model_selection.population.halving import Halving
 from jaxdl.model_selection.population.members import member_key
-from jaxdl.model_selection.refit import Fitted, refit
+from jaxdl.model_selection.refit import refit
 from jaxdl.model_selection.splits import (
     Fold,
     Split,

@@ -87,13 +87,15 @@ def signatures(settings: Sequence[Mapping[str, Any]]) -> list[Signature]:
             Signature(
                 static={k: v for k, v in first.items() if k not in traced},
                 members=members,
-                traced={
-                    k: np.asarray(jnp.stack([jnp.asarray(settings[m][k]) for m in members]))
-                    for k in traced
-                },
+                traced={k: _stacked([settings[m][k] for m in members]) for k in traced},
             )
         )
     return result
+
+
+def _stacked(values: list) -> np.ndarray:
+    with jax.ensure_compile_time_eval():  # also where somebody traces a call
+        return np.asarray(jnp.stack([jnp.asarray(value) for value in values]))
 
 
 def uniform(low: float, high: float) -> Callable[[Key], float]:

@@ -71,7 +71,7 @@ class Study:
       metric: what ``best`` goes by. maximize: whether more of it is better.
       num_params: [S].
       strategy: how the members ran, for each program.
-      num_programs, num_traces: programs compiled and functions traced, over the whole study.
+      num_programs, num_traces: programs that ran, compiled or kept, and functions traced.
       compile_seconds, run_seconds: wall clock, apart.
       recipe: how to train again.
     """

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import parallel
+from jaxdl import programs
 from jaxdl.arrays import num_rows, spread
 from jaxdl.base import Key, Learner, Responses, Sequences, Transform, features, identity_transform
 from jaxdl.checks import is_whole, nearest, one_of, positive_int, typed_key
@@ -294,8 +294,11 @@ def check_reading(settings: list[dict[str, Any]], populations: Sequence[Populati
 
 def unfit_folds(transform: Transform, x: Any, train: Rows) -> np.ndarray:
     """For which folds [F] the transform gives training rows, of Rows [F, n], that are not finite."""
+    return np.asarray(programs.compiled(_unfit)(transform, x, train))
 
-    def unfit(rows):
+
+def _unfit(transform: Transform, x: Any, train: Rows) -> jax.Array:
+    def of_fold(rows):
         x_fold = take(x, rows.index)
         given = transform.apply(transform.fit(x_fold, rows.mask), x_fold)
         is_sequences = lambda node: isinstance(node, Sequences)
@@ -305,10 +308,7 @@ def unfit_folds(transform: Transform, x: Any, train: Rows) -> np.ndarray:
             jnp.array([jnp.any(spread(rows.mask, v) & ~jnp.isfinite(v)) for v in values])
         )
 
-    program = jax.jit(
-        lambda train: jax.lax.map(unfit, train), compiler_options=parallel.compiler_options()
-    )
-    return np.asarray(program(train))
+    return jax.lax.map(of_fold, train)
 
 
 def make_lengths(

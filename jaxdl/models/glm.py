@@ -152,7 +152,7 @@ def fit(
 
     hessian = lambda w: assemble(eta_curvature(family, dot(design, w), y))
     objective = lambda w: nll(w) + regulariser(w)
-    # Zeros that XLA does not know to be constant: see parallel.compiler_options.
+    # Zeros that XLA does not know to be constant: see programs.compiler_options.
     start = 0.0 * jnp.arange(math.prod(shape), dtype=x.dtype).reshape(shape)
     if tolerance is None:
         short = 1e-5 if method == "irls" else 1e-6  # of residuals close to the floor

@@ -11,7 +11,7 @@ from networks import classifier, three_classes
 
 from jaxdl import base
 from jaxdl.model_selection import cross_validate, member_key, refit
-from jaxdl.model_selection.refit import load, read_header, save
+from jaxdl.model_selection.saved import load, read_header, save
 from jaxdl.training import fit
 
 DATA = three_classes()

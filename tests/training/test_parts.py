@@ -14,7 +14,7 @@ from jaxdl.arrays import masked_mean
 from jaxdl.base import Model, Objective, Sequences, stateless
 from jaxdl.model_selection import cross_validate, refit
 from jaxdl.model_selection.population.members import member_key
-from jaxdl.model_selection.refit import load, save
+from jaxdl.model_selection.saved import load, save
 from jaxdl.training import (
     fit,
     fit_stream,

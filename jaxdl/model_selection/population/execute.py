@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from jaxdl import parallel
+from jaxdl import parallel, programs
 from jaxdl.arrays import num_rows, unconsumed
 from jaxdl.model_selection.population.plan import ExecutionPlan, balance, choose_plan, work_of
 
@@ -89,11 +89,14 @@ def compile(
     shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
     shared, *members = jax.tree.map(shape, (shared, *members))
     donated = (len(members),) if donate else ()
-    options = parallel.compiler_options(plan.devices[0].platform)
+    options = programs.compiler_options(plan.devices[0].platform)
+    where = (plan.devices, tuple((options or {}).items()))
     if plan.strategy == "sequential":
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
         whole = lambda shared, *member: fn(prepare(shared), *member)
-        program = jax.jit(whole, compiler_options=options).lower(shared, *one).compile()
+        program = programs.compile_once(
+            jax.jit(whole, compiler_options=options), shared, *one, where=where
+        )
         seconds = time.perf_counter() - began
         return Compiled(_one_by_one(program), plan, seconds, 1, _bytes(program))
     if len(plan.devices) > 1:
@@ -112,7 +115,7 @@ def compile(
             donate_argnums=donated,
             compiler_options=options,
         )
-        program = jitted.lower(shared, *members).compile()
+        program = programs.compile_once(jitted, shared, *members, where=where)
         needs = _bytes(program)
         limit = parallel.memory_limit(plan.devices[0])
         if not auto or needs <= limit or plan.chunk <= 1:

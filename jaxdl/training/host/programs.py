@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import parallel
+from jaxdl import programs
 from jaxdl.base import Batch, Key, Learner
 from jaxdl.checks import is_key
 from jaxdl.training import loop, run_state
@@ -85,7 +85,7 @@ def finish(spec: FitSpec, key: Key, run: RunState):
 
 def call(fn: Callable, donated: tuple[str, ...], spec: FitSpec, *args):
     """``fn(spec, *args)``, compiled once for each spec and for the shapes of the arguments."""
-    return parallel.compiled(fn, donated)(spec, *args)
+    return programs.compiled(fn, donated)(spec, *args)
 
 
 def _besides(spec: FitSpec, numbers=((0, 0.0), 0.0)) -> StopAndRecord:
@@ -101,7 +101,7 @@ def _besides(spec: FitSpec, numbers=((0, 0.0), 0.0)) -> StopAndRecord:
 
 
 def _shapes(fn: Callable, static, *args):
-    return parallel.compiled(fn).eval_shape(static, *args)  # jit remembers what it traced
+    return programs.compiled(fn).eval_shape(static, *args)  # jit remembers what it traced
 
 
 def _peek(learner: Learner, data: Batch, key: Key):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.metrics.directions import as_loss, default_metric
-from jaxdl.parallel import compiled
+from jaxdl.programs import compiled
 from jaxdl.training import stopping
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.checkpoints import Checkpoint

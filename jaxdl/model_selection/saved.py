@@ -1,0 +1,139 @@
+"""Trained models as files: arrays, settings and what is known of them; nothing is executed."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import files
+from jaxdl.arrays import num_rows
+from jaxdl.base import Batch, features
+from jaxdl.files import Arrays
+from jaxdl.model_selection import grid as grids
+from jaxdl.model_selection.fitted import Fitted
+from jaxdl.model_selection.study import Recipe, plain
+from jaxdl.training import run_state
+from jaxdl.training.host import inputs
+
+MAX_MEMBERS = 256  # of one file
+
+
+def save(path: str | Path, fitted: Fitted, about: dict[str, Any] | None = None) -> None:
+    """Write the arrays of a Fitted, with its settings and ``about`` as JSON.
+
+    One NPZ file without pickles; nothing in it is ever executed. It is written whole or not at
+    all.
+    """
+    path = Path(path)
+    arrays = {name: np.asarray(leaf) for name, leaf in _named(fitted).items()}
+    header = {"hparams": [{k: plain(v) for k, v in h.items()} for h in fitted.hparams]}
+    text = json.dumps({**header, "about": about or {}}, allow_nan=False)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            np.savez(file, __header__=np.array(text), **arrays)
+        partial.replace(path)
+    except BaseException:  # a full disk, or Ctrl-C
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """The settings ``hparams`` [J] and the ``about`` of a saved file.
+
+    Raises a ValueError in one line for a file that is missing, truncated or of another kind.
+    """
+    with _opened(path) as arrays:
+        return _header(arrays)
+
+
+def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: Batch) -> Fitted:
+    """The Fitted that ``save`` wrote, built anew from the recipe and the settings.
+
+    Args:
+      path: the file.
+      recipe: with the same ``make_learner`` and ``transform`` as when it was saved.
+      hparams: the settings of the members.
+      data: a few rows of data [n, ...], for the transform's shapes only.
+
+    Raises a ValueError in one line where the file is damaged or holds another model.
+    """
+
+    if len(hparams) > MAX_MEMBERS:
+        raise ValueError(f"{path}: {len(hparams)} models, of which at most {MAX_MEMBERS} are read")
+
+    signatures = grids.signatures(hparams)
+
+    def template(x):
+        transform = recipe.transform.fit(x, jnp.ones(num_rows(x), bool))
+        arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
+        states = [None] * len(hparams)
+        for signature in signatures:  # members of one have one structure
+            learner = recipe.make_learner(arrays(hparams[signature.members[0]]))
+            state = run_state.without_clock(learner.init(jax.random.key(0)))
+            for m in signature.members:
+                states[m] = state
+        return transform, states
+
+    data = inputs.as_arrays(data, mended=True)
+    transform, states = jax.eval_shape(template, features(data))
+    count = len(hparams)
+    empty = Fitted(
+        hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe,
+        inputs.shape_of_a_row(features(data)), ("",) * count,
+    )  # fmt: skip
+    wanted = _named(empty)
+    with _opened(path) as arrays:
+        # All of it is compared before any array is unpacked.
+        problem = _mismatch(arrays.described, wanted)
+        filled = [] if problem else [jnp.asarray(arrays.read(name)) for name in wanted]
+    if problem:
+        raise ValueError(f"{path}: holds another model ({problem})")
+    leaves, treedef = jax.tree.flatten((transform, states))
+    transform, states = jax.tree.unflatten(treedef, filled[: len(leaves)])
+    return empty._replace(transform=transform, states=states)
+
+
+def _named(fitted: Fitted) -> dict[str, Any]:
+    tree = (fitted.transform, fitted.states)
+    return {
+        "array" + jax.tree_util.keystr(path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _mismatch(stored: dict[str, files.Described], wanted: dict[str, Any]) -> str | None:
+    """The first difference between what a file holds and what a model has, in words, or None."""
+    if mismatched := sorted((set(stored) - {"__header__"}) ^ set(wanted))[:3]:
+        return f"arrays that do not match: {mismatched}"
+    for name, leaf in wanted.items():
+        shape, dtype = stored[name]
+        if (shape, dtype) != (leaf.shape, leaf.dtype):
+            return f"{name} is {dtype}{list(shape)}, not {leaf.dtype}{list(leaf.shape)}"
+    return None
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Arrays]:
+    """A saved file's arrays; whatever is wrong with it, there or in the block, in one line."""
+    try:
+        with files.opened_npz(path) as arrays:
+            _header(arrays)
+            yield arrays
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        why = files.reason(error)
+        raise ValueError(f"{path}: not a saved jaxdl model, or a damaged one ({why})") from None
+
+
+def _header(arrays: Arrays) -> dict[str, Any]:
+    header = files.json_of(arrays, "__header__")
+    if not isinstance(header.get("hparams"), list):
+        raise ValueError("its header is of something else")
+    return header

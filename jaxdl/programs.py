@@ -1,0 +1,103 @@
+"""Programs: how XLA compiles them, and how long they are kept."""
+
+import collections
+import functools
+import hashlib
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+MOST_KEPT = 64  # compiled by ``compile_once``; each takes some megabytes
+
+_ON_CPUS = {
+    # Sums and products that XLA hands to YNNPACK since jaxlib 0.10.2 may come out wrong:
+    # norm(x @ ones((64, 64))) for one. JAX issues 39103, 39257.
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    # Training loops compile a quarter faster than at the default level and run as fast.
+    "xla_backend_optimization_level": 1,
+}
+_jitted: dict[tuple, Callable] = {}
+_kept: collections.OrderedDict[tuple, Any] = collections.OrderedDict()
+
+
+def compiler_options(platform: str | None = None) -> dict[str, str | int] | None:
+    """What ``jax.jit`` takes as ``compiler_options`` for right numbers, soon, on a platform.
+
+    None where there is nothing to set, and inside a function that is being traced: options are
+    for the outermost. Source: JAX issues 39103, 39257.
+    """
+    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    if traced or (platform or jax.default_backend()) != "cpu":
+        return None
+    return {name: value for name, value in _ON_CPUS.items() if _known_on_cpus(name)} or None
+
+
+def compiled(fn: Callable, donated: tuple[str, ...] = ()) -> Callable:
+    """``fn`` under ``jit``, static in its first argument, kept from call to call.
+
+    ``donated`` arguments are given up. Inside another transformation it has no compiler options of
+    its own. ``fn`` must be a function of a module: one made anew would compile anew.
+    """
+    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    name = (fn, donated, traced, jax.default_backend())
+    if name not in _jitted:
+        options = None if traced else compiler_options()
+        _jitted[name] = jax.jit(
+            fn, static_argnums=0, donate_argnames=donated, compiler_options=options
+        )
+    return _jitted[name]
+
+
+def compile_once(jitted: Callable, *args: Any, where: Hashable = None) -> Any:
+    """The program of a function under ``jit`` for arguments of these shapes, compiled or kept.
+
+    A program is known by what it says after tracing: its operations, constants, types and trees. So
+    a function that is made anew and does the same compiles nothing, and one that does something
+    else by now, whatever it closes over, never gets the program of before. At most ``MOST_KEPT``
+    are kept, those that were asked for last.
+
+    Args:
+      jitted: what ``jax.jit`` gave.
+      args: the arguments, or their ``jax.ShapeDtypeStruct``s.
+      where: what the program does not say of itself: its devices and compiler options.
+    """
+    lowered = jitted.lower(*args)
+    text = lowered.as_text()
+    # Calls back to Python are there as addresses, and constants that are handed in not at all.
+    says_all = "callback" not in text and not getattr(
+        jax.config, "jax_use_simplified_jaxpr_constants", False
+    )
+    if not says_all:
+        return lowered.compile()
+    types = [
+        (tuple(leaf.shape), str(leaf.dtype))
+        for leaf in jax.tree.leaves((lowered.args_info, lowered.out_info))
+    ]
+    digest = hashlib.sha256(f"{types}{text}".encode()).digest()
+    name = (digest, lowered.in_tree, lowered.out_tree, where)
+    if name not in _kept:
+        _kept[name] = lowered.compile()
+    _kept.move_to_end(name)
+    while len(_kept) > MOST_KEPT:
+        _kept.popitem(last=False)
+    return _kept[name]
+
+
+def clear_programs() -> None:
+    """Forget all programs that jaxdl keeps from call to call."""
+    for program in _jitted.values():
+        program.clear_cache()
+    _jitted.clear()
+    _kept.clear()
+
+
+@functools.cache
+def _known_on_cpus(name: str) -> bool:
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        try:
+            jax.jit(lambda: 0, compiler_options={name: _ON_CPUS[name]}).lower().compile()
+        except jax.errors.JaxRuntimeError:
+            return False
+    return True
