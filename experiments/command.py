@@ -5,6 +5,7 @@ heavy is imported here, so that ``--help`` is instant.
 """
 
 import contextlib
+import inspect
 import io
 import itertools
 import os
@@ -17,18 +18,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxdl import cache
+
+NO_CACHE = "--no-cache"
+KEPT = (
+    "Compiled programs are kept in the user's cache folder, so that the next start is quicker; "
+    f"{NO_CACHE} compiles anew."
+)
+
 
 def command(name: str, config: type, main: Callable[[Any], Any], arguments=None) -> None:
     """Parse ``config`` from the command line and run ``main(config)``; always exits.
 
     ValueError and OSError are what a user can mend: they become one line on stderr and code 2.
-    Anything else is our mistake and keeps its traceback.
+    Anything else is our mistake and keeps its traceback. Compiled programs are kept on disk, unless
+    ``--no-cache`` is among the arguments.
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     warnings.formatwarning = lambda message, *_, **__: f"{name}: warning: {message}\n"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _open_what_is_closed()
     try:
-        main(parse(name, config, arguments))
+        options = parse(name, config, [a for a in arguments if a != NO_CACHE])
+        if NO_CACHE not in arguments:
+            cache.keep_programs()
+        main(options)
         print_whole("")
     except KeyboardInterrupt:
         _stop(name, "interrupted", 130)
@@ -86,6 +100,7 @@ def parse(name: str, config: type, arguments=None) -> Any:
             return tyro.cli(
                 config,
                 prog=f"python -m experiments.{name}",
+                description=f"{inspect.getdoc(config)}\n\n{KEPT}",
                 args=arguments,
                 config=(tyro.conf.PositionalRequiredArgs,),
             )

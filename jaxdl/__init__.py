@@ -12,6 +12,7 @@ _SUBMODULES = (
     "arrays",
     "autodiff",
     "base",
+    "cache",
     "checks",
     "data",
     "divergences",
