@@ -26,7 +26,9 @@ from jaxdl.model_selection.ensembles.neural import (
     snapshot_ensemble,
 )
 from jaxdl.model_selection.fitted import Fitted
+from jaxdl.model_selection.forward import forward_k_fold, forward_split
 from jaxdl.model_selection.grid import log_uniform, random_search, uniform
+from jaxdl.model_selection.grouping import group_split, stratified_group_k_fold
 from jaxdl.model_selection.guards import TestSetGuard, suspicious_accuracy
 from jaxdl.model_selection.paths import RegularizationPath, degree_path, regularization_path
 from jaxdl.model_selection.population.halving import Halving
@@ -70,7 +72,10 @@ __all__ = [
     "degree_path",
     "diversity",
     "ensemble_size_curve",
+    "forward_k_fold",
+    "forward_split",
     "group_k_fold",
+    "group_split",
     "hard_vote",
     "k_fold",
     "learning_curve",
@@ -85,6 +90,7 @@ __all__ = [
     "shuffle_split",
     "snapshot_ensemble",
     "soft_vote",
+    "stratified_group_k_fold",
     "stratified_k_fold",
     "suspicious_accuracy",
     "train_validation_test",

@@ -62,14 +62,14 @@ def train_validation_test(
         labels = None
     else:
         labels = np.asarray(stratify)
-    codes = np.zeros(n, int) if labels is None else _codes(labels, n)
+    codes = np.zeros(n, int) if labels is None else codes_of(labels, n)
 
     fractions = np.asarray(fractions, float)
     if fractions.shape != (3,) or not np.all(fractions >= 0):
         raise ValueError(f"fractions must be three numbers from 0 on, not {fractions.tolist()}")
     if abs(fractions.sum() - 1) > 1e-6:
         raise ValueError(f"fractions must sum to 1; {fractions.tolist()} sums to {fractions.sum()}")
-    rng = _generator(key)
+    rng = generator(key)
     sizes = _apportion(fractions, n, rng)
     if np.any((fractions > 0) & (sizes == 0)):
         raise ValueError(f"{n} examples are too few for the fractions {fractions.tolist()}")
@@ -94,11 +94,11 @@ def k_fold(n: int, k: int, *, key: Key | None = None) -> list[Fold]:
     >>> [fold.valid.tolist() for fold in k_fold(5, 2)]
     [[0, 1, 2], [3, 4]]
     """
-    n, k = _check_count(n), _check_folds(k, n)
+    n, k = _check_count(n), check_folds(k, n)
     fold_of = np.sort(np.arange(n) % k)
     if key is not None:
-        fold_of = _generator(key).permutation(fold_of)
-    return _folds_from(fold_of, k)
+        fold_of = generator(key).permutation(fold_of)
+    return folds_from(fold_of, k)
 
 
 def stratified_k_fold(y: np.ndarray, k: int, *, key: Key | None = None) -> list[Fold]:
@@ -108,8 +108,8 @@ def stratified_k_fold(y: np.ndarray, k: int, *, key: Key | None = None) -> list[
     has fewer than k members; raises ValueError where every class has. Notes: §3.1.1.
     """
     y = np.asarray(y)
-    codes = _codes(y, len(y) if y.ndim else 0)
-    k = _check_folds(k, len(codes))
+    codes = codes_of(y, len(y) if y.ndim else 0)
+    k = check_folds(k, len(codes))
     counts = np.bincount(codes)
     if counts.max() < k:
         raise ValueError(
@@ -127,12 +127,12 @@ def stratified_k_fold(y: np.ndarray, k: int, *, key: Key | None = None) -> list[
     _, first = np.unique(codes, return_index=True)
     codes = np.argsort(np.argsort(first))[codes]
     dealt = np.sort(codes)
-    rng = None if key is None else _generator(key)
+    rng = None if key is None else generator(key)
     fold_of = np.empty(len(codes), int)
     for label in range(len(counts)):
         folds = np.repeat(np.arange(k), [np.sum(dealt[i::k] == label) for i in range(k)])
         fold_of[codes == label] = folds if rng is None else rng.permutation(folds)
-    return _folds_from(fold_of, k)
+    return folds_from(fold_of, k)
 
 
 def group_k_fold(groups: np.ndarray, k: int) -> list[Fold]:
@@ -142,14 +142,14 @@ def group_k_fold(groups: np.ndarray, k: int) -> list[Fold]:
     Raises ValueError where there are fewer than k groups. Notes: §3.1.1.
     """
     groups = np.asarray(groups)
-    codes = _codes(groups, len(groups) if groups.ndim else 0, "groups")
+    codes = codes_of(groups, len(groups) if groups.ndim else 0, "groups")
     counts = np.bincount(codes)
-    k = _check_folds(k, len(counts), "groups")
+    k = check_folds(k, len(counts), "groups")
     fold_of_group, load = np.zeros(len(counts), int), np.zeros(k, int)
     for group in np.argsort(counts, kind="stable")[::-1]:
         fold_of_group[group] = np.argmin(load)
         load[fold_of_group[group]] += counts[group]
-    return _folds_from(fold_of_group[codes], k)
+    return folds_from(fold_of_group[codes], k)
 
 
 def leave_one_out(n: int) -> list[Fold]:
@@ -276,11 +276,13 @@ def _check_part(name: str, part, n: int) -> np.ndarray:
     return index.astype(np.intp)
 
 
-def _folds_from(fold_of: np.ndarray, k: int) -> list[Fold]:
+def folds_from(fold_of: np.ndarray, k: int) -> list[Fold]:
+    """K folds, of the one [N] that validates each example."""
     return [Fold(np.flatnonzero(fold_of != i), np.flatnonzero(fold_of == i)) for i in range(k)]
 
 
-def _generator(key: Key) -> np.random.Generator:
+def generator(key: Key) -> np.random.Generator:
+    """NumPy's generator, seeded by a typed key."""
     typed_key(key)
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
 
@@ -289,7 +291,7 @@ def _discrete(y: np.ndarray) -> bool:
     return y.ndim == 1 and y.dtype.kind in "biuUSO"
 
 
-def _codes(labels: np.ndarray, n: int, name: str = "labels") -> np.ndarray:
+def codes_of(labels: np.ndarray, n: int, name: str = "labels") -> np.ndarray:
     """Labels [n] as integers from 0, in sorted order."""
     if labels.shape != (n,) or n == 0:
         raise ValueError(f"{name} must be [N], but have shape {labels.shape} for {n} examples")
@@ -313,7 +315,8 @@ def _check_count(n: int) -> int:
     return int(n)
 
 
-def _check_folds(k: int, n: int, what: str = "examples") -> int:
+def check_folds(k: int, n: int, what: str = "examples") -> int:
+    """A number of folds, as it is; a ValueError unless it is from 2 to n."""
     if not is_whole(k) or not 2 <= k <= n:
         raise ValueError(
             f"the number of folds must be an integer from 2 to {n}, the number of {what}, not {k!r}"
