@@ -134,7 +134,7 @@ def choose_by(study: Study, metric: str, y: np.ndarray, *, task: str, positive: 
     """The study in the target's unit, with ``metric`` as what it goes by.
 
     Squared errors become root mean squared ones, of each member on each part. A metric of a whole
-    fold comes from the out-of-fold predictions [S, K, N, ...] of responses y [N].
+    fold comes from the predictions of what the fold held out of responses y [N].
     """
     if "squared_error" in study.scores:
         parts = ("scores", "train_scores", "curves", "train_curves")
@@ -143,8 +143,8 @@ def choose_by(study: Study, metric: str, y: np.ndarray, *, task: str, positive: 
     if metric not in scores:
         scores[metric] = np.full_like(scores["nll"], np.nan)
         for f, fold in enumerate(study.folds):
-            for s, k in np.ndindex(*study.predictions.shape[:2]):
-                out = study.predictions[s, k, fold.valid]
+            for s, k in np.ndindex(len(study.hparams), len(study.seeds)):
+                out = study.held_out[s, f, k, : len(fold.valid)]
                 if np.isfinite(out).all():
                     scores[metric][s, f, k] = score(
                         metric, y[fold.valid], out, task=task, positive=positive

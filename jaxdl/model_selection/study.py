@@ -67,6 +67,8 @@ class Study:
       folds: [F] pairs of index arrays; seeds: [K].
       predictions: [S, K, N, ...] by row of the data, of the last fold that held it out: NaN for
         rows that none did; or None.
+      held_out: the same by fold, [S, F, K, n, ...], in the order of its ``valid``; what stands
+        behind a fold's own rows means nothing.
       states: one pytree [s, F, K, ...] for each signature, or None.
       metric: what ``best`` goes by. maximize: whether more of it is better.
       num_params: [S].
@@ -91,6 +93,7 @@ class Study:
     folds: list[Any]
     seeds: list[int]
     predictions: np.ndarray | None
+    held_out: np.ndarray | None
     states: list[Any] | None
     metric: str
     maximize: bool
@@ -105,10 +108,12 @@ class Study:
     def summary(self, metric: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean [S] of a metric over folds, and its standard error [S].
 
-        A fold's score is the mean of its seeds; the error is ``sd(fold scores) / sqrt(F)``, NaN
-        for a single fold.
+        As ``mean_and_error``, but of ``F / r`` folds, where a row is held out r times on average:
+        folds that are drawn anew make no more rows.
         """
-        return mean_and_error(self._metric(metric))
+        rows = np.concatenate([np.asarray(valid) for _, valid in self.folds])
+        mean, error = mean_and_error(self._metric(metric))
+        return mean, error * np.sqrt(max(1, len(rows)) / max(1, len(np.unique(rows))))
 
     def ranking(self, metric: str | None = None, *, maximize: bool | None = None) -> np.ndarray:
         """Settings [S] from best to worst: dropped ones by how far they came, diverged ones last.
@@ -194,6 +199,7 @@ class Study:
             best_epochs=None if self.best_epochs is None else self.best_epochs[:, list(folds)],
             folds=[self.folds[f] for f in folds],
             predictions=None,
+            held_out=None,
             states=None,
         )
 

@@ -39,6 +39,20 @@ def test_summary_by_hand(by_hand):
     np.testing.assert_allclose(error[2], folds.std(ddof=1) / 2)
 
 
+def test_folds_that_are_drawn_anew_are_not_more_rows(by_hand):
+    """Twice two folds of the same twelve rows are as sure as two, not as four."""
+    rows = np.arange(12)
+    halves = [
+        (rows[a], rows[b]) for a, b in ((rows < 6, rows >= 6), (rows % 2 == 0, rows % 2 == 1))
+    ]
+    repeated = dataclasses.replace(
+        by_hand, folds=[pair for a, b in halves for pair in ((a, b), (b, a))]
+    )
+    folds = np.array([0.44, 0.48, 0.56, 0.64])
+    np.testing.assert_allclose(repeated.summary()[1][2], folds.std(ddof=1) / np.sqrt(2))
+    np.testing.assert_allclose(repeated.summary()[0], by_hand.summary()[0])
+
+
 def test_the_choice_by_mean_and_by_one_standard_error(by_hand):
     best = by_hand.best()
     assert (best.index, best.metric, best.rule) == (2, "nll", "mean")

@@ -273,6 +273,21 @@ def test_predictions_are_out_of_fold(reference):
         np.testing.assert_allclose(accuracy, reference.scores["accuracy"][:, f], rtol=1e-9)
 
 
+def test_each_fold_keeps_what_it_predicts_of_its_rows():
+    """Also where another fold holds the same rows out."""
+    x, y = three_classes()
+    first, second = np.arange(47) % 2 == 0, np.arange(47) % 3 == 0
+    parts = [(np.flatnonzero(~held), np.flatnonzero(held)) for held in (first, second)]
+    result = study([{"rate": 0.03}], data=(x, y), folds=parts, predictions=True)
+    for f, (_, valid) in enumerate(parts):
+        right = result.held_out[0, f, 0, : len(valid)].argmax(-1) == y[valid]
+        assert right.mean() == pytest.approx(result.scores["accuracy"][0, f, 0])
+    both = first & second
+    np.testing.assert_array_equal(
+        result.predictions[0, 0, both], result.held_out[0, 1, 0, :16][first[second]]
+    )
+
+
 def test_folds_are_stratified_for_classes_alone():
     x, y = three_classes(48)
     parts = study([{"rate": 0.01}], data=(x, y), folds=4, epochs=1).folds

@@ -41,6 +41,7 @@ def a_study(hparams=None, folds=3, seeds=2, train=True, diverged=()):
         folds=[((), ())] * folds,
         seeds=list(range(seeds)),
         predictions=None,
+        held_out=None,
         states=None,
         metric="accuracy",
         maximize=True,

@@ -52,6 +52,7 @@ def assemble(
     dropped = np.concatenate([r.dropped for r in results])[order]
     stopped, diverged = (join(lambda r, n=n: getattr(r.run, n)) for n in ("stopped", "diverged"))
     ran = np.where(diverged >= 0, diverged + 1, np.where(stopped >= 0, stopped, every[-1]))
+    held_out = None if type(results[0].predictions) is tuple else join(lambda r: r.predictions)
     return Study(
         hparams=settings,
         scores={m: at_end(c) for m, c in curves.items()},
@@ -67,7 +68,8 @@ def assemble(
         dropped=dropped,
         folds=folds,
         seeds=seeds,
-        predictions=_out_of_fold(join, results, folds, num_rows),
+        predictions=None if held_out is None else _out_of_fold(held_out, folds, num_rows),
+        held_out=held_out,
         states=_states(results, shape),
         metric=metric,
         maximize=maximize,
@@ -93,11 +95,8 @@ def study_metric(metrics: Sequence[str], metric: str | None) -> str:
     return metric
 
 
-def _out_of_fold(join, results, folds, num_rows):
-    """Predictions by row of the data, [S, K, N, ...]: the last fold that held a row out wins."""
-    if type(results[0].predictions) is tuple:
-        return None
-    held = join(lambda r: r.predictions)  # [S, F, K, n, ...]
+def _out_of_fold(held, folds, num_rows):
+    """Predictions [S, F, K, n, ...] by row of the data, [S, K, N, ...]: the last fold wins."""
     shape = (held.shape[0], held.shape[2], num_rows, *held.shape[4:])
     rows = np.full(shape, np.nan, np.result_type(held.dtype, np.float32))
     for f, fold in enumerate(folds):
