@@ -52,8 +52,12 @@ class Config:
     """Coefficients of the sum of squared weights."""
     dropouts: tuple[float, ...] = (0.0, 0.2)
     """Rates behind hidden layers."""
-    folds: int = 5
-    """Of the cross-validation, stratified by class."""
+    groups: str | None = None
+    """A column: rows that share its value stay together in the split and the folds."""
+    time: str | None = None
+    """A column of dates or numbers: the latest rows are the test part, and folds go forward."""
+    folds: int | None = None
+    """Of the cross-validation, stratified by class; default 5, drawn 5 times of under 50 rows."""
     seeds: int = 2
     """Initialisations of each setting on each fold."""
     epochs: int | None = None
@@ -120,6 +124,8 @@ def check(config: Config) -> None:
         value, least = getattr(config, name), 2 if name == "folds" else 1
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, not {value}")
+    if config.groups and config.time:
+        raise ValueError("rows are split by groups or by time, not both: --groups or --time")
     if not config.baseline_seconds >= 0:
         raise ValueError(f"baseline_seconds must be 0 or more, not {config.baseline_seconds:g}")
     if not 0 <= config.seed < 2**32:
@@ -167,11 +173,11 @@ def grid(config: Config) -> list[dict[str, Any]]:
 
 
 class Task(NamedTuple):
-    """What is studied: the data set, its split, the part to choose by and the part to test on."""
+    """What is studied: the data set, how it is divided, the parts to choose by and to test on."""
 
     dataset: Any
     problem: Any
-    split: Any
+    partition: Any
     x: Any
     y: Any
     held_out: Any
@@ -182,20 +188,22 @@ class Task(NamedTuple):
 def _task(config: Config, split_key) -> Task:
     import numpy as np
 
-    from experiments import scores, tabular
-    from jaxdl.model_selection import guards, splits
+    from experiments import partition, scores, suspicions, tabular
+    from jaxdl.model_selection import guards
 
-    def split_of(y, task):
-        sizes = (1 - config.test_fraction, 0.0, config.test_fraction)
-        stratify = y if task == "classify" else False
-        return splits.train_validation_test(len(y), sizes, key=split_key, stratify=stratify)
-
-    # Nothing of the test part goes into what is learned of the columns.
     words = {} if config.missing_words is None else {"missing_words": config.missing_words}
-    dataset = tabular.load_dataset(
+    roles = {config.groups: "groups"} if config.groups else {}
+    roles |= {config.time: "time"} if config.time else {}
+    rows = tabular.load_rows(
         config.data, config.target, config.task, missing=config.missing, kinds=kinds(config),
-        fitted_to=lambda y, task: split_of(y, task).train, **words,
+        roles=roles, **words,
     )  # fmt: skip
+    divided = partition.divide(rows, config.test_fraction, split_key)
+    split = divided.split
+    # Nothing of the test part goes into what is learned of the columns.
+    dataset = tabular.encoded(rows, split.train)
+    told = [*suspicions.found(rows, divided), *suspicions.of_size(dataset, divided)]
+    divided = divided._replace(warnings=tuple(told))
     known = scores.available(dataset.task, len(dataset.target_names or ()))
     metric = config.metric or known[0]
     if metric not in known:
@@ -203,19 +211,18 @@ def _task(config: Config, split_key) -> Task:
     classify = dataset.task == "classify"
     if config.class_weight and not classify:
         raise ValueError(f"class_weight is for classes; this is a task to {dataset.task}")
-    split = split_of(dataset.y, dataset.task)
     x, y = dataset.x[split.train], dataset.y[split.train]
     held_out = guards.TestSetGuard((dataset.x[split.test], dataset.y[split.test]))
     # Average precision is of the rarer class.
     positive = int(np.mean(y == 1) <= 0.5) if classify else 0
-    return Task(dataset, tabular.describe(dataset, y), split, x, y, held_out, positive, metric)
+    return Task(dataset, tabular.describe(dataset, y), divided, x, y, held_out, positive, metric)
 
 
 def _study(config: Config, clock: "Clock", folder: Path):
     import jax
 
-    from experiments import report, scores, tabular
-    from jaxdl.model_selection import cross_validate, splits
+    from experiments import partition, report, scores, tabular
+    from jaxdl.model_selection import cross_validate
 
     settings = grid(config)
     if config.ensemble > len(settings):
@@ -225,13 +232,15 @@ def _study(config: Config, clock: "Clock", folder: Path):
     dataset, x, y = task.dataset, task.x, task.y
     if dataset.columns:
         print(report.columns(dataset), end="\n\n")
-    print(report.heading(dataset, task.split))
+    classify = dataset.task == "classify"
+    folds, said = partition.make_folds(task.partition, y, classify, config.folds, fold_key)
+    task = task._replace(partition=task.partition._replace(notes=(*task.partition.notes, *said)))
+    print(report.heading(dataset, task.partition))
+    for line in task.partition.warnings:
+        print(f"warning: {line}")
     clock.begin(f"study of {len(settings)} settings")
 
-    # The test part is drawn at random, so the folds are too: files are often sorted.
-    classify = dataset.task == "classify"
-    folds = splits.as_folds(config.folds, len(y), y if classify else None, key=fold_key)
-    epochs, batch_size = schedule(config, len(y) - len(y) // config.folds)
+    epochs, batch_size = schedule(config, max(len(fold.train) for fold in folds))
     stepwise = {"rmse": "squared_error", "accuracy": "accuracy", "nll": "nll"}
     study = cross_validate(
         tabular.make_learner(task.problem, tabular.class_weights(y, config.class_weight)),
@@ -257,7 +266,7 @@ def _study(config: Config, clock: "Clock", folder: Path):
     clock.begin("tables and pictures of the study")
     report.write_tables(folder, study)
     report.draw_study(folder, study)
-    summary = report.summary(config, dataset, task.split, study, choices, clock.seconds())
+    summary = report.summary(config, dataset, task.partition, study, choices, clock.seconds())
     report.write_json(folder / "report.json", summary)
     return task, study
 
@@ -294,13 +303,13 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     tests = {
         name: scores.scored(
             task.metric, test_y, np.asarray(predict(test_x)), task=dataset.task,
-            seed=config.seed, positive=task.positive,
+            seed=config.seed, positive=task.positive, units=task.partition.units(),
         )
         for name, predict in models.items()
     }  # fmt: skip
     choice = choices[config.rule]
     positive = problem.target_names[task.positive] if classes == 2 else None
-    print(report.tested(tests, len(test_y), choice, positive))
+    print(report.tested(tests, len(test_y), choice, positive, task.partition.by))
     told = warnings(problem, study, choice, tests[OURS], y, task_given=config.task is not None)
     for line in told:
         print(f"warning: {line}")
@@ -310,9 +319,9 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     tabular.save_model(folder / "model.npz", fitted, problem, x)
     if classes:
         report.draw_confusion(folder, tests[OURS].counts, problem.target_names)
-    known = report.judged(fitted, tests, sentence, told)
+    known = report.judged(fitted, tests, sentence, [*task.partition.warnings, *told])
     summary = report.summary(
-        config, dataset, task.split, study, choices, clock.seconds(), known
+        config, dataset, task.partition, study, choices, clock.seconds(), known
     )  # fmt: skip
     report.write_json(folder / "report.json", summary)
     return report.figures(choice, tests)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import jaxdl
+from experiments.partition import Partition
 from experiments.scores import Scored
 from experiments.verdict import OURS
 from jaxdl import plotting
@@ -18,18 +19,19 @@ from jaxdl.data import Dataset
 from jaxdl.data.tables.table import printable
 from jaxdl.model_selection import Choice, Study
 from jaxdl.model_selection.fitted import Fitted
-from jaxdl.model_selection.splits import Split
 from jaxdl.model_selection.study import plain
 
 
-def heading(dataset: Dataset, split: Split) -> str:
-    """A line on what is studied, and on how many rows are held out."""
+def heading(dataset: Dataset, partition: Partition) -> str:
+    """A line on what is studied and how many rows are held out; and how the rows were divided."""
+    split = partition.split
     kind = {"classify": "classes", "regress": "real responses", "count": "counts"}[dataset.task]
     kind = f"{len(dataset.target_names)} {kind}" if dataset.target_names else kind
-    return (
+    line = (
         f"{dataset.name}: {len(dataset.y)} rows, {dataset.x.shape[1]} features, {kind} of "
         f"{dataset.target!r}; {len(split.train)} rows to choose by, {len(split.test)} held out"
     )
+    return "\n".join([line, *map(printable, partition.notes)])
 
 
 def columns(dataset: Dataset, most: int = 50) -> str:
@@ -68,14 +70,18 @@ def chosen(choices: dict[str, Choice]) -> str:
     return "\n".join(lines)
 
 
-def tested(tests: dict[str, Scored], rows: int, choice: Choice, positive: str | None) -> str:
+def tested(
+    tests: dict[str, Scored], rows: int, choice: Choice, positive: str | None, by: str
+) -> str:
     """Which choice was tested; a line for each model: what counts with its interval, and the rest.
 
-    ``positive`` names the class that average_precision is about.
+    ``positive`` names the class that average_precision is about; ``by`` says how rows were divided.
     """
+    units = tests[OURS].units
+    pieces = {"groups": f" by {units} whole groups", "time": f" by {units} blocks of time"}
     lines = [
         f"the choice by {choice.rule.replace('_', ' ')} on the {rows} held-out rows, "
-        "with 95 % intervals"
+        f"with 95 % intervals{pieces.get(by, '')}"
         + (f" (average_precision is of {positive!r})" if positive is not None else "")
         + ":"
     ]
@@ -119,7 +125,7 @@ def draw_confusion(folder: Path, counts: np.ndarray, names: list[str]) -> None:
 def summary(
     config: Any,
     dataset: Dataset,
-    split: Split,
+    partition: Partition,
     study: Study,
     choices: dict[str, Choice],
     seconds: dict[str, float],
@@ -155,10 +161,17 @@ def summary(
                 "rows": len(dataset.y),
                 "features": dataset.x.shape[1],
                 "classes": dataset.target_names,
-                "train_rows": len(split.train),
-                "test_rows": len(split.test),
+                "train_rows": len(partition.split.train),
+                "test_rows": len(partition.split.test),
                 "notes": dataset.notes,
             },
+            "split": {
+                "by": partition.by,
+                "column": partition.column,
+                "duplicates": partition.duplicates,
+                "notes": partition.notes,
+            },
+            "warnings": partition.warnings,
             "columns": dataset.columns,
             "seconds": {
                 **seconds, "compile": study.compile_seconds, "run": study.run_seconds,

@@ -23,25 +23,31 @@ class Scored(NamedTuple):
     """A model on a test part of N rows.
 
     scores: by metric; the first is what counts.
-    resampled: [RESAMPLES], the first one's values on N rows drawn with replacement, the same rows
-      for every model, so that two of them are compared in pairs.
+    resampled: [RESAMPLES], the first one's values on rows drawn with replacement, the same rows
+      for every model, so that two of them are compared in pairs. Rows that depend on each other
+      are drawn together.
     counts: confusion matrix [K, K] of classes, else None.
+    units: how many were drawn each time: N rows, or groups or blocks of them.
     """
 
     scores: dict[str, float]
     resampled: np.ndarray
     counts: np.ndarray | None
+    units: int
 
     def interval(self) -> tuple[float, float]:
-        """The middle 95 % of what resampling gives; Wilson's interval for an accuracy."""
-        first = next(iter(self.scores))
-        if first == "accuracy":
+        """The middle 95 % of what resampling gives; Wilson's interval for an accuracy of rows.
+
+        Where no unit has an error, or each has nothing else, resampling cannot tell how rare the
+        other is: then Wilson's interval, of units.
+        """
+        (first, value), *_ = self.scores.items()
+        if first == "accuracy" and (self.units == self.counts.sum() or value in (0, 1)):
             from jaxdl.metrics import intervals
 
-            n = int(self.counts.sum())
-            low, high = intervals.wilson(round(self.scores[first] * n), n)
+            low, high = intervals.wilson(round(value * self.units), self.units)
             return float(low), float(high)
-        return _middle(self.resampled)
+        return middle(self.resampled, self.units)
 
 
 def better_by(ours: Scored, other: Scored) -> tuple[float, float, float]:
@@ -51,7 +57,7 @@ def better_by(ours: Scored, other: Scored) -> tuple[float, float, float]:
     """
     first = next(iter(ours.scores))
     sign = 1 if first in MAXIMIZED else -1
-    low, high = _middle(sign * (ours.resampled - other.resampled))
+    low, high = middle(sign * (ours.resampled - other.resampled), ours.units)
     return sign * (ours.scores[first] - other.scores[first]), low, high
 
 
@@ -115,19 +121,37 @@ def _of_counts(metric: str, counts: np.ndarray) -> float:
 
 def scored(
     metric: str, y: np.ndarray, out: np.ndarray, *, task: str, seed: int,
-    positive: int = 1,
+    positive: int = 1, units: np.ndarray | None = None,
 ) -> Scored:  # fmt: skip
-    """All metrics of a model on a test part, ``metric`` first, with its resampled values."""
+    """All metrics of a model on a test part, ``metric`` first, with its resampled values.
+
+    ``units``: labels [N] of rows that depend on each other; default, each is on its own.
+    """
     of = lambda name, rows: score(name, y[rows], out[rows], task=task, positive=positive)
     every = slice(None)
     names = available(task, out.shape[1] if task == "classify" else 0)
     rng = np.random.default_rng(seed)
-    resampled = [of(metric, rng.integers(0, len(y), len(y))) for _ in range(RESAMPLES)]
+    rows_of = None if units is None else by_unit(units)
+    count = len(y) if units is None else len(rows_of)
+    drawn = (rng.integers(0, count, count) for _ in range(RESAMPLES))
+    rows = lambda d: d if units is None else np.concatenate([rows_of[u] for u in d])
+    resampled = [of(metric, rows(d)) for d in drawn]
     return Scored(
         {name: of(name, every) for name in dict.fromkeys((metric, *names))},
         np.array(resampled),
         confusion(y, out) if task == "classify" else None,
+        count,
     )
+
+
+def by_unit(units: np.ndarray) -> list[np.ndarray]:
+    """The rows of each of the labels [N].
+
+    >>> [rows.tolist() for rows in by_unit(np.array([7, 3, 7]))]
+    [[1], [0, 2]]
+    """
+    _, of, count = np.unique(units, return_inverse=True, return_counts=True)
+    return np.split(np.argsort(of, kind="stable"), np.cumsum(count)[:-1])
 
 
 def choose_by(study: Study, metric: str, y: np.ndarray, *, task: str, positive: int = 1) -> Study:
@@ -157,6 +181,17 @@ def _rooted(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"rmse": np.sqrt(values["squared_error"]), **rest} if len(rest) < len(values) else rest
 
 
-def _middle(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.nanquantile(values, [0.025, 0.975])
+def middle(values: np.ndarray, units: int) -> tuple[float, float]:
+    """The 95 % interval of resampled values [R] of statistics of so many units.
+
+    The quantiles at ``Phi(-+ t sqrt(n / (n - 1)))`` with Student's t of n - 1 degrees of freedom, as
+    those at 2.5 and 97.5 % are too near for few units; not-a-numbers of a single one. Source:
+    Hesterberg (2015), the expanded percentile interval.
+    """
+    from scipy import stats
+
+    if units < 2:
+        return float("nan"), float("nan")
+    tail = stats.norm.cdf(stats.t.ppf(0.025, units - 1) * np.sqrt(units / (units - 1)))
+    low, high = np.nanquantile(values, [tail, 1 - tail])
     return float(low), float(high)

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,12 +51,18 @@ class Problem(NamedTuple):
     scale: float
 
 
-def load_dataset(
-    name: str, target: str | None = None, task: str | None = None, **options: Any
-) -> Dataset:
-    """An embedded data set, or a file as a Dataset; ``options`` as for ``data.load_table``.
+def load_rows(
+    name: str,
+    target: str | None = None,
+    task: str | None = None,
+    *,
+    roles: Mapping[str, str] | None = None,
+    **options: Any,
+) -> data.Rows | Dataset:
+    """An embedded data set, or the rows of a file before anything is learned from them.
 
-    Raises a ValueError for what does not exist or does not fit.
+    ``roles`` and ``options`` as for ``data.read_rows``. Raises a ValueError for what does not exist
+    or does not fit.
     """
     if name in NAMES:
         dataset = data.load(name)
@@ -66,10 +72,24 @@ def load_dataset(
             raise ValueError(f"the task of {name} is {dataset.task}, not {task}")
         if options.get("kinds"):
             raise ValueError(f"the columns of {name} are numbers; say what columns of a file are")
+        if roles:
+            raise ValueError(f"{name} has no column for {next(iter(roles.values()))}; a file may")
         return dataset
     if not os.path.lexists(name):
         raise ValueError(f"{name}: no such file, and none of the data sets {', '.join(NAMES)}")
-    return data.load_table(name, target=target, task=task, **options)
+    return data.read_rows(name, target=target, task=task, roles=roles, **options)
+
+
+def encoded(loaded: data.Rows | Dataset, rows: np.ndarray | None = None) -> Dataset:
+    """What ``load_rows`` gave as a Dataset, with columns that are learned from ``rows`` [n]."""
+    return loaded if isinstance(loaded, Dataset) else data.encode_rows(loaded, rows)
+
+
+def load_dataset(
+    name: str, target: str | None = None, task: str | None = None, **options: Any
+) -> Dataset:
+    """An embedded data set, or a file as a Dataset; arguments as for ``load_rows``."""
+    return encoded(load_rows(name, target, task, **options))
 
 
 def describe(dataset: Dataset, y: np.ndarray) -> Problem:

@@ -8,6 +8,7 @@ from jaxdl.model_selection import Choice, Study, guards
 
 OURS = "this study"
 CONSTANT = {"classify": "the class frequencies", "regress": "the mean", "count": "the mean count"}
+FEW = 30  # rows or groups to test on, under which the interval is named again
 SAME_CLASS = 0.8  # from this share of one class on, accuracy says little
 
 
@@ -67,6 +68,14 @@ def warnings(
             )
     if test.scores.get("r2", 0) < 0:
         lines.append("r2 is below zero: the mean of the responses predicts better")
+    if test.units < FEW:
+        first, (low, high) = next(iter(test.scores)), test.interval()
+        lines.append(
+            f"the test part has {test.units} rows, or groups of them, only: {first} may as well be "
+            f"anything from {low:.3g} to {high:.3g}"
+            if test.units > 1
+            else "the test part is one group: nothing says how sure its score is"
+        )
     if problem.task == "regress" and not task_given and not np.any(y % 1) and y.min() >= 0:
         lines.append(
             f"the target holds whole numbers from {y.min():g} to {y.max():g}; if they are counts, "

@@ -67,8 +67,7 @@ class Study:
       folds: [F] pairs of index arrays; seeds: [K].
       predictions: [S, K, N, ...] by row of the data, of the last fold that held it out: NaN for
         rows that none did; or None.
-      held_out: the same by fold, [S, F, K, n, ...], in the order of its ``valid``; what stands
-        behind a fold's own rows means nothing.
+      held_out: the same by fold, [S, F, K, n, ...], padded behind the rows of its ``valid``.
       states: one pytree [s, F, K, ...] for each signature, or None.
       metric: what ``best`` goes by. maximize: whether more of it is better.
       num_params: [S].

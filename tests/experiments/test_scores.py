@@ -66,7 +66,7 @@ def test_a_rate_of_zero_is_finite():
 
 def made(value, spread=0.01, metric="accuracy"):
     """A model whose first metric is ``value``, resampled by ``spread`` around it."""
-    return scores.Scored({metric: value}, value + spread * np.linspace(-1, 1, 41), None)
+    return scores.Scored({metric: value}, value + spread * np.linspace(-1, 1, 41), None, 100)
 
 
 @pytest.mark.parametrize(

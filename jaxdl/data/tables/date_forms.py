@@ -151,6 +151,17 @@ def parts_that_vary(seconds: np.ndarray, form: str) -> list[str]:
     return found + hour
 
 
+def parts_that_recur(seconds: np.ndarray, parts: Sequence[str]) -> list[str]:
+    """Those of the ``parts`` that come round again, where dates [N] span a whole round of them.
+
+    >>> parts_that_recur(np.array([0.0, 30 * 86400.0]), PARTS)
+    ['weekday', 'hour']
+    """
+    rounds = {"month": 365, "weekday": 7, "hour": 1}
+    span = np.ptp(seconds) / _DAY
+    return [part for part in parts if part in rounds and span >= rounds[part]]
+
+
 def calendar(seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Year, month 1 to 12 and day of the month 1 to 31, [N] each."""
     days = np.floor(seconds / _DAY).astype("int64").astype("datetime64[D]")

@@ -48,12 +48,17 @@ def rare_below(rows: int) -> int:
 
 
 def fit(
-    decision: Decision, column: np.ndarray | Texts, *, indicate: bool, most: int = MAX_CATEGORIES
+    decision: Decision,
+    column: np.ndarray | Texts,
+    *,
+    indicate: bool,
+    most: int = MAX_CATEGORIES,
+    recurring: bool = False,
 ) -> Spec | str:
     """The spec of a column's training rows, or why nothing can be learned from it.
 
     ``indicate``: whether missing values have a column of their own. At most ``most`` values of a
-    category have one: the most frequent.
+    category have one: the most frequent. ``recurring``: of a date, only what comes round again.
     """
     spec: Spec = {"name": decision.name, "as": decision.kind}
     if decision.kind == "number":
@@ -65,11 +70,10 @@ def fit(
         known = seconds[~np.isnan(seconds)]
         if not len(known):
             return "no value in the training part"
-        spec |= {
-            "form": decision.how,
-            "parts": date_forms.parts_that_vary(known, decision.how),
-            "origin": float(known.min()),
-        }
+        parts = date_forms.parts_that_vary(known, decision.how)
+        if recurring and not (parts := date_forms.parts_that_recur(known, parts)):
+            return "it puts the rows in order, and the training part does not go round once"
+        spec |= {"form": decision.how, "parts": parts, "origin": float(known.min())}
     elif decision.kind == "category":
         spec |= _values(as_texts(column), most)
         if not spec["values"]:

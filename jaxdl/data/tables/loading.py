@@ -8,7 +8,7 @@ import difflib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,28 @@ from jaxdl.data.tables.reading import Source, read
 from jaxdl.data.tables.table import MISSING, Table, Texts, listed, shown
 
 FitsTo = Callable[[np.ndarray, str], np.ndarray]
+ROLES = {"groups": "it tells which rows belong together", "time": "it puts the rows in order"}
+
+
+class Rows(NamedTuple):
+    """The rows of a table that are kept, before anything is learned from them.
+
+    table: as read. y [N], target: the responses, and what is known of them as in an encoding.
+    decisions: what each other column is. used: those that something is learned from.
+    given, roles: as for ``read_rows``. missing, missing_words: as for ``load_table``.
+    notes: what is to be said of the rows, a line each.
+    """
+
+    table: Table
+    y: np.ndarray
+    target: dict[str, Any]
+    decisions: dict[str, Decision]
+    used: dict[str, Decision]
+    given: dict[str, str]
+    roles: dict[str, str]
+    missing: str
+    missing_words: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def load_table(
@@ -71,19 +93,55 @@ def load_table(
     Raises:
       TableError: a ValueError of one line that names the file, and line and column if known.
     """
+    rows = read_rows(source, target, task, missing, kinds=kinds, missing_words=missing_words)
+    fitted = None if fitted_to is None else np.asarray(fitted_to(rows.y, rows.target["task"]))
+    return encode_rows(rows, fitted)
+
+
+def read_rows(
+    source: Source,
+    target: str | None = None,
+    task: str | None = None,
+    missing: str = "fill",
+    *,
+    kinds: Mapping[str, str] | None = None,
+    missing_words: Iterable[str] = MISSING,
+    roles: Mapping[str, str] | None = None,
+) -> Rows:
+    """The first half of ``load_table``: what there is to be split, before ``encode_rows``.
+
+    ``roles``: columns that are there for how rows are split, ``{name: "groups"}`` or
+    ``{name: "time"}``. Unless ``kinds`` names them too, the former is no feature; of the latter, a
+    date's month, weekday and hour are, as far as the training rows went once round: what only
+    grows would be beyond its range in all later rows.
+    """
     one_of("task", task, (None, *TASKS))
     one_of("missing", missing, FILLS)
-    given = dict(kinds or {})
+    given, roles, missing_words = dict(kinds or {}), dict(roles or {}), tuple(missing_words)
     table = read(source, target, missing_words)
     target = _find_target(table, target)
-    _check_kinds(table, target, given)
+    for name, role in roles.items():
+        one_of(f"the role of {shown(name)}", role, ROLES)
+        _check_name(table, target, name, f"{role} needs a column beside it")
+    for name, kind in given.items():
+        one_of(f"the kind of {shown(name)}", kind, (*USED, "ignored"))
+        _check_name(table, target, name, "its task is what can be set")
     decisions = {n: decide(table, n, given.get(n)) for n in table.columns if n != target}
-    used = {n: d for n, d in decisions.items() if _is_used(d, given)}
+    aside = {n for n, role in roles.items() if n not in given and not _recurs(decisions[n], role)}
+    used = {n: d for n, d in decisions.items() if _is_used(d, given) and n not in aside}
     table, notes = settle(table, used, target, missing)
     table = _parsed_once(table, used)
     about = response.infer(table, target, task)
     y, _ = response.responses(table, about)
-    rows = np.arange(len(y)) if fitted_to is None else np.asarray(fitted_to(y, about["task"]))
+    notes = (*table.notes, *notes)
+    return Rows(table, y, about, decisions, used, given, roles, missing, missing_words, notes)
+
+
+def encode_rows(kept: Rows, fitted_to: np.ndarray | None = None) -> Dataset:
+    """The second half of ``load_table``: the Dataset of all rows, learned from those [n] given."""
+    table, y, about, decisions, used, given, roles, missing, missing_words, notes = kept
+    notes = list(notes)
+    rows = np.arange(len(y)) if fitted_to is None else fitted_to
     part = table if fitted_to is None else table.take(rows)
 
     most = _most_categories(len(y), used)
@@ -92,8 +150,13 @@ def load_table(
         column = part.columns[name]
         if name not in used:
             spec = _why_left_out(decision)
+            if name in roles:
+                kind = decision.kind if decision.kind in USED else "category"
+                spec = f"{ROLES[roles[name]]}; --as {name}={kind} makes it a feature too"
         else:
-            spec = encoders.fit(decision, column, indicate=missing == "fill", most=most)
+            recurring = name in roles and name not in given
+            indicate = missing == "fill"
+            spec = encoders.fit(decision, column, indicate=indicate, most=most, recurring=recurring)
             copy = None if name in given else copy_of(column, decision, y[rows], about["task"])
             if copy:
                 decision, spec = decision._replace(kind="copy", said=copy), "gives the target away"
@@ -119,7 +182,7 @@ def load_table(
     }
     dataset, _ = _apply(table, encoding)
     _warn_of_merged(table, encoding)
-    return dataset._replace(columns=tuple(columns), notes=(*table.notes, *notes))
+    return dataset._replace(columns=tuple(columns), notes=tuple(notes))
 
 
 def encode_table(source: Source, encoding: dict[str, Any], *, strict: bool = False) -> Dataset:
@@ -236,16 +299,13 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     return f" (is it {shown(lower[near[0]])}?)" if near else ""
 
 
-def _check_kinds(table: Table, target: str, given: Mapping[str, str]) -> None:
-    for name, kind in given.items():
-        one_of(f"the kind of {shown(name)}", kind, (*USED, "ignored"))
-        if name not in table.columns:
-            near = _nearest(name, table.columns)
-            raise table.error(
-                f"no column {shown(name)}{near}; the columns are {listed(table.columns)}"
-            )
-        if name == target:
-            raise table.error(f"{shown(name)} is the target; its task is what can be set")
+def _check_name(table: Table, target: str, name: str, advice: str) -> None:
+    """Raise the TableError for a name that is no column, or the target."""
+    if name not in table.columns:
+        near = _nearest(name, table.columns)
+        raise table.error(f"no column {shown(name)}{near}; the columns are {listed(table.columns)}")
+    if name == target:
+        raise table.error(f"{shown(name)} is the target; {advice}")
 
 
 def _parsed_once(table: Table, used: Mapping[str, Decision]) -> Table:
@@ -262,6 +322,10 @@ def _parsed_once(table: Table, used: Mapping[str, Decision]) -> Table:
 def _is_used(decision: Decision, given: Mapping[str, str]) -> bool:
     kind = decision.kind
     return kind in USED and (kind != "text" or given.get(decision.name) == "text")
+
+
+def _recurs(decision: Decision, role: str) -> bool:
+    return role == "time" and decision.kind == "date" and decision.how != "time"
 
 
 def _why_left_out(decision: Decision) -> str:
