@@ -43,6 +43,7 @@ from jaxdl.protocols import (
     Sample,
     Scores,
     State,
+    TargetTransformFit,
     TransformApply,
     TransformFit,
 )
@@ -99,10 +100,14 @@ class Transform(NamedTuple):
 
     fit: ``(x, mask=None) -> params``; only ever sees a training part, ``mask [N]`` marks its rows.
     apply: ``(params, x) -> x``.
+    sees_targets: whether ``fit`` is ``(x, y, mask=None) -> params``. A row's own response is then
+        in what it becomes, so a study cross-fits such a transform: rows of the training part are
+        changed by what was fitted to others of it.
     """
 
-    fit: TransformFit
+    fit: TransformFit | TargetTransformFit
     apply: TransformApply
+    sees_targets: bool = False
 
 
 class Objective(NamedTuple):
@@ -262,6 +267,16 @@ def pair(batch: Batch) -> tuple[Any, Any]:
 def with_features(batch: Batch, x: Any) -> Batch:
     """The batch with another first part."""
     return (x, *batch[1:]) if type(batch) is tuple else x
+
+
+def fit_to(transform: Transform, batch: Batch, mask: Array | None = None) -> Params:
+    """A transform's params, fitted to the rows of a batch that count: to x, or to x and y.
+
+    Raises a ValueError where the transform sees targets and the batch has none.
+    """
+    if transform.sees_targets:
+        return transform.fit(*pair(batch), mask)
+    return transform.fit(features(batch), mask)
 
 
 def stateless(init, apply) -> Model:

@@ -70,6 +70,13 @@ class TransformFit(Protocol):
         """Return the fitted parameters; ``mask`` [N] marks the rows of x that count."""
 
 
+class TargetTransformFit(Protocol):
+    """The fit of a transform that sees targets, such as the mean response of each category."""
+
+    def __call__(self, x: Any, y: Array, mask: Array | None = None) -> Params:
+        """Return the fitted parameters; ``mask`` [N] marks the rows of x and y that count."""
+
+
 class TransformApply(Protocol):
     """Change features by what was fitted."""
 

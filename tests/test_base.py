@@ -66,7 +66,7 @@ def test_contracts_have_these_fields_and_no_others_are_there():
         "Model": ("init", "apply", "sees_mask"),
         "Family": ("log_prob", "mean", "sample", "entropy", "scores", "responses"),
         "Responses": ("kind", "low", "high"),
-        "Transform": ("fit", "apply"),
+        "Transform": ("fit", "apply", "sees_targets"),
         "Objective": ("loss", "predict", "evaluate", "responses"),
         "TrainState": ("step", "params", "state", "opt_state", "key"),
         "Learner": ("init", "step", "predict", "evaluate", "responses"),

@@ -11,7 +11,8 @@ from jaxdl.features.polynomials import (
     polynomial_multivariate,
     scaled_polynomial,
 )
-from jaxdl.features.transforms import chain, impute_mean, standardize
+from jaxdl.features.targets import target_encode
+from jaxdl.features.transforms import chain, impute_mean, robust_scale, standardize
 
 __all__ = [
     "append_ones",
@@ -22,6 +23,8 @@ __all__ = [
     "orthogonal_polynomial",
     "polynomial",
     "polynomial_multivariate",
+    "robust_scale",
     "scaled_polynomial",
     "standardize",
+    "target_encode",
 ]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import floating, mean_and_deviation, rows_of, spread
-from jaxdl.base import Array, Sequences, Transform, identity_transform
+from jaxdl.base import Array, Sequences, Transform, fit_to, identity_transform
 
 
 def standardize() -> Transform:
@@ -34,6 +34,66 @@ def standardize() -> Transform:
         return ((x - params["mean"]) / params["scale"]).astype(x.dtype)
 
     return _of_each_part(fit, apply)
+
+
+def robust_scale() -> Transform:
+    """``f((x - median) s)``, ``f(z) = z / sqrt(1 + (z / 3)^2)``: far values end within 3 of 0.
+
+    s is 1 over the interquartile range of the feature in the training part; where that is 0, 2 over
+    its whole range, and where that is 0 too, 0. For x [N, ...] whose tails are heavy: unlike the
+    standard deviation, quartiles do not follow a few far values, and f is nearly the identity for
+    the others. Quartiles are between neighbours as ``numpy.percentile`` has them. NaN counts for
+    nothing and stays NaN. ``fit`` returns ``{"median", "range"}``, the latter ``1 / (64 s)`` or
+    infinity. Sequences and dicts as in ``standardize``. ValueError where the mask is not [N], and
+    for token ids. Source: Holzmüller, Grinsztajn and Steinwart, "Better by default" (2024).
+
+    >>> scaler = robust_scale()
+    >>> x = jnp.array([[1.0], [2.0], [3.0], [4.0], [1e9]])
+    >>> [round(z, 2) for z in scaler.apply(scaler.fit(x), x)[:, 0].tolist()]
+    [-0.95, -0.49, 0.0, 0.49, 3.0]
+    """
+
+    def fit(x, known):
+        # A part, so that neither a difference overflows nor the reciprocal, which XLA takes, vanishes.
+        low, median, high = quartiles(x, known)
+        between = high / 64 - low / 64
+        least = jnp.min(jnp.where(known, x, jnp.inf), axis=0)
+        most = jnp.max(jnp.where(known, x, -jnp.inf), axis=0)
+        whole = most / 128 - least / 128
+        apart = jnp.where(most > least, whole, jnp.inf)
+        return {"median": median, "range": jnp.where(high > low, between, apart)}
+
+    def apply(params, x):
+        x = floating(x)
+        z = (x / 64 - params["median"] / 64) / params["range"]
+        most = jnp.finfo(x.dtype).max
+        z = jnp.clip(z, -most, most)
+        return (z / jnp.hypot(1, z / 3)).astype(x.dtype)
+
+    return _of_each_part(fit, apply)
+
+
+def quartiles(x: Array, counts: Array) -> tuple[Array, Array, Array]:
+    """The quartiles [...] of the entries of x [M, ...] that count; 0 where none does.
+
+    Quartile k of n sorted entries is at ``(n - 1) k / 4``, between two on the line that joins them,
+    as of ``numpy.percentile``. ``counts`` [M, ...] are bools; entries that do not count may be NaN.
+
+    >>> [q.item() for q in quartiles(jnp.array([4.0, 1.0, 2.0, 9.0]), jnp.array([1, 1, 1, 0]))]
+    [1.5, 2.0, 3.0]
+    """
+    x = jnp.sort(jnp.where(counts, x, jnp.inf), axis=0)
+    last = jnp.maximum(jnp.sum(counts, axis=0, dtype=jnp.int32) - 1, 0)
+    known = jnp.any(counts, axis=0)
+    entry = lambda i: jnp.where(known, jnp.take_along_axis(x, i[None], axis=0)[0], 0)
+
+    def quartile(k):
+        # last * k / 4 in whole numbers, without a product that overflows
+        below, rest = last // 4 * k + last % 4 * k // 4, last % 4 * k % 4
+        a, b = entry(below), entry(jnp.minimum(below + 1, last))
+        return a + rest / 2 * (b / 2 - a / 2)  # exactly a where they are equal
+
+    return quartile(1), quartile(2), quartile(3)
 
 
 def impute_mean() -> Transform:
@@ -64,15 +124,16 @@ def chain(*transforms: Transform) -> Transform:
     """One Transform from several, the first applied first; each is fitted to what it will see.
 
     ``apply = f_k o ... o f_1``, and f_j is fitted to ``f_{j-1}(... f_1(x))``. ``fit`` returns a
-    tuple of their params. Without any transform it leaves x [N, D] as it is.
+    tuple of their params. Without any transform it leaves x [N, D] as it is. It sees targets where
+    one of them does.
     """
     if not transforms:
         return identity_transform()
 
-    def fit(x, mask=None):
+    def fit(x, y, mask=None):
         fitted = []
         for transform in transforms:
-            params = transform.fit(x, mask)
+            params = fit_to(transform, (x, y), mask)
             x = transform.apply(params, x)
             fitted.append(params)
         return tuple(fitted)
@@ -82,7 +143,9 @@ def chain(*transforms: Transform) -> Transform:
             x = transform.apply(p, x)
         return x
 
-    return Transform(fit, apply)
+    if any(transform.sees_targets for transform in transforms):
+        return Transform(fit, apply, sees_targets=True)
+    return Transform(lambda x, mask=None: fit(x, None, mask), apply)
 
 
 def _of_each_part(fit: Callable, apply: Callable) -> Transform:

@@ -11,7 +11,6 @@ from jaxdl import programs
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Transform
 from jaxdl.model_selection import grid as grids
-from jaxdl.model_selection.population.members import with_transform
 from jaxdl.model_selection.study import Recipe, in_words
 from jaxdl.training import run_state
 from jaxdl.training.host import inputs
@@ -119,7 +118,7 @@ def _predictions(spec: _Spec, fitted: Any, settings: list[dict], states: list, x
         def one(member, static=static):
             setting, state = member
             learner = spec.make_learner({**dict(static), **setting})
-            return with_transform(learner, spec.transform, fitted).predict(state, x)
+            return learner.predict(state, spec.transform.apply(fitted, x))
 
         stacked = jax.tree.map(lambda *s: jnp.stack(s), *(states[m] for m in members))
         outputs = jax.lax.map(one, (traced, stacked))

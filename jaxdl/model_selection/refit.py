@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxdl import programs
 from jaxdl.arrays import num_rows
-from jaxdl.base import Key, Transform, features
+from jaxdl.base import Batch, Key, Transform, features, fit_to
 from jaxdl.checks import positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
@@ -114,8 +114,8 @@ def refit(
         for j in range(seeds)
     ]  # fmt: skip
     every, states, diverged, losses = zip(*members, strict=True)
-    fitted = programs.compiled(_fit_transform)(recipe.transform, features(data))
-    unfit = max(diverged) >= 0 and unfit_folds(recipe.transform, features(data), train)[0]
+    fitted = programs.compiled(_fit_transform)(recipe.transform, data)
+    unfit = max(diverged) >= 0 and unfit_folds(recipe.transform, data, train)[0]
     causes = tuple(
         divergence.explain(epoch + 1, loss, unfit) if epoch >= 0 else ""
         for epoch, loss in zip(diverged, losses, strict=True)
@@ -126,5 +126,5 @@ def refit(
     )  # fmt: skip
 
 
-def _fit_transform(transform: Transform, x: Any) -> Any:
-    return transform.fit(x, jnp.ones(num_rows(x), bool))
+def _fit_transform(transform: Transform, data: Batch) -> Any:
+    return fit_to(transform, data, jnp.ones(num_rows(data), bool))

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxdl import files
 from jaxdl.arrays import num_rows
-from jaxdl.base import Batch, features
+from jaxdl.base import Batch, features, fit_to
 from jaxdl.files import Arrays
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
@@ -69,8 +69,8 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
 
     signatures = grids.signatures(hparams)
 
-    def template(x):
-        transform = recipe.transform.fit(x, jnp.ones(num_rows(x), bool))
+    def template(data):
+        transform = fit_to(recipe.transform, data, jnp.ones(num_rows(data), bool))
         arrays = lambda h: {k: jnp.asarray(v) if grids.is_traced(v) else v for k, v in h.items()}
         states = [None] * len(hparams)
         for signature in signatures:  # members of one have one structure
@@ -81,7 +81,7 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
         return transform, states
 
     data = inputs.as_arrays(data, mended=True)
-    transform, states = jax.eval_shape(template, features(data))
+    transform, states = jax.eval_shape(template, data)
     count = len(hparams)
     empty = Fitted(
         hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe,

@@ -10,7 +10,17 @@ import numpy as np
 
 from jaxdl import programs
 from jaxdl.arrays import num_rows, spread
-from jaxdl.base import Key, Learner, Responses, Sequences, Transform, features, identity_transform
+from jaxdl.base import (
+    Batch,
+    Key,
+    Learner,
+    Responses,
+    Sequences,
+    Transform,
+    features,
+    fit_to,
+    identity_transform,
+)
 from jaxdl.checks import is_whole, nearest, one_of, positive_int, typed_key
 from jaxdl.metrics import directions
 from jaxdl.model_selection import grid as grids
@@ -200,7 +210,7 @@ def cross_validate(
     results = [population.result(states) for population in populations]
     unfit = np.zeros(len(parts), bool)
     if any((result.run.diverged >= 0).any() for result in results):
-        unfit = unfit_folds(recipe.transform, features(data), train)
+        unfit = unfit_folds(recipe.transform, data, train)
     return assemble(
         settings,
         signatures,
@@ -292,15 +302,15 @@ def check_reading(settings: list[dict[str, Any]], populations: Sequence[Populati
         )
 
 
-def unfit_folds(transform: Transform, x: Any, train: Rows) -> np.ndarray:
+def unfit_folds(transform: Transform, data: Batch, train: Rows) -> np.ndarray:
     """For which folds [F] the transform gives training rows, of Rows [F, n], that are not finite."""
-    return np.asarray(programs.compiled(_unfit)(transform, x, train))
+    return np.asarray(programs.compiled(_unfit)(transform, data, train))
 
 
-def _unfit(transform: Transform, x: Any, train: Rows) -> jax.Array:
+def _unfit(transform: Transform, data: Batch, train: Rows) -> jax.Array:
     def of_fold(rows):
-        x_fold = take(x, rows.index)
-        given = transform.apply(transform.fit(x_fold, rows.mask), x_fold)
+        part = take(data, rows.index)
+        given = transform.apply(fit_to(transform, part, rows.mask), features(part))
         is_sequences = lambda node: isinstance(node, Sequences)
         parts = jax.tree.leaves(given, is_leaf=is_sequences)
         values = [part.filled() if is_sequences(part) else part for part in parts]

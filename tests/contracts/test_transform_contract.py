@@ -12,14 +12,20 @@ from jaxdl import base, features
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 3)).astype(np.float32) * [1, 5, 0.1] + [0, 3, -1]
 X = X.astype(np.float32)
+Y = RNG.normal(size=12).astype(np.float32)
 MASK = np.arange(12) % 3 != 1
 TRANSFORMS = {
     "identity": base.identity_transform(),
     "standardize": features.standardize(),
+    "robust_scale": features.robust_scale(),
     "impute_mean": features.impute_mean(),
     "scaled_polynomial": features.scaled_polynomial(2),
     "orthogonal_polynomial": features.orthogonal_polynomial(1),
+    "target_encode": features.target_encode([1], [8], smooth=1.0),
     "chain": features.chain(features.impute_mean(), features.standardize()),
+    "chain that sees targets": features.chain(
+        features.impute_mean(), features.target_encode([1], [8], smooth=1.0)
+    ),
 }
 rows = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
 
@@ -28,20 +34,27 @@ def assert_equal(a, b, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), a, b)
 
 
+def fit_of(transform):
+    """``(x, mask=None) -> params``, with the same responses where the transform sees targets."""
+    return lambda x, mask=None: base.fit_to(transform, (x, Y[: len(x)]), mask)
+
+
 @rows
 def test_names_of_the_arguments(transform):
-    assert list(inspect.signature(transform.fit).parameters) == ["x", "mask"]
+    given = ["x", "y", "mask"] if transform.sees_targets else ["x", "mask"]
+    assert list(inspect.signature(transform.fit).parameters) == given
     assert inspect.signature(transform.fit).parameters["mask"].default is None
     assert list(inspect.signature(transform.apply).parameters) == ["params", "x"]
 
 
 @rows
 def test_only_the_rows_that_count_are_seen(transform):
-    fit = jax.jit(transform.fit)
+    fit = jax.jit(fit_of(transform))
     for poison in (1e6, np.inf, np.nan):
         other = np.where(MASK[:, None], X, poison).astype(np.float32)
         assert_equal(fit(X, MASK), fit(other, MASK), rtol=0)
-    assert_equal(fit(X, MASK), fit(X[MASK]), rtol=1e-5, atol=1e-6)
+    alone = base.fit_to(transform, (X[MASK], Y[MASK]))
+    assert_equal(fit(X, MASK), alone, rtol=1e-5, atol=1e-6)
     assert_equal(fit(X), fit(X, np.ones(12, bool)), rtol=1e-6)
     seen = X.copy()
     seen[np.flatnonzero(MASK)[0]] += [3, -2, 1]
@@ -53,7 +66,7 @@ def test_only_the_rows_that_count_are_seen(transform):
 @rows
 def test_fits_of_several_folds_together_equal_those_alone(transform):
     masks = jnp.asarray(np.arange(12) % 3 != np.arange(3)[:, None])
-    fit = lambda mask: transform.fit(X, mask)
+    fit = lambda mask: fit_of(transform)(X, mask)
     together = jax.jit(jax.vmap(fit))(masks)
     for i, mask in enumerate(masks):
         alone = jax.jit(fit)(mask)
@@ -62,7 +75,7 @@ def test_fits_of_several_folds_together_equal_those_alone(transform):
 
 @rows
 def test_apply_keeps_rows_apart_and_the_dtype(transform):
-    params = jax.jit(transform.fit)(X, MASK)
+    params = jax.jit(fit_of(transform))(X, MASK)
     whole = transform.apply(params, X)
     assert whole.shape[0] == 12 and whole.dtype == jnp.float32
     apply = jax.jit(transform.apply)
@@ -76,9 +89,9 @@ def test_apply_keeps_rows_apart_and_the_dtype(transform):
 @rows
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_dtype_follows_x(x64, transform, dtype):
-    x = jnp.asarray(X, dtype)
+    x, fit = jnp.asarray(X, dtype), fit_of(transform)
     params, transformed = jax.eval_shape(
-        lambda x: (transform.fit(x, MASK), transform.apply(transform.fit(x, MASK), x)), x
+        lambda x: (fit(x, MASK), transform.apply(fit(x, MASK), x)), x
     )
     floats = [leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     assert {leaf.dtype for leaf in (*floats, transformed)} == {jnp.dtype(dtype)}
@@ -87,7 +100,7 @@ def test_dtype_follows_x(x64, transform, dtype):
 @rows
 def test_a_constant_column_stays_finite(transform):
     x = np.concatenate([X, np.full((12, 1), 7.0, np.float32)], axis=1)
-    run = jax.jit(lambda x: transform.apply(transform.fit(x, MASK), x))
+    run = jax.jit(lambda x: transform.apply(fit_of(transform)(x, MASK), x))
     assert np.isfinite(run(x)).all()
 
 
@@ -95,7 +108,21 @@ def test_a_constant_column_stays_finite(transform):
 def test_masks_of_another_length_are_refused(transform):
     if transform is not TRANSFORMS["identity"]:  # which fits nothing
         with pytest.raises(ValueError, match="mask must be"):
-            transform.fit(X, MASK[:5])
+            fit_of(transform)(X, MASK[:5])
+
+
+def test_responses_that_do_not_count_may_be_anything():
+    transform = TRANSFORMS["target_encode"]
+    for poison in (1e6, np.inf, np.nan):
+        y = np.where(MASK, Y, poison).astype(np.float32)
+        assert_equal(transform.fit(X, y, MASK), transform.fit(X, Y, MASK), rtol=0)
+
+
+def test_what_sees_targets_needs_them():
+    with pytest.raises(ValueError, match=r"a batch to learn responses from is \(x, y\)"):
+        base.fit_to(TRANSFORMS["target_encode"], X)
+    assert TRANSFORMS["chain that sees targets"].sees_targets
+    assert not TRANSFORMS["chain"].sees_targets
 
 
 def test_every_public_transform_has_a_row():

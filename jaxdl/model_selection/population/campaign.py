@@ -228,7 +228,7 @@ def _program(population: Population) -> int:
     """A checksum of what a member does: transform, start, a step, scores and predictions."""
 
     def run(setting, key, batch, rows):
-        fitted = population.recipe.transform.fit(features(batch), rows)
+        fitted = population._fit(batch, rows)
         learner = population._learner(setting, fitted)
         state, info = learner.step(learner.init(key), batch)
         predicted = learner.predict(state, features(batch)) if population.predicts else ()

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.base import Array, Batch, Key, Learner, Responses, Transform, features, with_features
+from jaxdl.base import Array, Batch, Key, Learner, Responses
+from jaxdl.checks import is_key
 from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population.plan import ExecutionPlan
 from jaxdl.training.batching import Rows
@@ -143,24 +145,6 @@ def responses_of(make_learner: Callable, signature: Signature) -> Responses | No
     return found[0]
 
 
-def with_transform(learner: Learner, transform: Transform, params: Any) -> Learner:
-    """A learner on transformed features: x [B, D] becomes ``transform.apply(params, x)``."""
-
-    def change(batch):
-        return with_features(batch, transform.apply(params, features(batch)))
-
-    def step(train_state, batch, *, mask=None):
-        # Handed on only where there is one: a learner of even batches needs to take none.
-        rows = {} if mask is None else {"mask": mask}
-        return learner.step(train_state, change(batch), **rows)
-
-    return learner._replace(
-        step=step,
-        predict=lambda ts, x: learner.predict(ts, transform.apply(params, x)),
-        evaluate=lambda ts, batch: learner.evaluate(ts, change(batch)),
-    )
-
-
 def arrange(
     num_settings: int, num_groups: int, plan: ExecutionPlan
 ) -> tuple[np.ndarray, ExecutionPlan]:
@@ -199,6 +183,20 @@ def pack(active: np.ndarray, size: int, num_rows: int, num_devices: int) -> np.n
     for i, ids in enumerate(rows):
         slots[(i % num_devices) * share + i // num_devices, : len(ids)] = ids
     return slots
+
+
+def at_rows(leaf: Any, index: np.ndarray) -> Any:
+    """The rows of an array of numbers or keys on the host; keys that nothing has consumed."""
+    if is_key(leaf):
+        return jax.random.clone(leaf)[index]
+    return np.asarray(leaf)[index]
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Zeros; of keys, one that is repeated."""
+    if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+        return jnp.broadcast_to(jax.random.key(0), shape)
+    return np.zeros(shape, dtype)
 
 
 # How errors speak of a traced number that stands where Python needs a whole one.

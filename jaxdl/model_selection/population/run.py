@@ -12,7 +12,7 @@ import numpy as np
 from jaxdl.base import Batch, Learner, features
 from jaxdl.checks import is_key, is_whole
 from jaxdl.model_selection.grid import Signature
-from jaxdl.model_selection.population import execute
+from jaxdl.model_selection.population import execute, transforms
 from jaxdl.model_selection.population.members import (
     SETTINGS,
     Explained,
@@ -21,10 +21,11 @@ from jaxdl.model_selection.population.members import (
     Setting,
     Shared,
     arrange,
+    at_rows,
     built,
+    empty,
     member_key,
     pack,
-    with_transform,
 )
 from jaxdl.model_selection.population.plan import balance, choose_plan, work_of
 from jaxdl.model_selection.study import Recipe, final_scores
@@ -75,6 +76,7 @@ class Population:
         self.dropped = np.full(len(signature.members), -1, np.int32)
         self.settings = {k: jnp.asarray(v) for k, v in signature.traced.items()}
         self.seen: set[str] = set()  # the settings' names that something has read
+        data = transforms.numbered(data, recipe.transform)
         self.one = take(data, np.zeros(2, np.int32))
         self.shared = Shared(
             data, train, valid, self.settings, (), recipe.key, np.int32(0), np.int32(0)
@@ -82,7 +84,7 @@ class Population:
         first = {k: v[0] for k, v in self.settings.items()}
         any_key = jax.random.key(0)
         with self._explained():
-            fitted = jax.eval_shape(recipe.transform.fit, features(self.one), np.ones(2, bool))
+            fitted = jax.eval_shape(self._fit, self.one, np.ones(2, bool))
             start, _ = jax.eval_shape(self._peek, first, fitted, any_key, self.one)
             size = min(recipe.lengths.batch_size, train.mask.shape[1])
             work = work_of(self._peek, first, fitted, any_key, take(data, np.zeros(size, np.int32)))
@@ -101,7 +103,7 @@ class Population:
             member_bytes=sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(start.state)),
             work=work,
         )
-        self.store = jax.tree.map(lambda x: _zeros((self.size, *x.shape), x.dtype), (start, held))
+        self.store = jax.tree.map(lambda x: empty((self.size, *x.shape), x.dtype), (start, held))
         none = np.full(self.size, -1, np.int32)
         self.store = (self.store[0]._replace(stopped=none, diverged=none.copy()), self.store[1])
         self.program = self.slots = self.rows = None
@@ -243,7 +245,7 @@ class Population:
         setting = Setting({**self.signature.static, **setting}, self.seen)
         learner = built(self.recipe.make_learner, setting)
         self.responses = learner.responses
-        return with_transform(learner, self.recipe.transform, fitted)
+        return transforms.with_transform(learner, self.recipe.transform, fitted)
 
     def _besides(self, setting, metrics=None) -> run_state.StopAndRecord:
         early = self.recipe.early_stopping
@@ -279,13 +281,14 @@ class Population:
         group, which = row
         of_fold = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(leaf)[group.fold], tree)
         rows, held, fitted = map(of_fold, (shared.train, shared.valid, shared.transforms))
+        data = transforms.of_training_part(shared.data, self.recipe.transform, rows)
         own_key = member_key(shared.key, group.seed, group.fold)
 
         def member(which, run):
             setting = {k: v[which] for k, v in shared.settings.items()}
             learner = self._learner(setting, fitted)
             run = loop.run_stretch(
-                learner, shared.data, rows, held, own_key, run, shared.start, shared.stop,
+                learner, data, rows, held, own_key, run, shared.start, shared.stop,
                 self.recipe.lengths, self.padding, self._besides(setting, self._metrics(learner)),
             )  # fmt: skip
             if not self.predicts:
@@ -296,10 +299,11 @@ class Population:
         return jax.vmap(member, axis_name=SETTINGS)(which, run)
 
     def _prepare(self, shared: Shared) -> Shared:
-        def fit(rows):
-            return self.recipe.transform.fit(take(features(shared.data), rows.index), rows.mask)
+        of_fold = lambda rows: self._fit(take(shared.data, rows.index), rows.mask)
+        return shared._replace(transforms=jax.lax.map(of_fold, shared.train))
 
-        return shared._replace(transforms=jax.lax.map(fit, shared.train))
+    def _fit(self, batch, mask):
+        return transforms.fit(self.recipe.transform, batch, mask)
 
     # -- where members lie
 
@@ -370,7 +374,7 @@ class Population:
         ids = self.slots.ravel()[here]
 
         def put(stored, now):
-            now = _take(now.reshape(-1, *now.shape[2:]), np.flatnonzero(here))
+            now = at_rows(now.reshape(-1, *now.shape[2:]), np.flatnonzero(here))
             if is_key(stored):
                 return stored.at[ids].set(now)
             stored = np.array(stored)
@@ -382,7 +386,7 @@ class Population:
     def _scatter(self) -> None:
         """Lay members out in rows by slot; an empty place is a member that has finished."""
         which = np.maximum(self.slots, 0)
-        lay = lambda leaf: _take(leaf, which.ravel()).reshape(*which.shape, *leaf.shape[1:])
+        lay = lambda leaf: at_rows(leaf, which.ravel()).reshape(*which.shape, *leaf.shape[1:])
         self.rows = jax.tree.map(lay, self.store[0])
         stopped = np.where(self.slots >= 0, self.rows.stopped, 0).astype(np.int32)
         self.rows = self.rows._replace(stopped=stopped)
@@ -398,15 +402,3 @@ class Population:
 
     def _explained(self):
         return Explained(self.signature.traced)
-
-
-def _take(leaf, index):
-    if is_key(leaf):
-        return jax.random.clone(leaf)[index]
-    return np.asarray(leaf)[index]
-
-
-def _zeros(shape, dtype):
-    if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
-        return jnp.broadcast_to(jax.random.key(0), shape)
-    return np.zeros(shape, dtype)

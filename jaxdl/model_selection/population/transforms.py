@@ -1,0 +1,73 @@
+"""A transform in a population: fitted to each training part, and between a learner and its rows.
+
+One that sees targets is cross-fitted, as by scikit-learn's ``TargetEncoder.fit_transform``. Were a
+row's own response in its features, a network would learn to trust what no new row has, and look
+good on the rows that it was trained on. So these are dealt out to PARTS, and each is changed by
+what was fitted to the other parts; all other rows by what was fitted to all.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.arrays import num_rows
+from jaxdl.base import Array, Batch, Learner, Transform, features, fit_to, pair, with_features
+from jaxdl.training.batching import Rows
+
+PARTS = 5
+
+
+def numbered(data: Batch, transform: Transform) -> Batch:
+    """The data; as ``(x, y, part [N])`` where the transform sees targets.
+
+    Parts are drawn at random, for files are often sorted, and are always the same.
+    """
+    if not transform.sees_targets:
+        return data
+    part = np.random.default_rng(0).permutation(num_rows(data)).astype(np.int32) % PARTS
+    return (*pair(data), part)
+
+
+def of_training_part(data: Batch, transform: Transform, train: Rows) -> Batch:
+    """``numbered`` data in which rows that are not of the training part [n] have the part -1."""
+    if not transform.sees_targets:
+        return data
+    x, y, part = data
+    trained = jnp.zeros(len(part), bool).at[train.index].max(train.mask)
+    return x, y, jnp.where(trained, part, -1)
+
+
+def fit(transform: Transform, batch: Batch, mask: Array) -> Any:
+    """A transform's params for the rows of ``numbered`` data that count [N].
+
+    Where it sees targets, [PARTS + 1] of them: without each part, and of all rows.
+    """
+    if not transform.sees_targets:
+        return fit_to(transform, batch, mask)
+    x, y, part = batch
+    return jax.lax.map(lambda p: transform.fit(x, y, mask & (part != p)), jnp.arange(PARTS + 1))
+
+
+def with_transform(learner: Learner, transform: Transform, params: Any) -> Learner:
+    """A learner on transformed features of data as ``of_training_part``; ``params`` are of ``fit``."""
+    whole = jax.tree.map(lambda leaf: leaf[-1], params) if transform.sees_targets else params
+
+    def change(batch):
+        if not transform.sees_targets:
+            return with_features(batch, transform.apply(params, features(batch)))
+        x, y, part = batch
+        every = jax.vmap(transform.apply, (0, None))(params, x)
+        return jax.tree.map(lambda leaf: leaf[part, jnp.arange(len(part))], every), y
+
+    def step(train_state, batch, *, mask=None):
+        # Handed on only where there is one: a learner of even batches needs to take none.
+        rows = {} if mask is None else {"mask": mask}
+        return learner.step(train_state, change(batch), **rows)
+
+    return learner._replace(
+        step=step,
+        predict=lambda ts, x: learner.predict(ts, transform.apply(whole, x)),
+        evaluate=lambda ts, batch: learner.evaluate(ts, change(batch)),
+    )
