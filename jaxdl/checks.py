@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.base import Array, Key
+from jaxdl.base import Array, Key, Responses, Sequences
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -51,6 +51,31 @@ def typed_key(key: Any) -> Key:
 def is_key(x: Any) -> bool:
     """Whether x is an array of typed keys."""
     return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def check_responses(y: Any, responses: Responses | None, name: str = "data") -> None:
+    """Raise a ValueError where a value of y, a pytree, lies outside the Responses.
+
+    Padding does not count, NaN is no matter of this check, and traced values are not read.
+    """
+    if responses is None:
+        return
+    is_sequences = lambda node: isinstance(node, Sequences)
+    for part in jax.tree.leaves(y, is_leaf=is_sequences):
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
+            continue
+        values = part.filled() if is_sequences(part) else part
+        low, high = values.min(), values.max()
+        if not (low < responses.low or high > responses.high):
+            continue
+        least, most = (f"{bound:g}" for bound in (responses.low, responses.high))
+        advice = ""
+        if responses.kind == "labels" and responses.low == 0:
+            advice = "; features.from_one_based(y) makes 0..K-1 of labels 1..K"
+        raise ValueError(
+            f"the responses of the {name} are {responses.kind} from {least} to {most}, "
+            f"not {low:g} to {high:g}{advice}"
+        )
 
 
 def same_shape(a: Any, b: Any, names: str) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxdl.arrays import HIGHEST, dot, mean_and_deviation, norm
 from jaxdl.base import Array, Family, Params
-from jaxdl.checks import one_of
+from jaxdl.checks import check_responses, one_of
 from jaxdl.models.irls import irls
 from jaxdl.models.linear import predict, weighted_rows
 from jaxdl.optim.gradient_descent import minimize
@@ -111,7 +111,8 @@ def fit(
         1e-5 for "irls").
 
     Raises:
-      ValueError: for shapes that do not fit and for an unknown method.
+      ValueError: for shapes that do not fit, an unknown method, and a y that counts and is none of
+        the family's ``responses`` (unless y is traced).
 
     >>> from jaxdl import families
     >>> x, y = jnp.array([[0.0], [0.0], [1.0], [1.0]]), jnp.array([0, 1, 1, 1])
@@ -123,6 +124,7 @@ def fit(
     """
     one_of("method", method, METHODS)
     x, y, weights = weighted_rows(x, y, mask)
+    check_responses(y, family.responses)
     outputs = y.shape[1:] if num_outputs is None else (num_outputs,)
     features = x.shape[1]
     counts = weights > 0

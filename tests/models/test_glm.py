@@ -299,6 +299,26 @@ def test_location_weights_by_hand(x64, floor):
     np.testing.assert_allclose(weights(families.student_t(3.0, 2.0)), 4 / (12 + r**2), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("family", "y", "how", "message"),
+    [
+        (POISSON, COUNTS - 1, {}, "counts from 0 to inf, not -1 to"),
+        (BERNOULLI, 2.0 * LABELS, {}, "labels from 0 to 1, not 0 to 2; features.from_one_based"),
+        (
+            families.categorical(3),
+            CLASSES + 1,
+            {"num_outputs": 3},
+            "labels from 0 to 2, not 1 to 3",
+        ),
+    ],
+)
+def test_responses_without_a_probability_are_refused(family, y, how, message):
+    with pytest.raises(ValueError, match=f"the responses of the data are {message}"):
+        glm.fit(X, y, family, max_steps=1, **how)
+    outside = np.clip(y, family.responses.low, family.responses.high) != y
+    glm.fit(X, y, family, mask=~outside, max_steps=1, **how)  # what does not count may be anything
+
+
 def test_bad_arguments_raise():
     with pytest.raises(ValueError, match="method is one of newton, irls, gradient, not 'adam'"):
         glm.fit(X, REAL, families.normal(), method="adam")

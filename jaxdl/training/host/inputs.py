@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl import checks
 from jaxdl.base import Array, Batch, Learner, Responses, Sequences, Transform
 from jaxdl.data.dataset import Dataset
 
@@ -67,28 +68,9 @@ def as_arrays(
 
 
 def check_responses(data: Batch, responses: Responses | None, name: str = "data") -> None:
-    """Raise a ValueError where y, or data of one part, hold what is none of the Responses.
-
-    Traced values are not read.
-    """
-    if responses is None or (type(data) is tuple and len(data) != 2):
-        return
-    y = data[1] if type(data) is tuple else data
-    for part in jax.tree.leaves(y, is_leaf=_is_sequences):
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
-            continue
-        values = part.filled() if _is_sequences(part) else part
-        low, high = values.min(), values.max()
-        if low >= responses.low and high <= responses.high:
-            continue
-        least, most = (f"{bound:g}" for bound in (responses.low, responses.high))
-        advice = ""
-        if responses.kind == "labels" and responses.low == 0:
-            advice = "; features.from_one_based(y) makes 0..K-1 of labels 1..K"
-        raise ValueError(
-            f"the responses of the {name} are {responses.kind} from {least} to {most}, "
-            f"not {low:g} to {high:g}{advice}"
-        )
+    """Raise a ValueError where y, or data of one part, hold what is none of the Responses."""
+    if type(data) is not tuple or len(data) == 2:
+        checks.check_responses(data[1] if type(data) is tuple else data, responses, name)
 
 
 def shape_of_a_row(x: Any) -> Any:

@@ -46,8 +46,9 @@ def fit_stream(
     A step whose loss or state is not finite is not taken, is flagged, and ends the run.
 
     Raises:
-      ValueError: for numbers that make no sense, no batches at all, and for a checkpoint that is
-        damaged or of another run. What the iterator raises is raised.
+      ValueError: for numbers that make no sense, no batches at all, a batch of what is no data or of
+        responses that the learner does not have, and for a checkpoint that is damaged or of another
+        run. What the iterator raises is raised.
       OSError: where a checkpoint or a log cannot be written.
 
     >>> import itertools, jax, jax.numpy as jnp, optax

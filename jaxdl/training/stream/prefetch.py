@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from jaxdl.base import Responses
 from jaxdl.training.host import inputs
 
 _END = object()
@@ -54,7 +55,11 @@ def _decode(saved: str):
 
 
 def prefetch(
-    make: Callable[[], Iterator], size: int, start: int, count: int
+    make: Callable[[], Iterator],
+    size: int,
+    start: int,
+    count: int,
+    responses: Responses | None = None,
 ) -> Iterator[tuple[Any, str | None] | None]:
     """Yield ``(batch on the device, state_of(iterator) after it)``, ``size`` of them ahead.
 
@@ -83,7 +88,9 @@ def prefetch(
         try:
             iterator = make()
             for number, batch in enumerate(itertools.islice(iterator, count), start + 1):
-                batch = inputs.as_arrays(batch, f"examples of batch {number}", finite=False)
+                name = f"examples of batch {number}"
+                batch = inputs.as_arrays(batch, name, finite=False)
+                inputs.check_responses(batch, responses, name)
                 if not put((jax.device_put(batch), state_of(iterator))):
                     return
             put(_END)

@@ -125,7 +125,8 @@ class StreamRun:
             with Interrupts(checkpoint is not None) as interrupts:
                 left = 0 if self._ended() else self.steps - self.position
                 where = functools.partial(position_batches, batches, self.position, self.place)
-                stream = prefetch(where, ahead, self.position, left) if left else iter(())
+                known = self.learner.responses
+                stream = prefetch(where, ahead, self.position, left, known) if left else iter(())
                 for item in stream:
                     if item is not None:
                         batch, self.place = item

@@ -291,6 +291,11 @@ def test_a_signal_in_the_last_look_or_save_is_obeyed_behind_it(where, tmp_path, 
         (["some", "words"], "examples of batch 3 must be a pytree of arrays"),
         ((X[:4], Y[:3]), r"the parts of the examples of batch 3 differ in length: \[4, 3\]"),
         ((), "examples of batch 3 must be a pytree of arrays"),
+        (
+            (X[:4], Y[:4] + 1),
+            "responses of the examples of batch 3 are labels from 0 to 2, not 1 to 3; "
+            "features.from_one_based",
+        ),
     ],
 )
 def test_what_is_no_batch_is_refused(batch, message):
