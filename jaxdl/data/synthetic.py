@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.arrays import norm
 from jaxdl.base import Array, Key
 
 # Coefficients of 1, x, x^2, ...: x/2 - x^2/2 + T_7(x)/5 and T_3(x), with Chebyshev's T_k.
@@ -254,7 +255,7 @@ def rings_log_density(
 
 def _ring_log_densities(x, noise, radii):
     """log p(x | y) [..., K]."""
-    r = jnp.linalg.norm(x, axis=-1)[..., None]
+    r = norm(x, axis=-1)[..., None]
     angular = jnp.log(jax.scipy.special.i0e(r * radii / jnp.square(noise)))
     return angular - jnp.square((r - radii) / noise) / 2 - jnp.log(2 * math.pi * noise**2)
 

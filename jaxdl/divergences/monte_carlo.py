@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import norm
 from jaxdl.base import Array, Key
 from jaxdl.checks import positive_int
 from jaxdl.divergences.general import in_base
@@ -44,7 +45,8 @@ def monte_carlo_expectation(
     mean = jnp.mean(values, axis=0)
     if num_samples == 1:
         return MonteCarlo(mean, jnp.full_like(mean, jnp.inf))
-    return MonteCarlo(mean, jnp.std(values, axis=0, ddof=1) / math.sqrt(num_samples))
+    deviation = norm(values - mean, axis=0) / math.sqrt(num_samples - 1)
+    return MonteCarlo(mean, deviation / math.sqrt(num_samples))
 
 
 def monte_carlo_kl(

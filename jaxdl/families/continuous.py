@@ -1,10 +1,12 @@
 """Distributions of real responses: normal, Laplace, Student's t. Notes: §1.3."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from jaxdl import special
-from jaxdl.arrays import floating
+from jaxdl.arrays import floating, unconsumed
 from jaxdl.base import Array, Family, Responses
 from jaxdl.families import links
 from jaxdl.families.elementwise import matched, setting_like, squared_error_scores
@@ -52,8 +54,8 @@ def heteroskedastic_normal(tied: bool = False) -> Family:
 
     ``-log p(y; eta) = s + (y - mu)^2 exp(-2s) / 2 + log(2 pi) / 2`` with ``s = log sigma``; the
     term s stays (E-14). Untied, ``eta [..., 2] = (mu, s)`` for y [...]; tied, ``mu = s = eta``
-    with eta [...], so the spread grows with the mean. exp(-2s) goes on along its tangent where it
-    would overflow (`links.exponential`).
+    with eta [...], so the spread grows with the mean. The residual is scaled before it is squared.
+    Its square goes on along its tangent in 2s where it would overflow (`links.exponential`).
     """
 
     def split(eta):
@@ -67,8 +69,16 @@ def heteroskedastic_normal(tied: bool = False) -> Family:
     def log_prob(eta, y):
         mu, log_sigma = split(eta)
         mu, y = matched(mu, y)
-        precision = links.exponential(-2 * log_sigma)
-        return -jnp.square(y - mu) * precision / 2 - log_sigma - _LOG_2PI / 2
+        return -square(y - mu, log_sigma) / 2 - log_sigma - _LOG_2PI / 2
+
+    def square(residual, log_sigma):
+        """``(r / sigma)^2``, ``exponential(2 (log |r| - log sigma))`` where that is large."""
+        size = jnp.abs(residual)
+        log_size = jnp.log(jnp.where(size > 0, size, 1))
+        far = (size > 0) & (log_size - log_sigma > 0.2 * math.log(float(jnp.finfo(size.dtype).max)))
+        root = links.exponential(-jnp.where(far, 0, log_sigma) / 2)  # in two: sigma may be tiny
+        near = jnp.square(jnp.where(far, 0, residual) * root * root)
+        return jnp.where(far, links.exponential(2 * jnp.where(far, log_size - log_sigma, 0)), near)
 
     def mean(eta):
         return split(eta)[0]
@@ -115,17 +125,23 @@ def student_t(df: float | Array, scale: float | Array = 1.0) -> Family:
 
     ``log p(y; eta) = -(df+1)/2 log(1 + z^2/df) - log scale + const``, ``z = (y - eta) / scale``,
     for eta [...], y [...]. Its heavy tails make outliers cheap. ``mean`` is the location, which
-    is the expectation where df > 1.
+    is the expectation where df > 1. With ``df=inf`` it is the normal, to which it tends.
     """
 
+    limit = normal(scale)
+
     def settings(eta):
-        return setting_like("df", df, eta), setting_like("scale", scale, eta)
+        """Degrees of freedom, 1 where they are infinite, the scale, and where they are."""
+        nu = setting_like("df", df, eta)
+        infinite = jnp.isinf(nu)
+        return jnp.where(infinite, 1, nu), setting_like("scale", scale, eta), infinite
 
     def log_prob(eta, y):
         eta, y = matched(eta, y)
-        nu, sigma = settings(eta)
+        nu, sigma, infinite = settings(eta)
         z = (y - eta) / sigma
-        return special.log_gamma_step(nu / 2) - _LOG_2PI / 2 - jnp.log(sigma) - tail(z, nu)
+        log_p = special.log_gamma_step(nu / 2) - _LOG_2PI / 2 - jnp.log(sigma) - tail(z, nu)
+        return jnp.where(infinite, limit.log_prob(eta, y), log_p)
 
     def tail(z, nu):
         """``(nu + 1)/2 log(1 + z^2/nu)``, near ``z^2/2`` where nu is large."""
@@ -139,16 +155,18 @@ def student_t(df: float | Array, scale: float | Array = 1.0) -> Family:
 
     def sample(key, eta):
         eta = floating(eta)
-        nu, sigma = settings(eta)
-        return eta + sigma * jax.random.t(key, nu, eta.shape, eta.dtype)
+        nu, sigma, infinite = settings(eta)
+        draw = eta + sigma * jax.random.t(key, nu, eta.shape, eta.dtype)
+        # Of the two draws only one is ever seen.
+        return jnp.where(infinite, limit.sample(unconsumed(key), eta), draw)
 
     def entropy(eta):
         eta = floating(eta)
-        nu, sigma = settings(eta)
+        nu, sigma, infinite = settings(eta)
         x = nu / 2  # H = (x + 1/2) (psi(x + 1/2) - psi(x)) + log B(x, 1/2) + log(nu)/2 + log scale
         step, slope = jax.jvp(special.log_gamma_step, (x,), (jnp.ones_like(x),))
         entropy = (1 + _LOG_2PI) / 2 + 1 / (4 * x) + (x + 0.5) * slope - step + jnp.log(sigma)
-        return jnp.broadcast_to(entropy, eta.shape)
+        return jnp.where(infinite, limit.entropy(eta), entropy)
 
     return Family(
         log_prob, links.identity, sample, entropy, squared_error_scores(links.identity), _REAL

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdl.arrays import tree_norm
 from jaxdl.base import Array, Key
 from jaxdl.checks import positive_int
 
@@ -87,5 +88,4 @@ def abc_rejection(
 
 
 def _euclidean(a, b):
-    squares = jax.tree.map(lambda a, b: jnp.sum(jnp.square(a - b)), a, b)
-    return jnp.sqrt(sum(jax.tree.leaves(squares)))
+    return tree_norm(jax.tree.map(jnp.subtract, a, b))

@@ -29,7 +29,8 @@ def r2_score(y_true: Array, y_pred: Array, *, mask: Array | None = None) -> Arra
     """``1 - sum (y - f)^2 / sum (y - mean y)^2``, [] for y and f [N].
 
     Of a constant y it is 1 where f is that constant too, else 0, as in scikit-learn; constant is
-    what has equal values, whatever their mean rounds to. Raises ValueError for other shapes.
+    what has equal values, whatever their mean rounds to. Of less than two rows it is NaN, as there.
+    Raises ValueError for other shapes.
 
     >>> r2_score(jnp.full(3, 0.1), jnp.array([0.1, 0.1, 0.2])).item()
     0.0
@@ -42,7 +43,8 @@ def r2_score(y_true: Array, y_pred: Array, *, mask: Array | None = None) -> Arra
     apart = jnp.where(rows, apart - safe_divide(jnp.sum(apart), jnp.sum(rows)), 0)
     error, unit = jnp.where(rows, y - f, 0), _unit(apart)
     residual, total = (jnp.sum(jnp.square(v / unit)) for v in (error, apart))
-    return jnp.where(total > 0, 1 - safe_divide(residual, total), residual == 0)
+    r2 = jnp.where(total > 0, 1 - safe_divide(residual, total), residual == 0)
+    return jnp.where(jnp.sum(rows) < 2, jnp.nan, r2)
 
 
 def held_out_loss(loss: Callable, predictions: Array, y: Array, *, mask: Array | None = None):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxdl.arrays import norm
 from jaxdl.base import Array, Key
 from jaxdl.checks import positive_int
 
@@ -137,7 +138,7 @@ def distances(x: Array, y: Array) -> Array:
     >>> distances(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0], [0.0, 1.0]])).tolist()
     [[5.0, 1.0]]
     """
-    return lax.map(lambda row: jnp.linalg.norm(row - y, axis=-1), x)
+    return lax.map(lambda row: norm(row - y, axis=-1), x)
 
 
 def _energy(apart, first):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import norm
 from jaxdl.base import Array
 from jaxdl.checks import one_of
 
@@ -78,7 +79,4 @@ def gradient_penalty(score: Callable[[Array], Array], x: Array) -> Array:
     [9.0]
     """
     slopes = jax.grad(lambda x: jnp.sum(score(x)))(x).reshape(len(x), -1)
-    squares = jnp.sum(jnp.square(slopes), axis=1)
-    # The root's slope at zero is infinite, and 0 times infinity is no number.
-    norm = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
-    return jnp.square(norm - 1)
+    return jnp.square(norm(slopes, axis=1) - 1)

@@ -376,6 +376,10 @@ def test_monte_carlo_by_hand(key):
     """Of the draws 0, 1, 2, 3: their mean, and sqrt(5 / 3) / 2 with S - 1 under the variance."""
     estimate = dv.monte_carlo_expectation(key, lambda key, n: jnp.arange(float(n)), lambda x: x, 4)
     np.testing.assert_allclose(estimate, [1.5, np.sqrt(5 / 3) / 2], rtol=1e-6)
+    far = dv.monte_carlo_expectation(
+        key, lambda key, n: jnp.arange(float(n)), lambda x: 1e25 * x, 4
+    )
+    np.testing.assert_allclose(far, [1.5e25, 1e25 * np.sqrt(5 / 3) / 2], rtol=1e-6)
 
 
 def test_monte_carlo_of_one_sample_and_of_none(key):

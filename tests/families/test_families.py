@@ -384,6 +384,52 @@ def test_entropy_of_student_t_of_any_degrees_of_freedom_in_float32():
     np.testing.assert_allclose(slope[:2], [-12.1778609, -1.1449341], rtol=1e-5)
 
 
+def test_student_t_of_infinite_df_is_the_normal_with_its_gradients(key):
+    """Beside a finite df in one array too; the slope in df vanishes as df^-2."""
+    df, y = jnp.array([jnp.inf, 3.0]), jnp.array([1.5, 2.0])
+    log_p = lambda df: families.student_t(df, 0.7).log_prob(jnp.zeros(2), y)
+    entropy = lambda df: families.student_t(df, 0.7).entropy(jnp.zeros(2))
+    normal, t = st.norm(scale=0.7), st.t(3, scale=0.7)
+    np.testing.assert_allclose(log_p(df), [normal.logpdf(1.5), t.logpdf(2)], rtol=1e-6)
+    np.testing.assert_allclose(entropy(df), [normal.entropy(), t.entropy()], rtol=1e-6)
+    for slope in (jax.jacobian(log_p)(df), jax.jacobian(entropy)(df)):
+        assert slope[0, 0] == 0 and abs(slope[1, 1]) > 1e-3
+    limit = families.student_t(jnp.inf, 0.7)
+    slope = jax.grad(lambda eta: limit.log_prob(eta, jnp.array(1.5)))(0.0)
+    np.testing.assert_allclose(slope, 1.5 / 0.49, rtol=1e-6)
+    y = limit.sample(key, jnp.full(2000, 0.4))
+    assert st.kstest(y, lambda y: st.norm.cdf(y, 0.4, 0.7)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-6, 1.0, 1e6, 1e20, 1e30])
+def test_heteroskedastic_normal_of_any_unit_in_float32(scale):
+    """(y - mu)^2 or 1 / sigma^2 alone would overflow or vanish."""
+    family, z = families.heteroskedastic_normal(), np.array([0.0, 0.3, -2.0, 40.0])
+    log_sigma = np.float32(np.log(scale))
+    sigma = np.exp(np.float64(log_sigma))
+    y = np.float32(z * scale)
+    eta = jnp.stack([jnp.zeros(4), jnp.full(4, log_sigma)], -1)
+    value, pull = jax.vjp(lambda eta: family.log_prob(eta, y), eta)
+    np.testing.assert_allclose(value, st.norm.logpdf(np.float64(y), 0, sigma), rtol=3e-5)
+    (slope,) = pull(jnp.ones(4))
+    z = np.float64(y) / sigma
+    np.testing.assert_allclose(slope[:, 0] * scale, z / sigma * scale, rtol=3e-5)
+    np.testing.assert_allclose(slope[:, 1], z**2 - 1, rtol=3e-5)
+
+
+def test_a_square_that_would_overflow_goes_on_along_its_tangent():
+    """Of u = 2 (log|r| - s), exp(u) up to c = 0.45 log(max), exp(c) (1 + u - c) beyond."""
+    family = families.heteroskedastic_normal()
+    r, s = np.array([1.0, -3.0, 1.0]), np.array([-15.0, -19.0, -80.0])
+    eta = jnp.stack([jnp.zeros(3), jnp.asarray(s, jnp.float32)], -1)
+    value, pull = jax.vjp(lambda eta: family.log_prob(eta, jnp.asarray(r, jnp.float32)), eta)
+    u, c = 2 * (np.log(np.abs(r)) - s), 0.45 * np.log(np.float64(np.finfo(np.float32).max))
+    square = np.where(u < c, np.exp(u), np.exp(c) * (1 + u - c))
+    in_u = np.exp(np.minimum(u, c))
+    np.testing.assert_allclose(value, -square / 2 - s - np.log(2 * np.pi) / 2, rtol=1e-5)
+    np.testing.assert_allclose(pull(jnp.ones(3))[0], np.stack([in_u / r, in_u - 1], -1), rtol=1e-5)
+
+
 def test_a_class_that_is_ruled_out_costs_nothing(x64):
     """0 times infinity: entropy, log-density of one-hot rows, with their gradients."""
     family, inf = families.categorical(3), jnp.inf

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import exceptions as sk_exceptions
 from sklearn import metrics as sk
 
 from jaxdl import metrics
@@ -165,6 +166,17 @@ def test_determination_of_a_constant():
     assert metrics.r2_score(np.where(mask, 0.1, np.nan), constant, mask=mask) == 1
     with pytest.raises(ValueError, match=r"must be \[N\], not \(2, 2\)"):
         metrics.r2_score(np.eye(2), np.eye(2))
+
+
+def test_determination_of_one_row_is_scikit_learns():
+    """And of one that counts; two rows have one."""
+    for f in (1.0, 2.0):
+        with pytest.warns(sk_exceptions.UndefinedMetricWarning):
+            expected = sk.r2_score([1.0], [f])
+        np.testing.assert_equal(float(metrics.r2_score([1.0], [f])), expected)
+        masked = metrics.r2_score([1.0, 5.0], [f, 5.0], mask=np.array([True, False]))
+        np.testing.assert_equal(float(masked), expected)
+    assert metrics.r2_score([1.0, 3.0], [1.0, 2.0]) == sk.r2_score([1.0, 3.0], [1.0, 2.0])
 
 
 @pytest.mark.parametrize(("mean", "unit"), [(2000, 0.01), (0, 1e-25), (0, 1e25), (1e6, 1)])

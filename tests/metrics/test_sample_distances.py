@@ -30,6 +30,14 @@ def test_maximum_mean_discrepancy_by_hand(x64):
     )
 
 
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_energy_distance_in_any_unit_in_float32(unit):
+    apart = scipy.spatial.distance.cdist
+    exact = 2 * apart(X, Y).mean() - apart(X, X).mean() - apart(Y, Y).mean()
+    found = float(metrics.energy_distance(np.float32(X * unit), np.float32(Y * unit)))
+    assert found / unit == pytest.approx(exact, rel=1e-4)
+
+
 def test_maximum_mean_discrepancy_is_unbiased():
     """Of one distribution its mean is 0: with the diagonals it would be about 2 / N = 0.2."""
     draws = jax.random.normal(jax.random.key(0), (400, 2, 10, 2))
