@@ -8,7 +8,7 @@ variances. Results have the dtype of eta.
 
 from jaxdl.families import links, reparam
 from jaxdl.families.compound import independent, marginalize
-from jaxdl.families.continuous import heteroskedastic_normal, laplace, normal, student_t
+from jaxdl.families.continuous import heteroskedastic_normal, laplace, log_normal, normal, student_t
 from jaxdl.families.discrete import bernoulli, categorical, poisson
 from jaxdl.families.mixture import mixture
 
@@ -19,6 +19,7 @@ __all__ = [
     "independent",
     "laplace",
     "links",
+    "log_normal",
     "marginalize",
     "mixture",
     "normal",

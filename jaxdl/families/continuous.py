@@ -1,4 +1,4 @@
-"""Distributions of real responses: normal, Laplace, Student's t. Notes: §1.3."""
+"""Distributions of real responses: normal, log-normal, Laplace, Student's t. Notes: §1.3."""
 
 import math
 
@@ -13,6 +13,7 @@ from jaxdl.families.elementwise import matched, setting_like, squared_error_scor
 
 _LOG_2PI = 1.8378770664093453
 _REAL = Responses("numbers")
+_POSITIVE = Responses("numbers", low=float(jnp.finfo(jnp.float32).tiny))
 
 
 def normal(scale: float | Array = 1.0) -> Family:
@@ -91,6 +92,37 @@ def heteroskedastic_normal(tied: bool = False) -> Family:
         return (1 + _LOG_2PI) / 2 + split(eta)[1]
 
     return Family(log_prob, mean, sample, entropy, squared_error_scores(mean), _REAL)
+
+
+def log_normal() -> Family:
+    """The logarithm of a positive response is normal, as in `heteroskedastic_normal`.
+
+    ``log p(y; eta) = log N(log y; mu, exp(s)) - log y`` for ``eta [..., 2] = (mu, s)`` and y [...]
+    from 1.2e-38 on: the last term is the Jacobian of the logarithm, so that this density can be compared with
+    those of y itself. ``mean`` is ``exp(mu + exp(2s) / 2)``, not the median ``exp(mu)``; it goes on
+    along its tangent where it would overflow (`links.exponential`), with exp(2s) at most e^40.
+    Notes: §1.3. Source: Aitchison and Brown, The Lognormal Distribution (1957).
+
+    >>> log_normal().mean(jnp.array([1.0, 0.0])).item()  # doctest: +ELLIPSIS
+    4.481...
+    """
+    of_log = heteroskedastic_normal()
+
+    def log_prob(eta, y):
+        _, y = matched(of_log.mean(eta), y)
+        return of_log.log_prob(eta, jnp.log(y)) - jnp.log(y)
+
+    def mean(eta):
+        variance = jnp.exp(jnp.minimum(2 * floating(eta)[..., 1], 40))
+        return links.exponential(of_log.mean(eta) + variance / 2)
+
+    def sample(key, eta):
+        return links.exponential(of_log.sample(key, eta))
+
+    def entropy(eta):
+        return of_log.entropy(eta) + of_log.mean(eta)
+
+    return Family(log_prob, mean, sample, entropy, squared_error_scores(mean), _POSITIVE)
 
 
 def laplace(scale: float | Array = 1.0) -> Family:

@@ -17,7 +17,7 @@ from jaxdl.families import compound
 class Row(NamedTuple):
     family: Family
     eta: tuple  # one linear predictor, [] or [K]
-    support: str  # real, labels, counts or classes
+    support: str  # real, positive, labels, counts or classes
     outputs: int = 0  # K of eta [..., K], 0 for eta [...]
 
 
@@ -25,6 +25,7 @@ FAMILIES = {
     "normal": Row(families.normal(1.5), 0.7, "real"),
     "heteroskedastic_normal": Row(families.heteroskedastic_normal(), (0.7, -0.3), "real", 2),
     "heteroskedastic_normal_tied": Row(families.heteroskedastic_normal(tied=True), 0.3, "real"),
+    "log_normal": Row(families.log_normal(), (0.2, -0.9), "positive", 2),
     "laplace": Row(families.laplace(0.8), 0.7, "real"),
     "student_t": Row(families.student_t(5.0, 0.8), 0.7, "real"),
     "bernoulli": Row(families.bernoulli(), 0.7, "labels"),
@@ -45,6 +46,7 @@ FAMILIES = {
     ),
 }  # fmt: skip
 rows = pytest.mark.parametrize("row", FAMILIES.values(), ids=FAMILIES)
+NUMBERS = {"real": (-np.inf, np.inf), "positive": (0, np.inf)}
 SUPPORT = {"labels": np.arange(2), "counts": np.arange(60), "classes": np.arange(3)}
 
 
@@ -52,6 +54,7 @@ def responses(row, n=6):
     """y [n] of the family's kind."""
     return {
         "real": np.linspace(-2, 2, n).astype(np.float32),
+        "positive": np.geomspace(0.1, 9, n).astype(np.float32),
         "labels": np.arange(n) % 2,
         "counts": np.arange(n),
         "classes": np.arange(n) % 3,
@@ -86,8 +89,9 @@ def test_numbers_of_arguments(row):
 def test_densities_sum_to_one(x64, row):
     eta = jnp.asarray(row.eta, float)
     density = jax.jit(lambda y: jnp.exp(row.family.log_prob(eta, y)))
-    if row.support == "real":
-        total, _ = scipy.integrate.quad(lambda y: float(density(y)), -np.inf, np.inf, limit=200)
+    if row.support in NUMBERS:
+        bounds = NUMBERS[row.support]
+        total, _ = scipy.integrate.quad(lambda y: float(density(y)), *bounds, limit=200)
     else:
         total = jax.vmap(density)(SUPPORT[row.support]).sum()
     np.testing.assert_allclose(total, 1, atol=1e-7)
@@ -130,7 +134,7 @@ def test_shapes_and_transformations(row):
     keys = jax.random.split(jax.random.key(1), 6)
     drawn = jax.jit(jax.vmap(row.family.sample))(keys, eta)
     assert drawn.shape == y.shape and np.isfinite(drawn).all()
-    if row.support != "real":
+    if row.support not in NUMBERS:
         assert jnp.issubdtype(drawn.dtype, jnp.integer) and drawn.min() >= 0
 
 
@@ -140,8 +144,9 @@ def test_score_has_mean_zero_under_the_model(x64, row):
     eta = jnp.asarray(row.eta, float)
     score = jax.jit(jax.grad(row.family.log_prob))
     weighted = lambda y: np.exp(row.family.log_prob(eta, jnp.asarray(y))) * score(eta, y)
-    if row.support == "real":
+    if row.support in NUMBERS:
         grid = np.linspace(-60, 60, 24_000) + float(eta if eta.ndim == 0 else eta[0])  # no kink hit
+        grid = grid if row.support == "real" else np.geomspace(1e-4, 1e3, 24_000)
         wide = jnp.broadcast_to(eta, (len(grid), *eta.shape))
         values = jax.vmap(score)(wide, grid)
         density = jnp.exp(row.family.log_prob(wide, grid)).reshape(-1, *[1] * eta.ndim)
@@ -172,11 +177,11 @@ def test_finite_far_out(x64, row, dtype):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_dtype_follows_eta(x64, row, dtype):
     eta, y = predictors(row, dtype=dtype), jnp.asarray(responses(row))
-    y = y.astype(dtype) if row.support == "real" else y
+    y = y.astype(dtype) if row.support in NUMBERS else y
     like = jax.eval_shape(row.family.log_prob, eta, y), jax.eval_shape(row.family.mean, eta)
     assert {leaf.dtype for leaf in jax.tree.leaves(like)} == {jnp.dtype(dtype)}
     drawn = jax.eval_shape(row.family.sample, jax.random.key(0), eta)
-    assert drawn.shape == y.shape and (row.support != "real" or drawn.dtype == dtype)
+    assert drawn.shape == y.shape and (row.support not in NUMBERS or drawn.dtype == dtype)
 
 
 @rows
