@@ -207,7 +207,7 @@ def test_a_response_of_zero_has_no_logarithm():
     responses = families.log_normal().responses
     check_responses((None, np.float32([1e-37, 3])), responses)
     for y in (np.float32([0, 3]), np.array([0.0, 3]), np.array([-1.0, 3])):
-        with pytest.raises(ValueError, match="numbers from 1.17549e-38 to inf"):
+        with pytest.raises(ValueError, match=r"numbers from 1\.17549e-38"):
             check_responses((None, y), responses)
 
 
