@@ -10,7 +10,7 @@ from jaxdl import families, features, models, training
 from jaxdl.base import Learner, Transform
 from jaxdl.model_selection import cross_validate, refit
 from jaxdl.model_selection.population import transforms
-from jaxdl.model_selection.refit import load, save
+from jaxdl.model_selection.saved import load, save
 from jaxdl.training.batching import pad_rows, take
 
 RNG = np.random.default_rng(0)
