@@ -165,7 +165,9 @@ def precision(
     counts) or "weighted" (by how often a class is true). Classes whose score is NaN, by a
     ``zero_division`` of NaN, are left out of means. See ``class_scores``.
     """
-    return _averaged("precision", y_true, y_pred, num_classes, average, zero_division, mask)
+    one_of("average", average, AVERAGES)
+    counts = confusion_matrix(y_true, y_pred, num_classes=num_classes, mask=mask)
+    return _averaged(counts, class_scores(counts, zero_division).precision, average, zero_division)
 
 
 def recall(
@@ -178,7 +180,9 @@ def recall(
     mask: Array | None = None,
 ) -> Array:
     """Of the rows that are k, the share predicted as k, [K]; or an average, []. Notes: L540."""
-    return _averaged("recall", y_true, y_pred, num_classes, average, zero_division, mask)
+    one_of("average", average, AVERAGES)
+    counts = confusion_matrix(y_true, y_pred, num_classes=num_classes, mask=mask)
+    return _averaged(counts, class_scores(counts, zero_division).recall, average, zero_division)
 
 
 def f1_score(
@@ -194,7 +198,9 @@ def f1_score(
 
     The macro F1 is the mean of the classes' F1, not the F1 of mean precision and recall (D-30).
     """
-    return _averaged("f1", y_true, y_pred, num_classes, average, zero_division, mask)
+    one_of("average", average, AVERAGES)
+    counts = confusion_matrix(y_true, y_pred, num_classes=num_classes, mask=mask)
+    return _averaged(counts, class_scores(counts, zero_division).f1, average, zero_division)
 
 
 def balanced_accuracy(
@@ -249,9 +255,8 @@ def classification_report(
     """Accuracy hides classes that fare badly; this shows them. Labels [N]. Notes: §3.1.2."""
     counts = confusion_matrix(y_true, y_pred, num_classes=num_classes, mask=mask)
     scores = class_scores(counts, zero_division)
-    kinds = ("precision", "recall", "f1")
     average = lambda how: jnp.stack(
-        [_averaged(k, y_true, y_pred, num_classes, how, zero_division, mask) for k in kinds]
+        [_averaged(counts, values, how, zero_division) for values in scores[:3]]
     )
     names = tuple(map(str, range(num_classes))) if names is None else tuple(names)
     if len(names) != num_classes:
@@ -260,10 +265,8 @@ def classification_report(
     return ClassificationReport(scores, right, average("macro"), average("weighted"), names)
 
 
-def _averaged(kind, y_true, y_pred, num_classes, average, zero_division, mask):
-    one_of("average", average, AVERAGES)
-    counts = confusion_matrix(y_true, y_pred, num_classes=num_classes, mask=mask)
-    values = getattr(class_scores(counts, zero_division), kind)
+def _averaged(counts, values, average, zero_division):
+    """A score's values [K] from the confusion matrix [K, K], or their average, []."""
     if average is None:
         return values
     if average == "micro":  # pooled hits over pooled predictions: precision = recall = F1
