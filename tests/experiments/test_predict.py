@@ -17,9 +17,9 @@ from sklearn.datasets import load_iris
 from tiny_run import ROOT, call
 
 from experiments import command as command_module
-from experiments import predict, tabular
+from experiments import partition, predict, tabular
 from experiments.command import command
-from jaxdl.model_selection import splits
+from jaxdl.data import load
 
 NAMES = ["setosa", "versicolor", "virginica"]
 
@@ -80,22 +80,20 @@ def test_embedded_data_are_scored_on_standard_output(iris_run, capsys):
     right = np.mean(np.array(labels) == np.array(NAMES)[load_iris().target])
     split = splits_of_the_run(iris_run)
     x = load_iris().data.astype(np.float32)
-    # Iris has rows that are alike: one of the test part may stand in training too.
     seen = np.array([any(np.array_equal(row, other) for other in x[split.train]) for row in x])
     unseen = np.mean((np.array(labels) == np.array(NAMES)[load_iris().target])[~seen])
     assert figures == {
         "rows": 150, "accuracy": pytest.approx(right), "in_training": seen.sum(),
         "unseen_accuracy": pytest.approx(unseen),
     }  # fmt: skip
-    assert 113 <= seen.sum() < 120
+    assert seen.sum() == len(split.train) == 112  # rows that are alike stay together
     said = f"{seen.sum()} of the 150 rows were in the model's training: what it says of"
     assert err.startswith(said) and f"rows 150, accuracy {right:.4g}, in_training" in err
 
 
 def splits_of_the_run(iris_run):
     key = jax.random.split(jax.random.key(0), 4)[0]
-    y = load_iris().target
-    return splits.train_validation_test(150, (0.75, 0.0, 0.25), key=key, stratify=y)
+    return partition.divide(load("iris"), 0.25, key).split
 
 
 def test_rows_are_known_by_their_features(tmp_path, iris_run):

@@ -149,10 +149,7 @@ def encode_rows(kept: Rows, fitted_to: np.ndarray | None = None) -> Dataset:
     for name, decision in decisions.items():
         column = part.columns[name]
         if name not in used:
-            spec = _why_left_out(decision)
-            if name in roles:
-                kind = decision.kind if decision.kind in USED else "category"
-                spec = f"{ROLES[roles[name]]}; --as {name}={kind} makes it a feature too"
+            spec = _why_left_out(decision, roles.get(name))
         else:
             recurring = name in roles and name not in given
             indicate = missing == "fill"
@@ -328,7 +325,10 @@ def _recurs(decision: Decision, role: str) -> bool:
     return role == "time" and decision.kind == "date" and decision.how != "time"
 
 
-def _why_left_out(decision: Decision) -> str:
+def _why_left_out(decision: Decision, role: str | None) -> str:
+    if role:
+        kind = decision.kind if decision.kind in USED else "category"
+        return f"{ROLES[role]}; --as {decision.name}={kind} makes it a feature too"
     if decision.kind == "text":
         return f"--as {decision.name}=text counts its words"
     return decision.said or {
