@@ -20,6 +20,7 @@ from jaxdl.model_selection.splits import Fold, Split
 
 FOLDS = 5
 TINY, REPEATS = 50, 5  # under so many rows the folds are drawn so often
+BLOCKS = 10  # of time, to resample
 RECURRING = 0.1  # the share of rows like others from which they may recur by nature
 
 
@@ -44,12 +45,14 @@ class Partition(NamedTuple):
     def units(self) -> np.ndarray | None:
         """Labels [n] of the test rows that are one piece of evidence; None where each row is.
 
-        Groups; of times, blocks of the square root of their number, as in batch means.
+        Groups; of times, ten blocks, or as many as each has times where those are fewer: the
+        longer they are, the less one tells of the next. Source: Schmeiser (1982), batch means.
         """
         test = self.split.test
         if self.by == "time":
             at = np.unique(self.times[test], return_inverse=True)[1]
-            return at // max(1, round(np.sqrt(at.max() + 1)))
+            number = at.max() + 1
+            return at * min(BLOCKS, round(np.sqrt(number))) // number
         several = self.by == "groups" or self.duplicates["share"] > RECURRING
         return self.groups[test] if self.groups is not None and several else None
 

@@ -212,6 +212,51 @@ def test_a_metric_of_whole_folds_is_that_of_scikit_learn(rare_run):
     assert ours["macro_f1"] == pytest.approx(f1_score(truth, given, average="macro"))
 
 
+def test_groups_from_the_split_to_the_verdict(tmp_path, capsys):
+    """Answers are of persons; a column of their own tells them apart, if they are known."""
+    rng = np.random.default_rng(3)
+    who = np.repeat(np.arange(40), 5)
+    ill = who % 2
+    mark = rng.normal(size=40)[who]  # by which a person is known again
+    rows = [
+        f"{w},{m:.4f},{rng.normal():.4f},{'ny'[k]}" for w, m, k in zip(who, mark, ill, strict=True)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["person,mark,b,ill", *rows]) + "\n")
+    options = {"data": str(tmp_path / "t.csv"), "epochs": 3}
+    model_selection.main(tiny(tmp_path / "out", groups="person", folds=None, **options))
+    said = capsys.readouterr().out
+    written = report(tmp_path / "out")
+    assert "rows of one 'person' stay together: 40 groups" in said
+    assert "left out: it tells which rows belong together; --as person=number" in said
+    assert "with 95 % intervals by 10 whole groups" in said
+    assert "the test part has 10 rows, or groups of them, only" in written["warnings"][-1]
+    assert written["split"]["by"] == "groups" and written["split"]["column"] == "person"
+    assert written["data"]["test_rows"] == 50 and written["study"]["folds"] == 5
+    low, high = written["test"]["this study"]["interval_95"]
+    assert high - low > 0.3  # of 10 persons; of 50 rows on their own it would be 0.27 at most
+    model_selection.main(tiny(tmp_path / "out", **options))
+    assert "warning: 50 of 50 test rows share their 'person'" in capsys.readouterr().out
+    assert report(tmp_path / "out")["warnings"][0].endswith("--groups 'person' keeps them apart")
+
+
+def test_time_from_the_split_to_the_verdict(tmp_path, capsys):
+    rng = np.random.default_rng(4)
+    days = np.datetime64("2023-01-30") + np.arange(120)
+    x = rng.normal(size=120)
+    y = np.cumsum(rng.normal(size=120)) + 3 * x
+    rows = [f"{d},{a:.4f},{v:.4f}" for d, a, v in zip(days, x, y, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["day,a,y", *rows]) + "\n")
+    config = tiny(tmp_path / "out", data=str(tmp_path / "t.csv"), time="day", folds=3)
+    model_selection.main(config)
+    said, written = capsys.readouterr().out, report(tmp_path / "out")
+    assert "the latest 30 rows by 'day' are held out, and the folds go forward" in said
+    assert "by 5 blocks of time" in said
+    assert written["split"]["by"] == "time" and written["study"]["folds"] == 3
+    becomes = {c["name"]: c["becomes"] for c in written["columns"]}
+    assert becomes["day"] == "weekday"
+    assert written["complete"] is True
+
+
 def test_a_run_that_is_stopped_keeps_its_study(tmp_path, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
@@ -261,6 +306,8 @@ def test_schedule_gives_enough_steps():
         ({"dropouts": (1.0,)}, r"dropouts must be in \[0, 1\)"),
         ({"test_fraction": 1.0}, "test_fraction must lie between"),
         ({"folds": 1}, "folds must be at least 2"),
+        ({"groups": "a", "time": "b"}, "by groups or by time, not both"),
+        ({"groups": "a"}, "iris has no column for groups; a file may"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"seed": -1}, "seed must be between"),
         ({"metric": "f1"}, "metric is one of accuracy, balanced_accuracy, macro_f1, nll here"),

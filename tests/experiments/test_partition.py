@@ -88,7 +88,7 @@ def test_the_test_part_is_the_latest_rows_and_folds_go_forward():
     for fold in folds:
         assert max(day[train][fold.train]) < min(day[train][fold.valid])
     blocks = found.units()
-    assert np.unique(blocks, return_counts=True)[1].tolist() == [7] * 7 + [1]
+    assert np.unique(blocks, return_counts=True)[1].tolist() == [8, 7, 7, 7, 7, 7, 7]
     assert (np.diff(blocks[np.argsort(day[test])]) >= 0).all()
 
 

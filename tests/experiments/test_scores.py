@@ -1,12 +1,17 @@
 """Scores against scikit-learn and SciPy, and how a verdict follows from them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.signal import lfilter
 from sklearn import metrics
 
 from experiments import baselines, scores
+from experiments.partition import Partition
 from experiments.verdict import CONSTANT, OURS, verdict
+from jaxdl.model_selection import Fold, Split
 
 
 @pytest.fixture
@@ -64,6 +69,36 @@ def test_a_rate_of_zero_is_finite():
     assert np.isfinite(scores.score("nll", np.array([1, 0]), np.zeros(2), task="count"))
 
 
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What ``choose_by`` looks at of a Study: one setting and one seed on two folds."""
+
+    scores: dict
+    held_out: np.ndarray
+    folds: tuple
+    hparams: tuple = ({},)
+    seeds: tuple = (0,)
+    metric: str = "accuracy"
+    maximize: bool = True
+
+
+def test_a_metric_of_whole_folds_is_of_what_each_fold_said():
+    """Also where two folds hold the same rows out and say different things of them."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 20)
+    p = rng.random((2, 12))
+    held = np.stack([1 - p, p], -1)[None, :, None]  # [S, F, K, n, 2], the second fold is shorter
+    folds = tuple(Fold(None, rng.permutation(20)[:n]) for n in (12, 9))
+    chosen = scores.choose_by(
+        Kept({"nll": np.zeros((1, 2, 1))}, held, folds), "roc_auc", y, task="classify"
+    )
+    right = [
+        metrics.roc_auc_score(y[f.valid], q[: len(f.valid)]) for f, q in zip(folds, p, strict=True)
+    ]
+    assert chosen.metric == "roc_auc" and chosen.maximize
+    np.testing.assert_allclose(chosen.scores["roc_auc"][0, :, 0], right)
+
+
 def made(value, spread=0.01, metric="accuracy"):
     """A model whose first metric is ``value``, resampled by ``spread`` around it."""
     return scores.Scored({metric: value}, value + spread * np.linspace(-1, 1, 41), None, 100)
@@ -109,6 +144,77 @@ def test_differences_are_paired():
     assert by == pytest.approx(8 / 200) and 0 < low < by < high
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.04 * 0.96 / 200), rel=0.25)
     assert second.interval()[1] > first.scores["accuracy"]  # unpaired intervals overlap
+
+
+@pytest.mark.parametrize("n", [4, 12, 2000])
+def test_the_middle_of_a_mean_of_normal_numbers_is_students_interval(n):
+    """Resampled means scatter by the plain standard deviation over sqrt(n), which is too little."""
+    sample = np.random.default_rng(n).normal(5, 2, n)
+    grid = (np.arange(200_000) + 0.5) / 200_000
+    resampled = stats.norm.ppf(grid, sample.mean(), sample.std() / np.sqrt(n))
+    right = stats.t.interval(0.95, n - 1, sample.mean(), sample.std(ddof=1) / np.sqrt(n))
+    np.testing.assert_allclose(scores.middle(resampled, n), right, rtol=3e-3)
+
+
+def test_one_unit_is_never_sure():
+    y = np.arange(6.0)
+    made = scores.scored("rmse", y, y + 1, task="regress", seed=0, units=np.zeros(6))
+    assert made.units == 1 and np.isnan(made.interval()).all()
+    tests = {
+        OURS: made,
+        CONSTANT["regress"]: scores.scored("rmse", y, y + 9, task="regress", seed=0),
+    }
+    assert verdict("regress", tests).startswith("not worth using: rmse 1 is not surely better")
+
+
+def test_groups_without_an_error_are_as_few_as_they_are():
+    y = np.repeat([0, 1], 20)
+    made = scores.scored(
+        "accuracy", y, np.eye(2)[y], task="classify", seed=0, units=np.arange(40) // 5
+    )
+    right = stats.binomtest(8, 8).proportion_ci(method="wilson")
+    np.testing.assert_allclose(made.interval(), [right.low, right.high], atol=1e-6)
+
+
+def covered(errors_of, units_of, simulations=120):
+    """How often the interval of two models' difference, in truth 0, holds it: by rows, by units."""
+    hits = np.zeros(2)
+    for seed in range(simulations):
+        e = errors_of(np.random.default_rng(seed))
+        for j, units in enumerate((None, units_of(e))):
+            one, other = (
+                scores.scored("mean_absolute_error", e, np.full(len(e), c), task="regress",
+                              seed=seed, units=units)
+                for c in (-10.0, 10.0)
+            )  # fmt: skip
+            _, low, high = scores.better_by(one, other)
+            hits[j] += low <= 0 <= high
+    return hits / simulations
+
+
+def test_intervals_of_groups_hold_what_those_of_rows_do_not(monkeypatch):
+    """Of 20 groups of 8 rows whose errors have a correlation of 0.6: 95 % by Student's t."""
+    monkeypatch.setattr(scores, "RESAMPLES", 300)
+    group = np.arange(160) // 8
+    errors = lambda rng: 0.6**0.5 * rng.normal(size=20)[group] + 0.4**0.5 * rng.normal(size=160)
+    rows, groups = covered(errors, lambda _: group)
+    assert rows < 0.7 and 0.9 <= groups <= 0.99
+
+
+def test_intervals_of_blocks_of_time_hold_what_those_of_rows_do_not(monkeypatch):
+    """Each error is 0.8 of the one before, and news."""
+    monkeypatch.setattr(scores, "RESAMPLES", 300)
+    rows = np.arange(300)
+    order = np.random.default_rng(0).permutation(300)
+    test = Split(rows[:0], rows[:0], order)  # in any order
+    found = Partition(test, "time", "t", None, rows * 2.5, {}, ())
+
+    def errors(rng):
+        e = lfilter([0.6], [1, -0.8], rng.normal(size=330))[30:]
+        return e[order]
+
+    by_rows, blocks = covered(errors, lambda _: found.units())
+    assert by_rows < 0.6 and 0.85 <= blocks <= 0.99
 
 
 def test_baselines_that_take_too_long_are_left_out():
