@@ -65,7 +65,8 @@ def divide(loaded: Rows | Dataset, test_fraction: float, key: Key) -> Partition:
     y, classify = loaded.y, task_of(loaded) == "classify"
     roles = {} if isinstance(loaded, Dataset) else loaded.roles
     column, by = next(iter(roles.items()), (None, "chance"))
-    alike = identical(features(loaded))
+    columns = features(loaded)  # where there is none, encoding says so
+    alike = identical(columns) if columns else np.arange(len(y))
     duplicates = _duplicates(alike, y)
     labels, times, notes = None, None, []
     stratify = y if classify else None
@@ -113,7 +114,7 @@ def make_folds(
         most, what = len(y), "rows"
         deal = lambda k, key: splits.as_folds(k, len(y), labels, key=key)
         if folds is None and classify:
-            most = max(2, np.bincount(y).max())
+            most, what = max(2, np.bincount(y).max()), "rows of the largest class"
     if most < (folds or 2):
         raise ValueError(
             f"{folds or 2} folds need as many {what} to choose by, and there are {most}"

@@ -188,10 +188,10 @@ def middle(values: np.ndarray, units: int) -> tuple[float, float]:
     those at 2.5 and 97.5 % are too near for few units; not-a-numbers of a single one. Source:
     Hesterberg (2015), the expanded percentile interval.
     """
-    from scipy import stats
+    from scipy.special import ndtr, stdtrit
 
     if units < 2:
         return float("nan"), float("nan")
-    tail = stats.norm.cdf(stats.t.ppf(0.025, units - 1) * np.sqrt(units / (units - 1)))
+    tail = ndtr(stdtrit(units - 1, 0.025) * np.sqrt(units / (units - 1)))
     low, high = np.nanquantile(values, [tail, 1 - tail])
     return float(low), float(high)

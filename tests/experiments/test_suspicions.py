@@ -27,7 +27,7 @@ def test_texts_whose_rows_have_like_answers_are_named_whatever_they_are_called()
     assert "share their 'shop'" in line
     assert said(patients(effect=0.0).rename(columns={"patient_id": "shop"})) == []
     # Kinds of things with many rows each are what is learned from.
-    assert said(patients(8, 30).rename(columns={"patient_id": "shop"})) == []
+    assert said(patients(30, 30).rename(columns={"patient_id": "shop"})) == []
     # An identifier of its own for each row groups nothing.
     assert said(patients(240, 1)) == []
 
@@ -60,6 +60,12 @@ def test_shuffled_answers_raise_no_alarm(kind):
         frame.insert(0, "shop", [f"s{k}" for k in rng.integers(0, 30, 120)])
         alarms += len(said(frame))
     assert alarms <= 2
+
+
+def test_equal_answers_have_the_mean_of_their_ranks():
+    y = np.array([2.0, -1.0, 2.0, 7.0, 2.0, -1.0])
+    ranks = stats.rankdata(y)[:, None]
+    np.testing.assert_allclose(suspicions.centred(y, "regress"), ranks - 3.5)
 
 
 def test_serial_correlation_is_that_of_ranks():
