@@ -11,16 +11,30 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from jaxdl.checks import one_of
 
 NAMES = {
     "classify": ("LogisticRegression", "MLPClassifier", "HistGradientBoosting"),
     "regress": ("RidgeCV", "HistGradientBoosting"),
     "count": ("PoissonRegressor", "HistGradientBoosting"),
 }
+
+
+def chosen(task: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The baselines of a task that are asked for by their names, or by all or none alone.
+
+    Raises a ValueError for others.
+    """
+    if tuple(names) in (("all",), ("none",)):
+        return NAMES[task] if names[0] == "all" else ()
+    for name in names:
+        one_of("baselines", name, (*NAMES[task], *(("all", "none") if len(names) == 1 else ())))
+    return tuple(name for name in NAMES[task] if name in names)
 
 
 def constant(task: str, y: np.ndarray, num_classes: int = 0) -> Callable[[np.ndarray], np.ndarray]:
@@ -37,6 +51,7 @@ def train(
     x: np.ndarray,
     y: np.ndarray,
     *,
+    names: Sequence[str] | None = None,
     num_classes: int = 0,
     missing: bool,
     seed: int,
@@ -49,8 +64,9 @@ def train(
     scikit-learn's own perceptron with one hidden layer; ``regress``: ridge regression with its
     penalty chosen by cross-validation; ``count``: Poisson regression; and gradient-boosted trees
     for all. Those that are not there after ``seconds`` in all, or that fail, are left out; each
-    is told of by ``say``.
+    is told of by ``say``. ``names`` are some of those, in this order.
     """
+    names = NAMES[task] if names is None else names
     began, fitted = time.monotonic(), {}
     environment = {
         **os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_WAIT_POLICY": "passive"
@@ -62,11 +78,11 @@ def train(
     )  # fmt: skip
     arrived = queue.SimpleQueue()
     exchange = threading.Thread(
-        target=_exchange, args=(process, (task, x, y, missing, seed), arrived), daemon=True
+        target=_exchange, args=(process, (names, task, x, y, missing, seed), arrived), daemon=True
     )
     exchange.start()
     try:
-        for name in NAMES[task]:
+        for name in names:
             since = time.monotonic()
             try:
                 model = arrived.get(timeout=max(0.0, seconds - (since - began)))
@@ -94,14 +110,14 @@ def _exchange(process, problem, arrived) -> None:
         while True:
             arrived.put(pickle.load(process.stdout))
     except (EOFError, OSError, pickle.UnpicklingError):
-        for _ in NAMES[problem[0]]:
+        for _ in problem[0]:
             arrived.put(ValueError("its process ended"))
 
 
 def _fit_all() -> None:
     """In the process of its own: read a problem, write a fitted pipeline, or an error, for each."""
-    task, x, y, missing, seed = pickle.load(sys.stdin.buffer)
-    for name in NAMES[task]:
+    names, task, x, y, missing, seed = pickle.load(sys.stdin.buffer)
+    for name in names:
         try:
             result = _fit(name, task, x, y, missing, seed)
         except Exception as error:  # whatever it is, the study goes on without this baseline

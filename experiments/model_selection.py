@@ -16,6 +16,7 @@ import tyro
 from experiments.command import command, written_whole
 
 RULES = ("mean", "one_standard_error")
+MOVES = 3  # of the grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +45,23 @@ class Config:
     missing_words: tuple[str, ...] | None = None
     """What stands for no value, in any case; default NA, N/A, #N/A, nan, NaT, null, none, ?, -, and
     nothing at all."""
-    hidden: tuple[str, ...] = ("none", "64", "128")
-    """Widths of hidden layers, as 64 or 128-64; none is the linear model."""
-    learning_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03)
-    """Of Adam."""
-    weight_decays: tuple[float, ...] = (0.0, 0.001)
+    log_target: Literal["auto", "yes", "no"] = "auto"
+    """In regression, model the target's logarithm; auto: the folds choose, where it is skewed."""
+    hidden: tuple[str, ...] | None = None
+    """Widths of hidden layers, as 64 or 128-64; none is the linear model. Default, as for all that
+    follow down to --batch-size, by the number of rows."""
+    learning_rates: tuple[float, ...] | None = None
+    """Of Adam, at the start; they fall to 0."""
+    weight_decays: tuple[float, ...] | None = None
     """Coefficients of the sum of squared weights."""
-    dropouts: tuple[float, ...] = (0.0, 0.2)
-    """Rates behind hidden layers."""
+    dropouts: tuple[float, ...] | None = None
+    """Rates behind hidden layers; default 0."""
+    epochs: int | None = None
+    """Passes over the training part; default, enough for 1000 steps, 20 if that is more."""
+    batch_size: int | None = None
+    """Examples a step; default, a tenth of a training part, between 16 and 100."""
+    extend: bool = False
+    """Where the choice lies on the edge of the grid, train settings beyond it, three times at most."""
     groups: str | None = None
     """A column: rows that share its value stay together in the split and the folds."""
     time: str | None = None
@@ -60,24 +70,24 @@ class Config:
     """Of the cross-validation, stratified by class; default 5, drawn 5 times of under 50 rows."""
     seeds: int = 2
     """Initialisations of each setting on each fold."""
-    epochs: int | None = None
-    """Passes over the training part; default, enough for 400 steps and at least 10."""
-    batch_size: int | None = None
-    """Examples a step; default, a tenth of a training part, between 16 and 100."""
+    networks: int = 5
+    """Of each chosen setting, from different initialisations; their predictions are averaged."""
     test_fraction: float = 0.25
     """Set aside before anything else."""
     metric: str | None = None
-    """To choose and judge by: accuracy (default), balanced_accuracy, macro_f1, nll, and for two
-    classes roc_auc, average_precision; rmse (default), mean_absolute_error, r2; for counts nll
-    (default), deviance_explained, rmse, mean_absolute_error."""
+    """To choose and judge by: accuracy, balanced_accuracy, macro_f1, nll, and for two classes
+    roc_auc, average_precision (default: chosen by nll, judged by accuracy); rmse (default),
+    mean_absolute_error, r2; for counts nll (default), deviance_explained, rmse,
+    mean_absolute_error."""
     class_weight: Literal["balanced"] | None = None
     """balanced: in training, all classes count the same, however rare."""
     rule: Literal["mean", "one_standard_error"] = "mean"
     """To choose by: the best mean, or the smallest model within a standard error of it."""
     ensemble: int = 1
     """Average this many of the best settings instead of taking one."""
-    baselines: bool = True
-    """Train scikit-learn's models on the same rows, to compare with."""
+    baselines: tuple[str, ...] = ("all",)
+    """scikit-learn's models to compare with, on the same rows: all, none, or some of
+    LogisticRegression, MLPClassifier, RidgeCV, PoissonRegressor, HistGradientBoosting."""
     baseline_seconds: float = 60.0
     """For all of those together; what is not done by then is left out."""
     strategy: Literal["auto", "vmap", "chunked", "map", "sequential"] = "auto"
@@ -96,7 +106,7 @@ def main(config: Config) -> dict[str, float]:
     clock = Clock()
     # The study is written as soon as it is there, so that a run that is stopped keeps it.
     with written_whole(config.out) as folder:
-        task, study = _study(config, clock, folder)
+        config, task, study = _study(config, clock, folder)
     with written_whole(config.out) as folder:
         figures = _judge(config, clock, folder, task, study)
         names = sorted(file.name for file in folder.iterdir())
@@ -106,8 +116,8 @@ def main(config: Config) -> dict[str, float]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for numbers that make no sense, before anything heavy is imported."""
-    for name in ("hidden", "learning_rates", "weight_decays", "dropouts"):
-        if not getattr(config, name):
+    for name in ("hidden", "learning_rates", "weight_decays", "dropouts", "baselines"):
+        if getattr(config, name) == ():
             raise ValueError(f"{name} needs at least one value")
     valid = {
         "learning_rates": (lambda v: v > 0, "positive"),
@@ -115,12 +125,12 @@ def check(config: Config) -> None:
         "dropouts": (lambda v: 0 <= v < 1, "in [0, 1)"),
     }
     for name, (holds, words) in valid.items():
-        for value in getattr(config, name):
+        for value in getattr(config, name) or ():
             if not (math.isfinite(value) and holds(value)):
                 raise ValueError(f"{name} must be {words}, not {value:g}")
     if not 0 < config.test_fraction < 1:
         raise ValueError(f"test_fraction must lie between 0 and 1, not {config.test_fraction:g}")
-    for name in ("folds", "seeds", "epochs", "batch_size", "ensemble"):
+    for name in ("folds", "seeds", "epochs", "batch_size", "ensemble", "networks"):
         value, least = getattr(config, name), 2 if name == "folds" else 1
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, not {value}")
@@ -152,28 +162,11 @@ def kinds(config: Config) -> dict[str, str]:
     return found | dict.fromkeys(config.ignore, "ignored")
 
 
-def schedule(config: Config, rows: int) -> tuple[int, int]:
-    """Epochs and batch size for training parts of ``rows``."""
-    batch_size = config.batch_size or min(100, max(16, rows // 10))
-    return config.epochs or max(10, -(-400 // -(-rows // batch_size))), batch_size
-
-
-def grid(config: Config) -> list[dict[str, Any]]:
-    """All settings; a linear model has no hidden layer whose units could drop out."""
-    from experiments.tabular import widths
-
-    distinct = lambda values: list(dict.fromkeys(values))
-    return [
-        {"hidden": h, "learning_rate": rate, "weight_decay": decay, "dropout": dropout}
-        for h in distinct(config.hidden)
-        for dropout in (distinct(config.dropouts) if widths(h) else [0.0])
-        for decay in distinct(config.weight_decays)
-        for rate in distinct(config.learning_rates)
-    ]
-
-
 class Task(NamedTuple):
-    """What is studied: the data set, how it is divided, the parts to choose by and to test on."""
+    """What is studied: the data set, how it is divided, the parts to choose by and to test on.
+
+    metric: to judge by. chosen_by: to choose by. notes: what was decided of the study, a line each.
+    """
 
     dataset: Any
     problem: Any
@@ -183,12 +176,16 @@ class Task(NamedTuple):
     held_out: Any
     positive: int
     metric: str
+    chosen_by: str
+    baselines: tuple[str, ...]
+    log_targets: tuple[float, ...]
+    notes: list[str]
 
 
 def _task(config: Config, split_key) -> Task:
     import numpy as np
 
-    from experiments import partition, scores, suspicions, tabular
+    from experiments import baselines, partition, responses, scores, suspicions, tabular
     from jaxdl.model_selection import guards
 
     words = {} if config.missing_words is None else {"missing_words": config.missing_words}
@@ -215,60 +212,92 @@ def _task(config: Config, split_key) -> Task:
     held_out = guards.TestSetGuard((dataset.x[split.test], dataset.y[split.test]))
     # Average precision is of the rarer class.
     positive = int(np.mean(y == 1) <= 0.5) if classify else 0
-    return Task(dataset, tabular.describe(dataset, y), divided, x, y, held_out, positive, metric)
+    # Many settings are level in accuracy on a few rows; the likelihood tells them apart.
+    chosen_by = "nll" if classify and config.metric is None else metric
+    rivals = baselines.chosen(dataset.task, config.baselines)
+    log_targets, notes = responses.log_targets(dataset.task, y, config.log_target)
+    return Task(
+        dataset, tabular.describe(dataset, y), divided, x, y, held_out, positive, metric, chosen_by,
+        rivals, log_targets, notes,
+    )  # fmt: skip
 
 
 def _study(config: Config, clock: "Clock", folder: Path):
     import jax
 
-    from experiments import partition, report, scores, tabular
-    from jaxdl.model_selection import cross_validate
+    from experiments import grids, partition, report, scores, tabular
+    from jaxdl.model_selection import cross_validate, join
 
-    settings = grid(config)
-    if config.ensemble > len(settings):
-        raise ValueError(f"an ensemble of {config.ensemble} needs as many settings in the grid")
+    for hidden in config.hidden or ():
+        tabular.widths(hidden)
     split_key, fold_key, study_key, _ = jax.random.split(jax.random.key(config.seed), 4)
     task = _task(config, split_key)
     dataset, x, y = task.dataset, task.x, task.y
-    if dataset.columns:
-        print(report.columns(dataset), end="\n\n")
     classify = dataset.task == "classify"
     folds, said = partition.make_folds(task.partition, y, classify, config.folds, fold_key)
     task = task._replace(partition=task.partition._replace(notes=(*task.partition.notes, *said)))
+    rows = max(len(fold.train) for fold in folds)
+    config = grids.fitted(config, rows)
+    settings = grids.grid(config, task.log_targets)
+    if config.ensemble > len(settings):
+        raise ValueError(f"an ensemble of {config.ensemble} needs as many settings in the grid")
+    if dataset.columns:
+        print(report.columns(dataset), end="\n\n")
     print(report.heading(dataset, task.partition))
     for line in task.partition.warnings:
         print(f"warning: {line}")
+    task.notes.append(grids.in_words(config, rows))
+    print(*task.notes, sep="\n")
     clock.begin(f"study of {len(settings)} settings")
 
-    epochs, batch_size = schedule(config, max(len(fold.train) for fold in folds))
     stepwise = {"rmse": "squared_error", "accuracy": "accuracy", "nll": "nll"}
-    study = cross_validate(
-        tabular.make_learner(task.problem, tabular.class_weights(y, config.class_weight)),
+    make_learner = tabular.make_learner(
+        task.problem,
+        tabular.class_weights(y, config.class_weight),
+        steps=grids.steps(config.epochs, config.batch_size, rows),
+    )
+    train = lambda settings: cross_validate(
+        make_learner,
         settings,
         (x, y),
         key=study_key,
         folds=folds,
         seeds=config.seeds,
-        epochs=epochs,
-        batch_size=batch_size,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
         transform=tabular.transform(task.problem),
-        metric=stepwise.get(task.metric, "nll"),
+        metric=stepwise.get(task.chosen_by, "nll"),
         stratify=False,
         strategy=config.strategy,
         train_scores=True,
-        predictions=task.metric not in stepwise,
+        predictions=task.chosen_by not in stepwise,
         progress=config.progress,
     )
-    study = scores.choose_by(study, task.metric, y, task=dataset.task, positive=task.positive)
+    scored = lambda study: scores.choose_by(
+        study, task.chosen_by, y, task=dataset.task, positive=task.positive
+    )
+    trained = train(settings)
+    for _ in range(MOVES if config.extend else 0):
+        chosen = scored(trained).best(rule=config.rule)
+        new, said = grids.moved(trained.hparams, chosen.hparams)
+        if not new:
+            break
+        print(*said, sep="\n")
+        task.notes.extend(said)
+        clock.begin(f"study of {len(new)} more settings")
+        trained = join([trained, train(new)])
+    study = scored(trained)
     print(study)
     choices = {rule: study.best(rule=rule) for rule in RULES}
     print(report.chosen(choices))
     clock.begin("tables and pictures of the study")
     report.write_tables(folder, study)
     report.draw_study(folder, study)
-    summary = report.summary(config, dataset, task.partition, study, choices, clock.seconds())
+    summary = report.summary(
+        config, dataset, task.partition, study, choices, clock.seconds(), task.notes
+    )  # fmt: skip
     report.write_json(folder / "report.json", summary)
-    return task, study
+    return config, task, study
 
 
 def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> dict[str, float]:
@@ -282,7 +311,9 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     classes = len(problem.target_names) if dataset.task == "classify" else 0
     choices = {rule: study.best(rule=rule) for rule in RULES}
     clock.begin("the choice is trained on all folds together")
-    fitted = refit(study, (x, y), settings=config.ensemble, rule=config.rule)
+    fitted = refit(
+        study, (x, y), settings=config.ensemble, seeds=config.networks, rule=config.rule
+    )  # fmt: skip
     if fitted.diverged.any():
         cause = next(cause for cause in fitted.causes if cause)
         raise ValueError(f"training on all folds together diverged: {cause}")
@@ -290,10 +321,10 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
         OURS: fitted.predict,
         CONSTANT[dataset.task]: baselines.constant(dataset.task, y, classes),
     }
-    if config.baselines:
+    if task.baselines:
         clock.begin("baselines")
         models |= baselines.train(
-            dataset.task, x, y, missing=dataset.missing, seed=config.seed, num_classes=classes,
+            dataset.task, x, y, names=task.baselines, missing=dataset.missing, seed=config.seed, num_classes=classes,
             seconds=config.baseline_seconds, say=lambda line: print(f"  {line}", flush=True),
         )  # fmt: skip
 
@@ -321,7 +352,7 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
         report.draw_confusion(folder, tests[OURS].counts, problem.target_names)
     known = report.judged(fitted, tests, sentence, [*task.partition.warnings, *told])
     summary = report.summary(
-        config, dataset, task.partition, study, choices, clock.seconds(), known
+        config, dataset, task.partition, study, choices, clock.seconds(), task.notes, known
     )  # fmt: skip
     report.write_json(folder / "report.json", summary)
     return report.figures(choice, tests)

@@ -129,11 +129,12 @@ def summary(
     study: Study,
     choices: dict[str, Choice],
     seconds: dict[str, float],
+    notes: list[str],
     judged: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything that a later reader needs, as plain JSON values.
 
-    ``judged`` is what only the test part tells; until then ``complete`` is false.
+    ``notes`` are on the study, a line each. ``judged`` is what only the test part tells; until then ``complete`` is false.
     """
     packages = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")
     by_metric = {m: study.summary(m) for m in study.scores}
@@ -183,6 +184,7 @@ def summary(
                 "seeds": len(study.seeds),
                 "programs": study.num_programs,
                 "strategy": study.strategy,
+                "notes": notes,
             },
             "settings": settings,
             "choice": {rule: c._asdict() for rule, c in choices.items()},

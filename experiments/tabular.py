@@ -12,8 +12,9 @@ import numpy as np
 import optax
 
 import jaxdl
+from experiments import responses
 from jaxdl import data, families, features, models, training
-from jaxdl.base import Family, Learner, Model, Transform
+from jaxdl.base import Array, Family, Learner, Transform
 from jaxdl.data import Dataset
 from jaxdl.data.dataset import NAMES, TASKS
 from jaxdl.data.tables import encoders
@@ -24,6 +25,7 @@ from jaxdl.files import reason
 from jaxdl.model_selection.fitted import Fitted
 from jaxdl.model_selection.saved import load, read_header, save
 from jaxdl.model_selection.study import Recipe
+from jaxdl.optim import schedules
 from jaxdl.training.batching import Lengths
 
 MAX_LAYERS = 64
@@ -37,7 +39,7 @@ class Problem(NamedTuple):
     feature_names: D names. target_names: K names of classes, None where there are none.
     missing: whether features may be NaN.
     encoding: how a file becomes x [N, D] and y [N]; see ``data.encode_table``.
-    offset, scale: eta = offset + scale * network(x). See ``describe``.
+    offset, scale: of responses, see ``describe``. log: the same of their logarithms, or None.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Problem(NamedTuple):
     encoding: dict[str, Any]
     offset: float
     scale: float
+    log: list[float] | None = None
 
 
 def load_rows(
@@ -96,13 +99,16 @@ def describe(dataset: Dataset, y: np.ndarray) -> Problem:
     """The Problem that a data set poses to models trained on responses y [n].
 
     Responses differ in scale by orders of magnitude, initial networks do not; so a network for
-    real responses predicts ``(y - mean) / std``, and one for counts the log rate relative to that
-    of the mean. These two numbers are of all of y, once: in cross-validation a fold's validation
-    part has a share in them (not in what is fitted to features). The test part has none.
+    real responses predicts ``(y - mean) / std``, or that of log y, and one for counts the log rate
+    relative to that of the mean. These numbers are of all of y, once: in cross-validation a fold's
+    validation part has a share in them (not in what is fitted to features). The test part has none.
     """
-    offset, scale = 0.0, 1.0
+    offset, scale, log = 0.0, 1.0, None
     if dataset.task == "regress":
         offset, scale = float(np.mean(y)), float(np.std(y)) or 1.0
+        if y.min() >= np.finfo(np.float32).tiny:
+            log_y = np.log(y.astype(np.float64))
+            log = [float(np.mean(log_y)), float(np.std(log_y)) or 1.0]
     elif dataset.task == "count":
         offset = float(np.log((np.sum(y) + 0.5) / len(y)))
     names = dataset.target_names
@@ -116,6 +122,7 @@ def describe(dataset: Dataset, y: np.ndarray) -> Problem:
         encoding=dataset.encoding or _plain_encoding(dataset),
         offset=offset,
         scale=scale,
+        log=log,
     )
 
 
@@ -142,11 +149,16 @@ def _plain_encoding(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def family(problem: Problem) -> Family:
-    """The response distribution: eta [..., K] for classes, else [...]. Notes: §1.3, §2.3."""
+def family(problem: Problem, log_target: float | Array = 0.0) -> Family:
+    """The response distribution. Notes: §1.3, §2.3.
+
+    eta is [..., K] for classes, [...] for counts, [..., 2] for real responses: `standardised`.
+    """
     if problem.task == "classify":
         return families.categorical(len(problem.target_names))
-    return families.normal(problem.scale) if problem.task == "regress" else families.poisson()
+    if problem.task == "count":
+        return families.poisson()
+    return responses.standardised(problem, log_target)
 
 
 def transform(problem: Problem) -> Transform:
@@ -187,34 +199,34 @@ def class_weights(y: np.ndarray, how: str | None) -> np.ndarray | None:
 
 
 def make_learner(
-    problem: Problem, weights: np.ndarray | None = None
+    problem: Problem, weights: np.ndarray | None = None, steps: int = 1
 ) -> Callable[[dict[str, Any]], Learner]:
-    """``(setting) -> Learner`` with the settings hidden, learning_rate, weight_decay, dropout.
+    """``(setting) -> Learner`` with the settings hidden, learning_rate and weight_decay, and, where
+    there are any, dropout and log_target.
 
-    Adam on the mean negative log-likelihood plus ``weight_decay * sum w^2``. With ``hidden`` none
-    the network is [D] -> [K] alone: softmax, linear or Poisson regression. ``weights`` [K] are of
-    classes.
+    Adam on the mean negative log-likelihood plus ``weight_decay * sum w^2``; its rate falls to 0 in
+    ``steps``, as a cosine. With ``hidden`` none the network is [D] -> [K] alone: softmax, linear or
+    Poisson regression. ``weights`` [K] are of classes.
     """
-    response = family(problem)
     outputs = len(problem.target_names) if problem.task == "classify" else 1
 
     def make(h: dict[str, Any]) -> Learner:
         sizes = (len(problem.feature_names), *widths(h["hidden"]), outputs)
-        net = _rescaled(models.mlp(sizes, dropout=h["dropout"]), problem)
+        net = models.mlp(sizes, dropout=h["dropout"] if "dropout" in h else 0.0)
+        if problem.task == "regress":
+            net = responses.with_spread(net)
+        elif problem.task == "count":
+            net = responses.shifted(net, problem.offset)
         objective = training.negative_log_likelihood(
-            net, response, penalty=h["weight_decay"], class_weights=weights
+            net,
+            family(problem, h["log_target"] if "log_target" in h else 0.0),
+            penalty=h["weight_decay"],
+            class_weights=weights,
         )
-        return training.gradient_learner(net, objective, optax.adam(h["learning_rate"]))
+        rate = schedules.cosine(h["learning_rate"], steps)
+        return training.gradient_learner(net, objective, optax.adam(rate))
 
     return make
-
-
-def _rescaled(net: Model, problem: Problem) -> Model:
-    def apply(params, state, x, *, key=None, train=False):
-        out, state = net.apply(params, state, x, key=key, train=train)
-        return problem.offset + problem.scale * out, state
-
-    return Model(net.init, apply)
 
 
 def save_model(
@@ -225,7 +237,7 @@ def save_model(
     Of the training rows x [N, D] eight bytes each are kept, by which ``in_training`` knows them;
     of more than a million rows, none.
     """
-    about = {"format": 2, "jaxdl": jaxdl.__version__, "problem": problem._asdict()}
+    about = {"format": 3, "jaxdl": jaxdl.__version__, "problem": problem._asdict()}
     if x is not None and len(x) <= MAX_KNOWN_ROWS:
         about["training_rows"] = base64.b64encode(_digests(x).tobytes()).decode()
     save(path, fitted, about)
@@ -261,9 +273,7 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, Problem]:
         problem = _checked(header["about"]["problem"])
         hparams = [dict(h) for h in header["hparams"]]
         for h in hparams:
-            rates = [h[k] for k in ("learning_rate", "weight_decay", "dropout")]
-            if len(h) != 4 or not all(isinstance(r, float) for r in rates):
-                raise ValueError("a setting is missing")
+            _check_setting(h, problem)
         if sum(len(widths(hidden)) for hidden in {h["hidden"] for h in hparams}) > 2 * MAX_LAYERS:
             raise ValueError("its networks have too many layers")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -276,17 +286,31 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, Problem]:
     return load(path, recipe, hparams, (rows, np.zeros(2))), problem
 
 
+def _check_setting(h: dict[str, Any], problem: Problem) -> None:
+    needed, known = {"hidden", "learning_rate", "weight_decay"}, {"dropout"}
+    if problem.log is not None:
+        known.add("log_target")
+    if not needed <= set(h) <= needed | known:
+        raise ValueError("its settings are others")
+    if not all(isinstance(v, float) for k, v in h.items() if k != "hidden"):
+        raise ValueError("a setting is no number")
+    if not 0 <= h.get("dropout", 0.0) < 1 or h.get("log_target", 0.0) not in (0.0, 1.0):
+        raise ValueError("a setting makes no sense")
+
+
 def _checked(values: dict[str, Any]) -> Problem:
     problem = Problem(**values)
     if not all(isinstance(v, list) for v in (problem.feature_names, problem.target_names or [])):
         raise ValueError("its names are no lists")
     texts = [problem.name, problem.target, *problem.feature_names, *(problem.target_names or [])]
-    numbers = [problem.offset, problem.scale]
+    if problem.log is not None and (problem.task != "regress" or len(problem.log) != 2):
+        raise ValueError("its logarithm makes no sense")
+    numbers = [problem.offset, problem.scale, *(problem.log or (0.0, 1.0))]
     if problem.task not in TASKS or (problem.task == "classify") != bool(problem.target_names):
         raise ValueError("its task makes no sense")
     if not all(isinstance(t, str) for t in texts) or not problem.feature_names:
         raise ValueError("its names are no texts")
-    if not all(isinstance(v, float) and np.isfinite(v) for v in numbers) or problem.scale <= 0:
+    if not all(isinstance(v, float) and np.isfinite(v) for v in numbers) or min(numbers[1::2]) <= 0:
         raise ValueError("its scale makes no sense")
     if not isinstance(problem.missing, bool):
         raise ValueError("its encoding makes no sense")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from experiments.grids import MOVED, at_edge
 from experiments.scores import MAXIMIZED, Scored, better_by
 from experiments.tabular import Problem
 from jaxdl.model_selection import Choice, Study, guards
@@ -50,11 +51,9 @@ def warnings(
     failed = int(study.diverged.sum())
     if failed:
         lines.append(f"{failed} of {study.diverged.size} members diverged; none was chosen")
-    for name, value in choice.hparams.items():
-        tried = sorted({h[name] for h in study.hparams})
-        if isinstance(value, float) and len(tried) > 2 and value and value in (tried[0], tried[-1]):
-            end = "largest" if value == tried[-1] else "smallest"
-            lines.append(f"{name}={value:g} is the {end} that was tried; widen the grid")
+    for name, end in at_edge(study.hparams, choice.hparams).items():
+        advice = "--extend goes on from there" if name in MOVED else "widen the grid"
+        lines.append(f"{name}={choice.hparams[name]:g} is the {end} that was tried; {advice}")
     if problem.task == "classify":
         suspicion = guards.suspicious_accuracy(test.scores["accuracy"])
         if suspicion:

@@ -30,6 +30,7 @@ from jaxdl.model_selection.forward import forward_k_fold, forward_split
 from jaxdl.model_selection.grid import log_uniform, random_search, uniform
 from jaxdl.model_selection.grouping import group_split, stratified_group_k_fold
 from jaxdl.model_selection.guards import TestSetGuard, suspicious_accuracy
+from jaxdl.model_selection.joining import join
 from jaxdl.model_selection.paths import RegularizationPath, degree_path, regularization_path
 from jaxdl.model_selection.population.halving import Halving
 from jaxdl.model_selection.population.members import member_key
@@ -77,6 +78,7 @@ __all__ = [
     "group_k_fold",
     "group_split",
     "hard_vote",
+    "join",
     "k_fold",
     "learning_curve",
     "leave_one_out",
