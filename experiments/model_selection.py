@@ -17,6 +17,7 @@ from experiments.command import command, written_whole
 
 RULES = ("mean", "one_standard_error")
 MOVES = 3  # of the grid
+MAX_NETWORKS = 256  # of a saved model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +137,12 @@ def check(config: Config) -> None:
             raise ValueError(f"{name} must be at least {least}, not {value}")
     if config.groups and config.time:
         raise ValueError("rows are split by groups or by time, not both: --groups or --time")
+    if config.ensemble * config.networks > MAX_NETWORKS:
+        raise ValueError(
+            f"{config.ensemble} settings of {config.networks} networks each are "
+            f"{config.ensemble * config.networks} networks together, of which at most "
+            f"{MAX_NETWORKS} are kept"
+        )
     if not config.baseline_seconds >= 0:
         raise ValueError(f"baseline_seconds must be 0 or more, not {config.baseline_seconds:g}")
     if not 0 <= config.seed < 2**32:

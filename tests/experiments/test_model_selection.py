@@ -39,7 +39,7 @@ def report(folder):
 def test_iris_is_learned(iris_run):
     figures = iris_run.figures
     assert figures["test_accuracy"] > 0.85
-    assert figures["validation_accuracy"] > 0.85
+    assert figures["validation_nll"] < 0.5
     assert figures["LogisticRegression_accuracy"] > 0.85
     assert figures["test_nll"] < 0.5 < np.log(3)
     right = round(figures["test_accuracy"] * 38)
@@ -66,15 +66,15 @@ def test_everything_is_written(iris_run):
 def test_choice_follows_from_the_results(iris_run):
     rows = read(iris_run.folder / "results.csv")
     assert len(rows) == 2 * 2 * 1 * 2 * 2  # settings, folds, seeds, parts, metrics
-    valid = [r for r in rows if r["part"] == "validation" and r["metric"] == "accuracy"]
+    valid = [r for r in rows if r["part"] == "validation" and r["metric"] == "nll"]
     mean = {s: np.mean([float(r["value"]) for r in valid if r["setting"] == s]) for s in ("0", "1")}
     written = report(iris_run.folder)
     best = written["choice"]["mean"]
-    assert best["mean"] == pytest.approx(max(mean.values()), abs=1e-6)
-    assert best["index"] == int(max(mean, key=mean.get))
+    assert best["metric"] == "nll" and best["mean"] == pytest.approx(min(mean.values()), abs=1e-6)
+    assert best["index"] == int(min(mean, key=mean.get))
     assert written["trained"] == [best["hparams"]]
     for s, setting in enumerate(written["settings"]):
-        assert setting["accuracy"]["mean"] == pytest.approx(mean[str(s)], abs=1e-6)
+        assert setting["nll"]["mean"] == pytest.approx(mean[str(s)], abs=1e-6)
 
 
 def test_curves_end_at_the_results(iris_run):
@@ -126,7 +126,10 @@ def table(tmp_path):
 
 
 def test_regression_in_the_units_of_the_response(table, tmp_path, capsys):
-    config = tiny(tmp_path / "out", data=str(table), epochs=60, ensemble=2, baselines=True)
+    config = tiny(
+        tmp_path / "out", data=str(table), epochs=60, ensemble=2, networks=2,
+        baselines=("HistGradientBoosting", "RidgeCV"),
+    )  # fmt: skip
     figures = model_selection.main(config)
     said = capsys.readouterr().out
     assert "left out: counts the rows" in said and "column 1 has no name" in said
@@ -144,7 +147,9 @@ def test_regression_in_the_units_of_the_response(table, tmp_path, capsys):
     assert figures["the mean_rmse"] == pytest.approx(320, rel=0.2)
     assert {r["metric"] for r in read(tmp_path / "out" / "results.csv")} == {"rmse", "nll"}
     assert not (tmp_path / "out" / "confusion_matrix.png").exists()
-    assert len(report(tmp_path / "out")["trained"]) == 2
+    # Two settings of two networks each; that of a setting differ by their initialisation alone.
+    trained = report(tmp_path / "out")["trained"]
+    assert [trained.count(h) for h in trained] == [2, 2, 2, 2]
     fitted, problem = tabular.load_model(tmp_path / "out" / "model.npz")
     assert problem.offset == pytest.approx(4900, rel=0.02) and 250 < problem.scale < 400
     x, y = tabular.rows_to_predict(str(table), problem)[:2]
@@ -156,13 +161,38 @@ def test_counts(tmp_path):
     x = rng.normal(size=(200, 2))
     y = rng.poisson(np.exp(2 + 0.5 * x[:, 0]))
     np.savez(tmp_path / "counts.npz", x=x, y=y)
-    config = tiny(tmp_path / "out", data=str(tmp_path / "counts.npz"), task="count", baselines=True)
+    config = tiny(
+        tmp_path / "out", data=str(tmp_path / "counts.npz"), task="count",
+        baselines=("PoissonRegressor",),
+    )  # fmt: skip
     figures = model_selection.main(config)
+    assert list(report(tmp_path / "out")["test"])[2:] == ["PoissonRegressor"]
     assert report(tmp_path / "out")["study"]["metric"] == "nll"
     truth = -stats.poisson.logpmf(y, np.exp(2 + 0.5 * x[:, 0])).mean()
     assert figures["test_nll"] == pytest.approx(truth, rel=0.15)
     assert figures["test_nll"] < figures["PoissonRegressor_nll"] + 0.1
     assert 0.5 < figures["test_deviance_explained"] < 1
+
+
+def test_extended_grids_go_on_where_the_choice_is(tmp_path, capsys):
+    """Rates far too low: each time ten times as large, and no setting is trained twice."""
+    config = tiny(
+        tmp_path / "out", data="iris", learning_rates=(1e-6, 1e-5, 1e-4), extend=True, epochs=10
+    )
+    model_selection.main(config)
+    written = report(tmp_path / "out")
+    rates = [h["hparams"]["learning_rate"] for h in written["settings"]]
+    np.testing.assert_allclose(rates, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1], rtol=1e-6)
+    out = capsys.readouterr().out
+    assert out.count("is the largest that was tried: ") == 3
+    assert "learning_rate=0.0001 is the largest that was tried: 0.001 is tried too" in out
+    assert len(written["study"]["notes"]) == 4
+    assert "warning: learning_rate=0.1 is the largest that was tried; --extend goes on" in out
+    # The same settings given at once.
+    again = tiny(tmp_path / "again", data="iris", learning_rates=tuple(rates), epochs=10)
+    model_selection.main(again)
+    for one, other in zip(written["settings"], report(tmp_path / "again")["settings"], strict=True):
+        assert one["nll"] == pytest.approx(other["nll"], rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +208,7 @@ def rare_run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.print", lambda *a, **_: looks.append(" ".join(map(str, a))))
         config = tiny(folder / "out", data=str(folder / "rare.csv"), epochs=40,
-                      metric="balanced_accuracy", class_weight="balanced", baselines=False)  # fmt: skip
+                      metric="balanced_accuracy", class_weight="balanced", baselines=("none",))  # fmt: skip
         figures = model_selection.main(config)
     return folder / "out", figures, looks
 
@@ -269,31 +299,11 @@ def test_a_run_that_is_stopped_keeps_its_study(tmp_path, monkeypatch):
     assert "model.npz" not in names
     written = report(tmp_path / "out")
     assert written["complete"] is False and "test" not in written
-    assert written["choice"]["mean"]["metric"] == "accuracy"
+    assert written["choice"]["mean"]["metric"] == "nll"
 
 
 def config(**options):
     return model_selection.Config(**options)
-
-
-def test_grid_has_no_dropout_without_hidden_layers():
-    settings = model_selection.grid(
-        config(
-            hidden=("none", "8", "none"),
-            learning_rates=(0.1, 0.2),
-            dropouts=(0.0, 0.5),
-            weight_decays=(0.0, 0.1, 0.2),
-        )
-    )
-    assert len(settings) == (1 + 2) * 3 * 2
-    assert {h["dropout"] for h in settings if h["hidden"] == "none"} == {0.0}
-
-
-def test_schedule_gives_enough_steps():
-    assert model_selection.schedule(config(), 1078) == (37, 100)  # 11 steps an epoch
-    assert model_selection.schedule(config(), 90) == (67, 16)  # 6 steps an epoch
-    assert model_selection.schedule(config(), 10**6) == (10, 100)
-    assert model_selection.schedule(config(epochs=3, batch_size=7), 90) == (3, 7)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +314,16 @@ def test_schedule_gives_enough_steps():
         ({"learning_rates": (float("nan"),)}, "learning_rates must be positive"),
         ({"weight_decays": (-1.0,)}, "weight_decays must be 0 or more"),
         ({"dropouts": (1.0,)}, r"dropouts must be in \[0, 1\)"),
+        ({"networks": 0}, "networks must be at least 1"),
+        ({"networks": 100, "ensemble": 3}, "300 networks together, of which at most 256"),
+        ({"baselines": ()}, "baselines needs at least one"),
+        ({"baselines": ("MLPClassifer",)}, "did you mean 'MLPClassifier'"),
+        (
+            {"baselines": ("RidgeCV",)},
+            "baselines is one of LogisticRegression, MLPClassifier, Hist",
+        ),
+        ({"baselines": ("none", "MLPClassifier")}, "baselines is one of .* not 'none'"),
+        ({"log_target": "yes"}, "log_target=yes is for regression .* this is to classify"),
         ({"test_fraction": 1.0}, "test_fraction must lie between"),
         ({"folds": 1}, "folds must be at least 2"),
         ({"groups": "a", "time": "b"}, "by groups or by time, not both"),
@@ -466,10 +486,58 @@ def test_response_constants_by_hand():
     iris = tabular.load_dataset("iris")
     real = tabular.describe(iris._replace(task="regress", target_names=None), y)
     assert (real.offset, real.scale) == (4.0, np.sqrt(5.0))
+    logs = np.log([1.0, 3.0, 5.0, 7.0])  # their mean is that of log 105 / 4
+    assert real.log == pytest.approx([np.log(105) / 4, np.std(logs)])
+    assert tabular.describe(iris._replace(task="regress", target_names=None), y - 1).log is None
     counts = tabular.describe(iris._replace(task="count", target_names=None), y)
     assert (counts.offset, counts.scale) == (pytest.approx(np.log(16.5 / 4)), 1.0)
     classes = tabular.describe(iris, load_iris().target)
     assert (classes.offset, classes.scale) == (0.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def skewed_run(tmp_path_factory):
+    """A target whose logarithm is linear in x, with noise: 0.5 around it."""
+    folder = tmp_path_factory.mktemp("skewed")
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(400, 2))
+    y = np.exp(7 + x[:, 0] + 0.5 * rng.normal(size=400))
+    np.savez(folder / "skewed.npz", x=x, y=y)
+    config = tiny(
+        folder / "out", data=str(folder / "skewed.npz"), epochs=60, learning_rates=(0.03, 0.1),
+        networks=2,
+    )  # fmt: skip
+    lines = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.print", lambda *a, **_: lines.append(" ".join(map(str, a))))
+        model_selection.main(config)
+    return folder, x, "\n".join(lines)
+
+
+def test_a_skewed_target_is_modelled_by_its_logarithm(skewed_run):
+    folder, x, said = skewed_run
+    written = report(folder / "out")
+    assert "the target is positive and skewed (skewness" in said
+    assert any("skewness" in note for note in written["study"]["notes"])
+    assert written["choice"]["mean"]["hparams"]["log_target"] == 1.0
+    # The densities of both are of y: the right one has the entropy of a log-normal, 7 + ..., the
+    # other that of a normal distribution of some thousands' spread at the least.
+    nll = {h["hparams"]["log_target"]: h["nll"]["mean"] for h in written["settings"]}
+    truth = 7 + x[:, 0].mean() + stats.norm(scale=0.5).entropy()
+    assert nll[1.0] == pytest.approx(truth, abs=0.15)
+    assert nll[0.0] > truth + 0.3
+
+
+def test_a_saved_logarithm_gives_the_mean(skewed_run):
+    """exp(mu + 1/8), which is above the median exp(mu), in the unit of y."""
+    folder, x, _ = skewed_run
+    fitted, problem = tabular.load_model(folder / "out" / "model.npz")
+    assert problem.log == pytest.approx([7, np.sqrt(1.25)], rel=0.1)
+    out = np.asarray(fitted.predict(x.astype(np.float32)))
+    ratio = np.exp(7 + x[:, 0] + 0.125) / out
+    middle = np.abs(x).max(1) < 1
+    np.testing.assert_allclose(ratio[middle], 1, atol=0.15)
+    assert abs(np.log(ratio[middle]).mean()) < 0.06  # half of what the median would be off
 
 
 def test_what_columns_are_said_to_be(tmp_path):

@@ -144,7 +144,15 @@ DAMAGE = {  # what is written in the place of the model, and what is said of it
 CHANGES = {  # what is changed in its header, and what is said of it
     "no problem": (change(*PROBLEM, value=None), "'problem'"),
     "no settings": (change("hparams", value=[]), "arrays that do not match"),
-    "wrong settings": (change("hparams", 0, "dropout", value="x"), "a setting is missing"),
+    "wrong settings": (change("hparams", 0, "weight_decay", value="x"), "a setting is no number"),
+    "no rate": (change("hparams", 0, "learning_rate", value=None), "its settings are others"),
+    "all drop out": (change("hparams", 0, "dropout", value=1.0), "a setting makes no sense"),
+    "a logarithm of classes": (
+        change("hparams", 0, "log_target", value=1.0),
+        "its settings are others",
+    ),
+    "logarithms of classes": (change(*PROBLEM, "log", value=[0.0, 1.0]), "its logarithm makes no"),
+    "no offset": (change(*PROBLEM, "offset", value=None), "'offset'"),
     "other widths": (change("hparams", 0, "hidden", value="7"), "arrays that do not match"),
     "huge widths": (
         change("hparams", 0, "hidden", value="99999-99999"),
@@ -161,7 +169,7 @@ CHANGES = {  # what is changed in its header, and what is said of it
         change("hparams", 0, "hidden", value="-".join(["9"] * 3000)),
         "hidden layers are widths such as",
     ),
-    "many settings": (change("hparams", value=[{}] * 99), "'learning_rate'"),
+    "many settings": (change("hparams", value=[{}] * 99), "its settings are others"),
     "60000 categories": (
         change(
             *PROBLEM,

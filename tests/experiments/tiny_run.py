@@ -35,7 +35,8 @@ def tiny(out, **options):
         "seeds": 1,
         "epochs": 20,
         "batch_size": 28,
-        "baselines": False,
+        "networks": 1,
+        "baselines": ("none",),
         "progress": False,
         "out": str(out),
     }
@@ -52,7 +53,7 @@ def iris(tmp_path_factory):
         save, look = tabular.save_model, guards.TestSetGuard.look
         patch.setattr(tabular, "save_model", lambda *a: (kept.append(a[1]), save(*a)))
         patch.setattr(guards.TestSetGuard, "look", lambda *a: (looks.append(1), look(*a))[1])
-        figures = model_selection.main(tiny(folder, data="iris", baselines=True))
+        figures = model_selection.main(tiny(folder, data="iris", baselines=("all",)))
     RUNS.append(Run(folder, figures, kept[0], looks))
     return RUNS[0]
 
