@@ -33,6 +33,19 @@ class Config:
     """The column to predict; default the last."""
     task: Literal["classify", "regress", "count"] | None = None
     """Default: what the target looks like."""
+    out: str = "runs/model_selection"
+    """The folder to write to."""
+    groups: str | None = None
+    """A column: rows that share its value stay together in the split and the folds."""
+    time: str | None = None
+    """A column of dates or numbers: the latest rows are the test part, and folds go forward."""
+    metric: str | None = None
+    """To choose and judge by: accuracy, balanced_accuracy, macro_f1, nll, and for two classes
+    roc_auc, average_precision (default: chosen by nll, judged by accuracy); rmse (default),
+    mean_absolute_error, r2; for counts nll (default), deviance_explained, rmse,
+    mean_absolute_error."""
+    class_weight: Literal["balanced"] | None = None
+    """balanced: in training, all classes count the same, however rare."""
     as_: Annotated[tuple[str, ...], tyro.conf.arg(name="as")] = ()
     """What columns are where they look like something else: zip=category, visit=date; or number,
     truth, text (its words are counted), ignored."""
@@ -47,56 +60,42 @@ class Config:
     """What stands for no value, in any case; default NA, N/A, #N/A, nan, NaT, null, none, ?, -, and
     nothing at all."""
     log_target: Literal["auto", "yes", "no"] = "auto"
-    """In regression, model the target's logarithm; auto: the folds choose, where it is skewed."""
+    """In regression, model the logarithm; auto: as the folds choose, where the target is skewed."""
+    extend: bool = False
+    """Where the choice is on the edge of the grid, try what lies beyond, three times at most."""
     hidden: tuple[str, ...] | None = None
-    """Widths of hidden layers, as 64 or 128-64; none is the linear model. Default, as for all that
-    follow down to --batch-size, by the number of rows."""
+    """Widths of hidden layers, as 64 or 128-64; none is linear. Default by rows, to --batch-size."""
     learning_rates: tuple[float, ...] | None = None
-    """Of Adam, at the start; they fall to 0."""
+    """Of Adam at the start; they fall to 0."""
     weight_decays: tuple[float, ...] | None = None
     """Coefficients of the sum of squared weights."""
     dropouts: tuple[float, ...] | None = None
     """Rates behind hidden layers; default 0."""
     epochs: int | None = None
-    """Passes over the training part; default, enough for 1000 steps, 20 if that is more."""
+    """Passes over the training part; default, for 1000 to 3000 steps."""
     batch_size: int | None = None
-    """Examples a step; default, a tenth of a training part, between 16 and 100."""
-    extend: bool = False
-    """Where the choice lies on the edge of the grid, train settings beyond it, three times at most."""
-    groups: str | None = None
-    """A column: rows that share its value stay together in the split and the folds."""
-    time: str | None = None
-    """A column of dates or numbers: the latest rows are the test part, and folds go forward."""
+    """Examples a step; default, a tenth of a training part, from 16 to 100."""
     folds: int | None = None
     """Of the cross-validation, stratified by class; default 5, drawn 5 times of under 50 rows."""
     seeds: int = 2
     """Initialisations of each setting on each fold."""
     networks: int = 5
     """Of each chosen setting, from different initialisations; their predictions are averaged."""
-    test_fraction: float = 0.25
-    """Set aside before anything else."""
-    metric: str | None = None
-    """To choose and judge by: accuracy, balanced_accuracy, macro_f1, nll, and for two classes
-    roc_auc, average_precision (default: chosen by nll, judged by accuracy); rmse (default),
-    mean_absolute_error, r2; for counts nll (default), deviance_explained, rmse,
-    mean_absolute_error."""
-    class_weight: Literal["balanced"] | None = None
-    """balanced: in training, all classes count the same, however rare."""
     rule: Literal["mean", "one_standard_error"] = "mean"
     """To choose by: the best mean, or the smallest model within a standard error of it."""
     ensemble: int = 1
     """Average this many of the best settings instead of taking one."""
+    test_fraction: float = 0.25
+    """Set aside before anything else."""
     baselines: tuple[str, ...] = ("all",)
     """scikit-learn's models to compare with, on the same rows: all, none, or some of
     LogisticRegression, MLPClassifier, RidgeCV, PoissonRegressor, HistGradientBoosting."""
     baseline_seconds: float = 60.0
     """For all of those together; what is not done by then is left out."""
-    strategy: Literal["auto", "vmap", "chunked", "map", "sequential"] = "auto"
-    """How members run; it changes the speed alone."""
-    out: str = "runs/model_selection"
-    """The folder to write to."""
     seed: int = 0
     """Of the split and of all training."""
+    strategy: Literal["auto", "vmap", "chunked", "map", "sequential"] = "auto"
+    """How members run; it changes the speed alone."""
     progress: bool = True
     """Show a bar."""
 
