@@ -7,6 +7,7 @@ from typing import Any
 RATES = (0.003, 0.01, 0.03)
 STEPS = (1000, 3000)  # of a run: at least, and at most
 PASSES = 20  # over the training part, while they are no more than the most steps
+MANY = 3000  # rows
 MOVED = ("learning_rate", "weight_decay")  # what ``moved`` moves
 
 
@@ -14,11 +15,12 @@ def fitted(config: Any, rows: int) -> Any:
     """The Config with everything filled in that was left to training parts of ``rows``.
 
     Wider and deeper networks for more rows. A weight decay lambda acts as a prior of lambda * rows
-    observations, so it is tried from a tenth of 1 / rows on, in four powers of ten, up to 0.1.
+    observations, so it is tried from a tenth of 1 / rows on, in powers of ten up to 0.1: four, or
+    three where training takes long.
     """
     epochs, batch_size = schedule(config, rows)
     found = {
-        "hidden": ("none", "64") if rows < 1000 else ("none", "128" if rows < 3000 else "128-64"),
+        "hidden": ("none", "64" if rows < 1000 else "128" if rows < MANY else "128-64"),
         "learning_rates": RATES,
         "weight_decays": decays(rows),
         "dropouts": (0.0,),
@@ -31,10 +33,10 @@ def decays(rows: int) -> tuple[float, ...]:
     """Weight decays for training parts of ``rows``.
 
     >>> decays(100), decays(10_000)
-    ((0.001, 0.01, 0.1), (1e-05, 0.0001, 0.001, 0.01))
+    ((0.001, 0.01, 0.1), (1e-05, 0.0001, 0.001))
     """
-    first = -1 - round(math.log10(rows))
-    return tuple(10.0**k for k in range(first, min(first + 4, 0)))
+    first, count = -1 - round(math.log10(rows)), 4 if rows < MANY else 3
+    return tuple(10.0**k for k in range(first, min(first + count, 0)))
 
 
 def schedule(config: Any, rows: int) -> tuple[int, int]:

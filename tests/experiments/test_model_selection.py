@@ -99,7 +99,7 @@ def test_report_holds_together(iris_run):
     assert written["data"]["train_rows"] == 112
     assert written["data"]["classes"] == ["setosa", "versicolor", "virginica"]
     assert written["study"]["programs"] == 1 and written["complete"] is True
-    assert written["config"]["learning_rates"] == [0.01, 0.1]
+    assert written["config"]["learning_rates"] == [0.01, 0.3]
     assert 0 < written["seconds"]["run"] < written["seconds"]["total"]
 
 
@@ -334,7 +334,7 @@ def config(**options):
         ({"metric": "roc_auc"}, "metric is one of .* not 'roc_auc'"),
         ({"data": "diabetes", "class_weight": "balanced"}, "class_weight is for classes"),
         ({"baseline_seconds": float("nan")}, "baseline_seconds must be 0 or more"),
-        ({"ensemble": 100}, "an ensemble of 100"),
+        ({"ensemble": 40}, "an ensemble of 40 needs as many settings"),
         ({"data": "nothing.csv"}, "nothing.csv: no such file, and none of the data sets digits"),
         ({"target": "petal"}, "the target of iris is 'class'"),
         ({"task": "regress"}, "the task of iris is classify"),

@@ -63,11 +63,11 @@ def test_another_network(like, message):
         saved.restored(arrays, like, "net.npz")
 
 
-def told_of_a_table():
-    """What is saved with a model of a table: a number, a category and two classes."""
+def told_of_a_table(responses=("p", "p", "q")):
+    """What is saved with a model of a table: a number, a category and a response."""
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
         file.write(
-            "a,b,y\n" + "".join(f"{i * 0.37},{'uv'[i % 2]},{'pq'[i % 3 // 2]}\n" for i in range(24))
+            "a,b,y\n" + "".join(f"{i * 0.37},{'uv'[i % 2]},{responses[i % 3]}\n" for i in range(24))
         )
         file.flush()
         dataset = load_table(file.name)
@@ -79,6 +79,12 @@ TOLD = {  # what a file of each kind says, and the function that reads it
     "tabular": (tabular.load_model, {
         "hparams": [{"hidden": "3-2", "learning_rate": 0.1, "weight_decay": 0.0, "dropout": 0.0}],
         "about": {"problem": told_of_a_table()},
+    }),
+    "logarithms": (tabular.load_model, {
+        "hparams": [{
+            "hidden": "3", "learning_rate": 0.1, "weight_decay": 0.0, "log_target": 1.0,
+        }],
+        "about": {"problem": told_of_a_table("1.5 2 7".split())},
     }),
     "images": (image_networks.load_model, {
         "hparams": [{"model": "mlp", "rate": 0.1, "dropout": 0.0, "decay": 0.0, "shift": 0.0}],

@@ -53,7 +53,8 @@ def iris(tmp_path_factory):
         save, look = tabular.save_model, guards.TestSetGuard.look
         patch.setattr(tabular, "save_model", lambda *a: (kept.append(a[1]), save(*a)))
         patch.setattr(guards.TestSetGuard, "look", lambda *a: (looks.append(1), look(*a))[1])
-        figures = model_selection.main(tiny(folder, data="iris", baselines=("all",)))
+        config = tiny(folder, data="iris", learning_rates=(0.01, 0.3), baselines=("all",))
+        figures = model_selection.main(config)
     RUNS.append(Run(folder, figures, kept[0], looks))
     return RUNS[0]
 
