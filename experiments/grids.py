@@ -20,7 +20,7 @@ def fitted(config: Any, rows: int) -> Any:
     """
     epochs, batch_size = schedule(config, rows)
     found = {
-        "hidden": ("none", "64" if rows < 1000 else "128" if rows < MANY else "128-64"),
+        "hidden": ("none", "64" if rows < 300 else "64-64" if rows < 1000 else "128-64"),
         "learning_rates": RATES,
         "weight_decays": decays(rows),
         "dropouts": (0.0,),
