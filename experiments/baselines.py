@@ -54,13 +54,15 @@ def train(
     names: Sequence[str] | None = None,
     num_classes: int = 0,
     missing: bool,
+    coded: Sequence[int] = (),
     seed: int,
     seconds: float,
     say: Callable[[str], None] = print,
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Baselines by name, each a function from features [N, D] to probabilities [N, K] or means [N].
 
-    Features are standardised, missing ones filled with means. ``classify``: logistic regression,
+    Features are standardised, missing ones filled with means, and ``coded`` ones, categories, become
+    mean targets by scikit-learn's TargetEncoder, which cross-fits too. ``classify``: logistic regression,
     scikit-learn's own perceptron with one hidden layer; ``regress``: ridge regression with its
     penalty chosen by cross-validation; ``count``: Poisson regression; and gradient-boosted trees
     for all. Those that are not there after ``seconds`` in all, or that fail, are left out; each
@@ -78,7 +80,9 @@ def train(
     )  # fmt: skip
     arrived = queue.SimpleQueue()
     exchange = threading.Thread(
-        target=_exchange, args=(process, (names, task, x, y, missing, seed), arrived), daemon=True
+        target=_exchange,
+        args=(process, (names, task, x, y, missing, coded, seed), arrived),
+        daemon=True,
     )
     exchange.start()
     try:
@@ -116,25 +120,27 @@ def _exchange(process, problem, arrived) -> None:
 
 def _fit_all() -> None:
     """In the process of its own: read a problem, write a fitted pipeline, or an error, for each."""
-    names, task, x, y, missing, seed = pickle.load(sys.stdin.buffer)
+    names, task, x, y, missing, coded, seed = pickle.load(sys.stdin.buffer)
     for name in names:
         try:
-            result = _fit(name, task, x, y, missing, seed)
+            result = _fit(name, task, x, y, missing, coded, seed)
         except Exception as error:  # whatever it is, the study goes on without this baseline
             result = ValueError(str(error))
         pickle.dump(result, sys.stdout.buffer)
         sys.stdout.buffer.flush()
 
 
-def _fit(name: str, task: str, x, y, missing: bool, seed: int):
+def _fit(name: str, task: str, x, y, missing: bool, coded: Sequence[int], seed: int):
     from scipy.optimize import OptimizeWarning
+    from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, PoissonRegressor, RidgeCV
+    from sklearn.model_selection import KFold
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import StandardScaler, TargetEncoder
 
     loss = {"regress": "squared_error", "count": "poisson"}
     model = {
@@ -149,9 +155,20 @@ def _fit(name: str, task: str, x, y, missing: bool, seed: int):
         ),
     }[name]()
     fill = [SimpleImputer(keep_empty_features=True)] if missing else []
-    pipeline = make_pipeline(*fill, StandardScaler(), model)
+    kind = "continuous" if task != "classify" else "binary" if y.max() < 2 else "multiclass"
+    encoder = TargetEncoder(target_type=kind)
+    # From 1.11 on scikit-learn takes the seed of the folds with the folds alone.
+    by_seed = {"random_state": seed}
+    if "random_state" not in encoder.get_params():
+        by_seed = {"cv": KFold(5, shuffle=True, random_state=seed)}
+    encoder.set_params(**by_seed)
+    means = ColumnTransformer([("means", encoder, list(coded))], remainder="passthrough")
+    steps = [*([means] if coded else []), *fill, StandardScaler(), model]
+    pipeline = make_pipeline(*steps)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The least populated class")
+        warnings.filterwarnings("ignore", "`TargetEncoder.shuffle`", FutureWarning)
         # Older scikit-learn passes an option that newer SciPy no longer knows.
         warnings.filterwarnings("ignore", "Unknown solver options", OptimizeWarning)
         return pipeline.fit(x.astype(np.float64), y)

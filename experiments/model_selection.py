@@ -48,7 +48,7 @@ class Config:
     """balanced: in training, all classes count the same, however rare."""
     as_: Annotated[tuple[str, ...], tyro.conf.arg(name="as")] = ()
     """What columns are where they look like something else: zip=category, visit=date; or number,
-    truth, text (its words are counted), ignored."""
+    truth, text (its words are counted), target (a category as the target's mean in it), ignored."""
     ignore: tuple[str, ...] = ()
     """Columns to leave out."""
     columns: str | None = None
@@ -61,6 +61,9 @@ class Config:
     nothing at all."""
     log_target: Literal["auto", "yes", "no"] = "auto"
     """In regression, model the logarithm; auto: as the folds choose, where the target is skewed."""
+    numbers: Literal["standard", "robust"] = "standard"
+    """How features are scaled: by mean and standard deviation, or by quartiles with a smooth clip,
+    for heavy tails."""
     extend: bool = False
     """Where the choice is on the edge of the grid, try what lies beyond, three times at most."""
     hidden: tuple[str, ...] | None = None
@@ -222,9 +225,10 @@ def _task(config: Config, split_key) -> Task:
     chosen_by = "nll" if classify and config.metric is None else metric
     rivals = baselines.chosen(dataset.task, config.baselines)
     log_targets, notes = responses.log_targets(dataset.task, y, config.log_target)
+    problem = tabular.describe(dataset, y, config.numbers)
     return Task(
-        dataset, tabular.describe(dataset, y), divided, x, y, held_out, positive, metric, chosen_by,
-        rivals, log_targets, notes,
+        dataset, problem, divided, x, y, held_out, positive, metric, chosen_by, rivals, log_targets,
+        notes,
     )  # fmt: skip
 
 
@@ -311,6 +315,7 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
 
     from experiments import baselines, report, scores, tabular
     from experiments.verdict import CONSTANT, OURS, verdict, warnings
+    from jaxdl.data import target_columns
     from jaxdl.model_selection import refit
 
     dataset, problem, x, y = task.dataset, task.problem, task.x, task.y
@@ -330,7 +335,8 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     if task.baselines:
         clock.begin("baselines")
         models |= baselines.train(
-            dataset.task, x, y, names=task.baselines, missing=dataset.missing, seed=config.seed, num_classes=classes,
+            dataset.task, x, y, names=task.baselines, missing=dataset.missing,
+            coded=target_columns(problem.encoding)[0], seed=config.seed, num_classes=classes,
             seconds=config.baseline_seconds, say=lambda line: print(f"  {line}", flush=True),
         )  # fmt: skip
 

@@ -28,6 +28,7 @@ from jaxdl.model_selection.study import Recipe
 from jaxdl.optim import schedules
 from jaxdl.training.batching import Lengths
 
+NUMBERS = ("standard", "robust")
 MAX_LAYERS = 64
 MAX_KNOWN_ROWS = 1_000_000
 
@@ -40,6 +41,7 @@ class Problem(NamedTuple):
     missing: whether features may be NaN.
     encoding: how a file becomes x [N, D] and y [N]; see ``data.encode_table``.
     offset, scale: of responses, see ``describe``. log: the same of their logarithms, or None.
+    numbers: how features are scaled, one of NUMBERS.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Problem(NamedTuple):
     offset: float
     scale: float
     log: list[float] | None = None
+    numbers: str = "standard"
 
 
 def load_rows(
@@ -95,7 +98,7 @@ def load_dataset(
     return encoded(load_rows(name, target, task, **options))
 
 
-def describe(dataset: Dataset, y: np.ndarray) -> Problem:
+def describe(dataset: Dataset, y: np.ndarray, numbers: str = "standard") -> Problem:
     """The Problem that a data set poses to models trained on responses y [n].
 
     Responses differ in scale by orders of magnitude, initial networks do not; so a network for
@@ -123,6 +126,7 @@ def describe(dataset: Dataset, y: np.ndarray) -> Problem:
         offset=offset,
         scale=scale,
         log=log,
+        numbers=numbers,
     )
 
 
@@ -163,8 +167,21 @@ def family(problem: Problem, log_target: float | Array = 0.0) -> Family:
 
 def transform(problem: Problem) -> Transform:
     """What is fitted to the features [n, D] of each training part."""
-    scaled = features.standardize()
-    return features.chain(features.impute_mean(), scaled) if problem.missing else scaled
+    scaled = features.robust_scale() if problem.numbers == "robust" else features.standardize()
+    steps = [features.impute_mean(), scaled] if problem.missing else [scaled]
+    columns, sizes = data.target_columns(problem.encoding)
+    if columns:
+        classes = len(problem.target_names) if problem.task == "classify" else None
+        log = problem.task == "count"
+        steps.insert(0, features.target_encode(columns, sizes, num_classes=classes, log=log))
+    return features.chain(*steps) if len(steps) > 1 else scaled
+
+
+def num_inputs(problem: Problem) -> int:
+    """How many features the ``transform`` gives."""
+    coded, _ = data.target_columns(problem.encoding)
+    means = len(problem.target_names) - 1 if problem.task == "classify" else 1
+    return len(problem.feature_names) + len(coded) * (means - 1)
 
 
 def widths(hidden: str) -> tuple[int, ...]:
@@ -209,9 +226,10 @@ def make_learner(
     Poisson regression. ``weights`` [K] are of classes.
     """
     outputs = len(problem.target_names) if problem.task == "classify" else 1
+    inputs = num_inputs(problem)
 
     def make(h: dict[str, Any]) -> Learner:
-        sizes = (len(problem.feature_names), *widths(h["hidden"]), outputs)
+        sizes = (inputs, *widths(h["hidden"]), outputs)
         net = models.mlp(sizes, dropout=h["dropout"] if "dropout" in h else 0.0)
         if problem.task == "regress":
             net = responses.with_spread(net)
@@ -312,7 +330,7 @@ def _checked(values: dict[str, Any]) -> Problem:
         raise ValueError("its names are no texts")
     if not all(isinstance(v, float) and np.isfinite(v) for v in numbers) or min(numbers[1::2]) <= 0:
         raise ValueError("its scale makes no sense")
-    if not isinstance(problem.missing, bool):
+    if not isinstance(problem.missing, bool) or problem.numbers not in NUMBERS:
         raise ValueError("its encoding makes no sense")
     check_encoding(problem.encoding)
     columns = [name for spec in problem.encoding["columns"] for name in encoders.names(spec)]

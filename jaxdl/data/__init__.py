@@ -4,6 +4,7 @@ from jaxdl.data import augmentation, dates, reviews, synthetic, toy_sequences
 from jaxdl.data.batches import minibatches
 from jaxdl.data.dataset import Dataset, load
 from jaxdl.data.idx import download_idx, load_idx, load_idx_images, parse_idx
+from jaxdl.data.tables.encoders import target_columns
 from jaxdl.data.tables.loading import Rows, encode_rows, encode_table, load_table, read_rows
 from jaxdl.data.tables.table import TableError
 
@@ -25,5 +26,6 @@ __all__ = [
     "read_rows",
     "reviews",
     "synthetic",
+    "target_columns",
     "toy_sequences",
 ]

@@ -3,7 +3,9 @@
 Every spec has ``name``, ``as`` (the kind), and ``missing``: whether a column of its own tells where
 the value is missing. Beside it stand: for a number ``format``; for a truth value ``words``; for a
 date ``form``, ``parts`` and ``origin``; for a category ``values``, ``other``, whether one column is
-for all others, and ``rare``, which those were; for a text ``buckets``. Nothing here knows the target.
+for all others, and ``rare``, which those were; for a text ``buckets``. A category that is to become
+the mean target is a ``target``: its ``values`` are coded 0..V-1, missing ones V by choice, and
+``other`` tells whether there were more of them. Nothing here knows the target.
 """
 
 import re
@@ -18,6 +20,7 @@ from jaxdl.data.tables.number_formats import Format
 from jaxdl.data.tables.table import Texts, shown
 
 MAX_CATEGORIES = 50
+MAX_CODES = 1 << 14  # values of a category that becomes the mean target
 MAX_RARE = 1000  # values without a column of their own that are remembered as such
 BUCKETS = 64
 _WORD = re.compile(r"\w+")
@@ -74,6 +77,8 @@ def fit(
         if recurring and not (parts := date_forms.parts_that_recur(known, parts)):
             return "it puts the rows in order, and the training part does not go round once"
         spec |= {"form": decision.how, "parts": parts, "origin": float(known.min())}
+    elif decision.how == "target":
+        spec |= {"as": "target"} | _codes(as_texts(column))
     elif decision.kind == "category":
         spec |= _values(as_texts(column), most)
         if not spec["values"]:
@@ -105,9 +110,28 @@ def _values(column: Texts, most: int) -> Spec:
     }  # fmt: skip
 
 
+def _codes(column: Texts) -> Spec:
+    """The values that have a code, in order, and whether there are others: rarer ones."""
+    kept = np.argsort(-column.counts(), kind="stable")[:MAX_CODES]
+    values = sorted(column.values[k] for k in kept)
+    return {"values": values, "other": len(values) < len(column.values)}
+
+
+def target_columns(encoding: dict[str, Any]) -> tuple[list[int], list[int]]:
+    """Which features under a table's encoding are codes of categories, and how many each has.
+
+    They are the arguments of ``features.target_encode``.
+    """
+    owners = [spec for spec in encoding["columns"] for _ in names(spec)]
+    coded = [j for j, spec in enumerate(owners) if spec["as"] == "target"]
+    return coded, [len(owners[j]["values"]) + owners[j]["missing"] for j in coded]
+
+
 def names(spec: Spec) -> list[str]:
     """The names of a spec's features."""
     name, kind = spec["name"], spec["as"]
+    if kind == "target":
+        return [name]
     found = [name]
     if kind == "date":
         found = date_forms.feature_names(name, spec["parts"])
@@ -122,7 +146,7 @@ def encode(spec: Spec, column: np.ndarray | Texts) -> Encoded:
     """A column [N] under a spec; NaN where a number, truth value or date is missing.
 
     A category that is missing, or has a value that the spec does not know, is 0 in all its columns
-    but that for missing or other values.
+    but that for missing or other values. Of a ``target`` it has a code that is not of the spec's.
     """
     return _ENCODE[spec["as"]](spec, column)
 
@@ -204,6 +228,18 @@ def _category(spec: Spec, column: np.ndarray | Texts) -> Encoded:
     return Encoded(_with_indicator(spec, x, column.missing), column.missing, odd)
 
 
+def _target(spec: Spec, column: np.ndarray | Texts) -> Encoded:
+    column = as_texts(column)
+    code = {value: k for k, value in enumerate(spec["values"])}
+    beyond = len(code) + spec["missing"]
+    u = np.array([code.get(value, beyond) for value in column.values], np.float32)
+    x = _spread(u, column, len(code))[:, None]
+    odd = None
+    if not spec["other"]:
+        odd = _stray(column, u == beyond, "is no value of the training", "the mean of all")
+    return Encoded(x, column.missing, odd)
+
+
 def _text(spec: Spec, column: np.ndarray | Texts) -> Encoded:
     """``log(1 + count)`` of the words that fall into each bucket, by their CRC-32."""
     column = as_texts(column)
@@ -216,7 +252,8 @@ def _text(spec: Spec, column: np.ndarray | Texts) -> Encoded:
 
 
 _ENCODE = {
-    "number": _number, "truth": _truth, "date": _date, "category": _category, "text": _text,
+    "number": _number, "truth": _truth, "date": _date, "category": _category, "target": _target,
+    "text": _text,
 }  # fmt: skip
 
 
@@ -229,7 +266,12 @@ def what_becomes(spec: Spec, rows: int) -> str:
             words += f", and one for all values in under {rare_below(rows)} rows"
             if len(spec["values"]) == MAX_CATEGORIES:
                 words = f"{MAX_CATEGORIES} columns for the most frequent, and one for all others"
+            if spec["rare"] is None or len(spec["values"]) + len(spec["rare"]) > MAX_CATEGORIES:
+                words += f" (--as {spec['name']}=target tells them apart)"
         return words + (", and one for missing values" if spec["missing"] else "")
+    if kind == "target":
+        missing = ", and for missing ones" if spec["missing"] else ""
+        return f"what the target is on average for each of {len(spec['values'])} values{missing}"
     if kind == "date":
         parts = ["elapsed days" if p == "elapsed" else p for p in spec["parts"]]
         words = ", ".join(parts)

@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxdl.data.dataset import TASKS
 from jaxdl.data.tables import date_forms, response
-from jaxdl.data.tables.encoders import BUCKETS, MAX_CATEGORIES, MAX_RARE
+from jaxdl.data.tables.encoders import BUCKETS, MAX_CATEGORIES, MAX_CODES, MAX_RARE
 from jaxdl.data.tables.missing import FILLS
 from jaxdl.data.tables.table import MAX_COLUMNS
 
@@ -13,6 +13,7 @@ _KEYS = {
     "truth": {"words"},
     "date": {"form", "parts", "origin"},
     "category": {"values", "other", "rare"},
+    "target": {"values", "other"},
     "text": {"buckets"},
 }
 
@@ -63,10 +64,10 @@ def _is_spec(spec: Any) -> bool:
         whole = spec["form"] in date_forms.FORMS and type(parts) is list and len(parts) > 0
         ordered = [part for part in date_forms.PARTS if part in parts] == parts
         return whole and ordered and type(spec["origin"]) is float and abs(spec["origin"]) < 1e12
-    values, rare = spec["values"], spec["rare"]
+    values, rare = spec["values"], spec.get("rare")
     return (
         _are_texts(values)
-        and 0 < len(values) <= MAX_CATEGORIES
+        and 0 < len(values) <= (MAX_CODES if kind == "target" else MAX_CATEGORIES)
         and len(set(values)) == len(values)
         and type(spec["other"]) is bool
         and (rare is None or (_are_texts(rare) and len(rare) <= MAX_RARE))

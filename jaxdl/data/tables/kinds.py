@@ -14,6 +14,7 @@ from jaxdl.data.tables.number_formats import PLAIN
 from jaxdl.data.tables.table import Table, Texts, listed, shown
 
 USED = ("number", "truth", "date", "category", "text")
+CHOICES = (*USED, "target", "ignored")
 KINDS = (*USED, "identifier", "constant", "empty", "copy", "ignored")
 FEW = 20  # rows and different values under which nothing is taken for a rule
 MOSTLY = 0.9  # the share of cells that must be numbers where the rest count as missing
@@ -29,7 +30,8 @@ class Decision(NamedTuple):
     """What a column is taken for.
 
     kind: one of KINDS. how: what is needed to read it, plain JSON values: of a number its Format,
-    of a date its form, of a truth value the words for no and yes.
+    of a date its form, of a truth value the words for no and yes, of a category "target" where it
+    is to become what the target is on average.
     values: its values or their range, in words. missing: how many cells have no value.
     said: what else there is to say of it, in words, or "".
     """
@@ -43,7 +45,7 @@ class Decision(NamedTuple):
 
 
 def decide(table: Table, name: str, kind: str | None = None) -> Decision:
-    """What a table's column is; ``kind``, one of USED or ``"ignored"``, overrules the look of it.
+    """What a table's column is; ``kind``, one of CHOICES, overrules the look of it.
 
     Raises TableError where the cells do not allow that kind.
     """
@@ -79,7 +81,7 @@ def _of_numbers(table: Table, name: str, column: np.ndarray, kind: str | None) -
     made = lambda kind, values, how=None, said="": Decision(name, kind, how, values, missing, said)
     if not len(known):
         return made("empty", "")
-    if kind in ("category", "truth", "text"):
+    if kind in ("category", "target", "truth", "text"):
         return _of_texts(table, name, as_texts(column), kind)
     if kind == "date":
         raise table.error(f"column {shown(name)} holds numbers, not dates")
@@ -120,7 +122,8 @@ def _of_texts(table: Table, name: str, column: Texts, kind: str | None) -> Decis
     if kind == "text":
         return made("text", many)
     few = f"{len(values)} different: {listed(values, 3)}"
-    return made("category", few if len(values) > 3 else listed(values))
+    how = "target" if kind == "target" else None
+    return made("category", few if len(values) > 3 else listed(values), how)
 
 
 def _truth(values: list[str], any_two: bool) -> tuple[str, ...] | None:

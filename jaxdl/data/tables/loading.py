@@ -18,12 +18,13 @@ from jaxdl.data.tables import encoders, response
 from jaxdl.data.tables import table as limits
 from jaxdl.data.tables.copies import copy_of
 from jaxdl.data.tables.encoding import check_encoding
-from jaxdl.data.tables.kinds import USED, Decision, decide
+from jaxdl.data.tables.kinds import CHOICES, USED, Decision, decide
 from jaxdl.data.tables.missing import FILLS, refuse, settle
 from jaxdl.data.tables.number_formats import Format
 from jaxdl.data.tables.precision import merged_pair
 from jaxdl.data.tables.reading import Source, read
 from jaxdl.data.tables.table import MISSING, Table, Texts, listed, shown
+from jaxdl.data.tables.tails import tail
 
 FitsTo = Callable[[np.ndarray, str], np.ndarray]
 ROLES = {"groups": "it tells which rows belong together", "time": "it puts the rows in order"}
@@ -83,7 +84,8 @@ def load_table(
         ``"drop"`` leaves their rows out; ``"mean"`` fills as above without telling where (a missing
         category is NaN in all of its columns, and their means are its frequencies).
       kinds: what columns are, ``{name: kind}``, one of ``number``, ``truth``, ``date``,
-        ``category``, ``text`` (its words are counted) and ``ignored``.
+        ``category``, ``text`` (its words are counted), ``target`` (a category of many values as
+        one column of codes, for ``features.target_encode``; see ``target_columns``), ``ignored``.
       missing_words: texts that stand for no value, in any case.
       fitted_to: ``(y, task) -> rows``: those that categories, and whatever else is learned from
         values, are taken from; default, all.
@@ -124,7 +126,7 @@ def read_rows(
         one_of(f"the role of {shown(name)}", role, ROLES)
         _check_name(table, target, name, f"{role} needs a column beside it")
     for name, kind in given.items():
-        one_of(f"the kind of {shown(name)}", kind, (*USED, "ignored"))
+        one_of(f"the kind of {shown(name)}", kind, CHOICES)
         _check_name(table, target, name, "its task is what can be set")
     decisions = {n: decide(table, n, given.get(n)) for n in table.columns if n != target}
     aside = {n for n, role in roles.items() if n not in given and not _recurs(decisions[n], role)}
@@ -161,6 +163,9 @@ def encode_rows(kept: Rows, fitted_to: np.ndarray | None = None) -> Dataset:
         fitted = not isinstance(spec, str)
         if fitted:
             specs.append(spec)
+            if spec["as"] == "number":
+                far = tail(encoders.encode(spec, column).x[:, 0])
+                decision = decision._replace(said="; ".join(filter(None, [decision.said, far])))
         becomes = encoders.what_becomes(spec, len(rows)) if fitted else f"left out: {spec}"
         if fitted and decision.missing and not spec["missing"]:
             becomes += "; missing: the training mean"
@@ -240,7 +245,8 @@ def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
         if fresh.any() and not fillable:
             refuse(table, {name: fresh}, "the model was fitted to whole rows")
         if fresh.any() and fills == "fill" and not spec["missing"]:
-            what = {"category": "none of its values", "text": "no words"}.get(spec["as"])
+            what = {"category": "none of its values", "text": "no words",
+                    "target": "the mean of all"}.get(spec["as"])  # fmt: skip
             notes.append(
                 f"column {shown(name)} has no value in {int(fresh.sum())} rows, where the training "
                 f"had values throughout; they count as {what or 'the training mean'}"
@@ -350,7 +356,7 @@ def _line(decision: Decision, becomes: str) -> dict[str, Any]:
 
 def _most_categories(rows: int, used: Mapping[str, Decision]) -> int:
     """So many values of each category may have a column that x stays within its limit."""
-    categories = sum(d.kind == "category" for d in used.values()) or 1
+    categories = sum(d.kind == "category" and not d.how for d in used.values()) or 1
     return max(2, min(encoders.MAX_CATEGORIES, limits.MAX_CELLS // rows // 2 // categories))
 
 
