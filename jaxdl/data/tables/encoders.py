@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdl.data.tables import date_forms, number_formats
+from jaxdl.data.tables import date_forms, rereading
 from jaxdl.data.tables.kinds import TRUTH, Decision, as_texts
 from jaxdl.data.tables.number_formats import Format
 from jaxdl.data.tables.table import Texts, shown
@@ -38,11 +38,15 @@ class Odd(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Features [N, width], where the value is missing [N], and what the spec did not know."""
+    """Features [N, width], where the value is missing [N], and what the spec did not know.
+
+    said: in what other way than the training's the cells are written, in words, or "".
+    """
 
     x: np.ndarray
     missing: np.ndarray
     odd: Odd | None
+    said: str = ""
 
 
 def rare_below(rows: int) -> int:
@@ -142,12 +146,16 @@ def names(spec: Spec) -> list[str]:
     return found + [f"{name} is missing"] * spec["missing"]
 
 
-def encode(spec: Spec, column: np.ndarray | Texts) -> Encoded:
+def encode(spec: Spec, column: np.ndarray | Texts, comma: bool = False) -> Encoded:
     """A column [N] under a spec; NaN where a number, truth value or date is missing.
+
+    ``comma``: whether a decimal comma is likely in this table.
 
     A category that is missing, or has a value that the spec does not know, is 0 in all its columns
     but that for missing or other values. Of a ``target`` it has a code that is not of the spec's.
     """
+    if spec["as"] in ("number", "date"):
+        return _ENCODE[spec["as"]](spec, column, comma)
     return _ENCODE[spec["as"]](spec, column)
 
 
@@ -169,27 +177,37 @@ def _stray(column: Texts, unknown: np.ndarray, what: str, counts_as: str) -> Odd
     return Odd(where, column.values[int(np.argmax(unknown))], what, counts_as)
 
 
-def _number(spec: Spec, column: np.ndarray | Texts) -> Encoded:
+def _number(spec: Spec, column: np.ndarray | Texts, comma: bool) -> Encoded:
+    most = np.finfo(np.float32).max
     if isinstance(column, np.ndarray):
-        numbers, odd = column.astype(np.float64), None
+        numbers, odd, said = column.astype(np.float64), None, ""
     else:
-        how = Format(*spec["format"])
-        u = number_formats.parse(column.values, how)
-        if np.isnan(u).any():  # another dialect of the same table, perhaps
-            other = number_formats.find_format(column.values, how.decimal == ",")
-            again = number_formats.parse(column.values, other)
-            u = again if np.isnan(again).sum() < np.isnan(u).sum() else u
+        u, said, doubt = rereading.numbers(column.values, Format(*spec["format"]), comma)
         numbers = _spread(u, column)
-        odd = _stray(column, np.isnan(u), "is not a number", "missing")
-    known = np.abs(numbers) <= np.finfo(np.float32).max
+        odd = (
+            _stray(column, np.isnan(u), "is not a number", "missing")
+            or _stray(column, np.abs(u) > most, "is beyond float32", "missing")
+            or _doubtful(column, doubt)
+        )
+    known = np.abs(numbers) <= most
     x = np.where(known, numbers, np.nan)[:, None]
-    return Encoded(_with_indicator(spec, x, ~known), ~known, odd)
+    return Encoded(_with_indicator(spec, x, ~known), ~known, odd, said)
+
+
+def _doubtful(column: Texts, doubt: tuple[str, str, str] | None) -> Odd | None:
+    """The cells of a text that is a doubt, see ``rereading``."""
+    if doubt is None:
+        return None
+    text, what, counts_as = doubt
+    where = column.at == column.values.index(text)
+    return Odd(where, text, what, counts_as)
 
 
 def _truth(spec: Spec, column: np.ndarray | Texts) -> Encoded:
     column = as_texts(column)
     means = dict(zip(spec["words"], (0.0, 1.0), strict=True))
     if tuple(spec["words"]) in TRUTH:
+        means |= {"0": 0.0, "1": 1.0}
         means |= {word: float(k) for pair in TRUTH for k, word in enumerate(pair)}
     u = np.array([means.get(value.lower(), np.nan) for value in column.values], np.float64)
     x = _spread(u, column)
@@ -198,16 +216,14 @@ def _truth(spec: Spec, column: np.ndarray | Texts) -> Encoded:
     return Encoded(_with_indicator(spec, x[:, None], missing), missing, odd)
 
 
-def _date(spec: Spec, column: np.ndarray | Texts) -> Encoded:
+def _date(spec: Spec, column: np.ndarray | Texts, comma: bool) -> Encoded:
     column = as_texts(column)
-    u = date_forms.parse(column.values, spec["form"])
-    if np.isnan(u).all() and (found := date_forms.find_form(column.values)):
-        u = date_forms.parse(column.values, found.form)
+    u, said, doubt = rereading.dates(column.values, spec["form"], comma)
     seconds = _spread(u, column)
     x = date_forms.features(seconds, spec["parts"], spec["origin"])
     missing = np.isnan(seconds)
-    odd = _stray(column, np.isnan(u), "is not a date", "missing")
-    return Encoded(_with_indicator(spec, x, missing), missing, odd)
+    odd = _stray(column, np.isnan(u), "is not a date", "missing") or _doubtful(column, doubt)
+    return Encoded(_with_indicator(spec, x, missing), missing, odd, said)
 
 
 def _category(spec: Spec, column: np.ndarray | Texts) -> Encoded:

@@ -18,11 +18,12 @@ from jaxdl.data.tables import encoders, response
 from jaxdl.data.tables import table as limits
 from jaxdl.data.tables.copies import copy_of
 from jaxdl.data.tables.encoding import check_encoding
-from jaxdl.data.tables.kinds import CHOICES, USED, Decision, decide
+from jaxdl.data.tables.kinds import CHOICES, USED, Decision, as_texts, decide
 from jaxdl.data.tables.missing import FILLS, refuse, settle
 from jaxdl.data.tables.number_formats import Format
 from jaxdl.data.tables.precision import merged_pair
 from jaxdl.data.tables.reading import Source, read
+from jaxdl.data.tables.rereading import target_here
 from jaxdl.data.tables.table import MISSING, Table, Texts, listed, shown
 from jaxdl.data.tables.tails import tail
 
@@ -193,7 +194,8 @@ def encode_table(source: Source, encoding: dict[str, Any], *, strict: bool = Fal
     Columns go by name. Every row of x [N, D] is kept. ``y`` [N] is None if the target is absent or
     empty; where it is unknown in some rows only, it is NaN, of classes and counts -1. What the
     encoding does not know (values, words for numbers, missing values where the training had none,
-    further columns) is said in ``Dataset.notes``, a line each, or refused if ``strict``.
+    further columns) is said in ``Dataset.notes``, a line each, or refused if ``strict``; there it
+    is also said where a column is written in another way and read as that.
 
     Raises:
       TableError: on columns that are not there, and missing values under an encoding of whole rows.
@@ -214,11 +216,14 @@ def encode_table(source: Source, encoding: dict[str, Any], *, strict: bool = Fal
         notes.append(f"columns that the training had not are not used: {listed(extra)}")
     if strict and notes:
         raise table.error(notes[0])
-    return dataset._replace(notes=(*table.notes, *notes))
+    return dataset._replace(notes=(*table.notes, *dataset.notes, *notes))
 
 
 def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
-    """A table under an encoding, and what the encoding did not know, a line each."""
+    """A table under an encoding, and what the encoding did not know, a line each.
+
+    The Dataset's notes tell what is written in another way.
+    """
     specs, target, fills = encoding["columns"], encoding["target"], encoding["missing"]
     names = [name for spec in specs for name in encoders.names(spec)]
     shape = (len(table.lines), len(names))
@@ -227,12 +232,13 @@ def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
             f"with a column for each category it is [{shape[0]}, {shape[1]}]: more than "
             f"{limits.MAX_CELLS} numbers or {limits.MAX_COLUMNS} columns"
         )
-    x, start, notes = np.empty(shape, np.float32), 0, []
+    x, start, notes, said = np.empty(shape, np.float32), 0, [], []
     fillable = fills in ("fill", "mean")
     for spec in specs:
         name = spec["name"]
-        found = encoders.encode(spec, table.columns[name])
+        found = encoders.encode(spec, table.columns[name], table.comma)
         odd, missing, where = found.odd, found.missing, np.zeros(shape[0], bool)
+        said += [f"column {shown(name)}: {found.said}"] if found.said else []
         if odd is not None:
             where = odd.where
             at = f"{table.row(int(np.argmax(where)))}, column {shown(name)}: {shown(odd.example)}"
@@ -258,9 +264,11 @@ def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
         start += found.x.shape[1]
     y = None
     if target["name"] in table.columns:
-        y, known = response.responses(table, target)
+        y, known = response.responses(table, target_here(table, target))
         if not known.any():
             y = None
+            if not as_texts(table.columns[target["name"]]).missing.all():
+                notes.append(f"no row has a {shown(target['name'])} that the model knows: no score")
         elif not known.all():
             lost, i = int((~known).sum()), int(np.argmin(known))
             notes.append(
@@ -279,6 +287,7 @@ def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
         target=target["name"],
         missing=fillable,
         encoding=encoding,
+        notes=tuple(said),
     )
     return dataset, notes
 

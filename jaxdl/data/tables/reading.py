@@ -9,6 +9,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 Source = Union[str, os.PathLike, "pd.DataFrame"]
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+# What Excel takes for the delimiter; the line stays, empty, so that lines count as in the file.
+_SEPARATOR = re.compile(rb"\A(\xef\xbb\xbf)?\"?sep=[,;|\t]\"?(?=[\r\n])", re.IGNORECASE)
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 
 
@@ -76,7 +79,7 @@ def _unpacked(name: str) -> bytes:
         data = _only_member(name, data)
     if len(data) > most:
         raise fail(name, f"has more than {files.amount(most)}")
-    return data
+    return _SEPARATOR.sub(rb"\1", data)
 
 
 def _only_member(name: str, data: bytes) -> bytes:

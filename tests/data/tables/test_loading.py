@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from jaxdl.data import TableError, encode_table, load_table
+from jaxdl.data import TableError, encode_table, load_table, target_columns
+from jaxdl.data.tables import encoders
 
 ROWS = 60
 
@@ -135,7 +136,6 @@ def test_words_for_no_value_are_an_option(tmp_path):
 
 LATER = {  # a later file, and what is said of it
     "another order": ("town,size,x\nOslo,7,1\n", ()),
-    "another dialect": ("town;size;x\nOslo;7,5;1\n", ()),
     "new value": ("x,town,size\n1,Kyiv,7\n2,Kyiv,7\n", (
         "line 2, column 'town': 'Kyiv' is no value of the training; 2 such cells count as none of "
         "its values",)),
@@ -162,10 +162,7 @@ def test_later_tables(tmp_path, case):
     data = encode_table(path, encoding)
     assert data.notes == notes
     if not notes:
-        size = 7.5 if "dialect" in case else 7
-        np.testing.assert_array_equal(
-            encode_table(path, encoding, strict=True).x, [[1, 1, 0, size]]
-        )
+        np.testing.assert_array_equal(encode_table(path, encoding, strict=True).x, [[1, 1, 0, 7]])
     else:
         with pytest.raises(TableError) as caught:
             encode_table(path, encoding, strict=True)
@@ -176,6 +173,57 @@ def test_a_column_that_is_gone_is_named_with_the_nearest(tmp_path):
     encoding = load_table(write(tmp_path, "x,town,y\n1,a,p\n2,b,q\n3,a,p\n")).encoding
     with pytest.raises(TableError, match=r"no column 'town' \(is it 'Town'\?\)"):
         encode_table(write(tmp_path, "x,Town\n1,a\n"), encoding)
+
+
+def test_categories_become_codes_for_their_mean_targets(tmp_path):
+    """Values in order, then the missing ones; what is new has a code beyond."""
+    rows = [f"{k * 7 % 31},{['b', 'a', ''][k % 3]},{k % 2}.5" for k in range(30)]
+    data = load_table(write(tmp_path, "\n".join(["x,town,y", *rows])), kinds={"town": "target"})
+    assert data.feature_names == ("x", "town")
+    assert data.x[:3, 1].tolist() == [1, 0, 2]
+    assert target_columns(data.encoding) == ([1], [3])
+    (line,) = (c for c in data.columns if c["name"] == "town")
+    assert (
+        line["as"] == "category" and "for each of 2 values, and for missing ones" in line["becomes"]
+    )
+    later = write(tmp_path, "x,town\n1,c\n2,a\n3,\n", "later.csv")
+    found = encode_table(later, data.encoding)
+    assert found.x[:, 1].tolist() == [3, 0, 2]
+    said = "line 2, column 'town': 'c' is no value of the training; it counts as the mean of all"
+    assert found.notes == (said,)
+
+
+@pytest.mark.parametrize("missing", ["fill", "mean"])
+def test_missing_categories_without_a_code_count_as_the_mean(tmp_path, missing):
+    """Under "mean" they are NaN, for a transform to fill; else they have a code beyond."""
+    rows = [f"{k * 7 % 31},{'ab'[k % 2]},{k % 4}.5" for k in range(30)] + ["30,,1.5"] * (
+        missing == "mean"
+    )
+    path = write(tmp_path, "\n".join(["x,town,y", *rows]))
+    data = load_table(path, missing=missing, kinds={"town": "target"})
+    assert target_columns(data.encoding) == ([1], [2])
+    later = encode_table(write(tmp_path, "x,town\n1,\n", "later.csv"), data.encoding)
+    np.testing.assert_array_equal(later.x[0, 1], 2 if missing == "fill" else np.nan)
+
+
+def test_numbers_as_codes_and_only_the_most_frequent_of_very_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoders, "MAX_CODES", 2)
+    rows = [f"{k * 7 % 31},{[7, 7, 30, 30, 100][k % 5]},{k % 3}.5" for k in range(30)]
+    data = load_table(write(tmp_path, "\n".join(["x,code,y", *rows])), kinds={"code": "target"})
+    assert data.x[:5, 1].tolist() == [1, 1, 0, 0, 2]  # "30", "7", and all others
+    assert target_columns(data.encoding) == ([1], [2])
+    later = encode_table(write(tmp_path, "x,code\n1,100\n2,8\n", "later.csv"), data.encoding)
+    assert later.x[:, 1].tolist() == [2, 2] and later.notes == ()  # which are new is not known
+
+
+def test_far_values_are_told_of(tmp_path):
+    """Of 1 to 40 the quartiles are 19.5 apart: 420 is 20.5 of those from their median, 200 only 9.2."""
+    for far, said in ((420, "20.5 interquartile ranges from the median: see --numbers robust"),
+                      (200, "")):  # fmt: skip
+        rows = [f"{k},{k * 7 % 5}.5" for k in range(1, 41)]
+        rows[39] = f"{far},1.5"
+        data = load_table(write(tmp_path, "\n".join(["x,y", *rows])))
+        assert said in data.columns[0]["said"] and bool(data.columns[0]["said"]) == bool(said)
 
 
 def test_x_stays_within_its_limit(tmp_path, monkeypatch):
