@@ -86,7 +86,8 @@ def fit(
     elif decision.kind == "category":
         spec |= _values(as_texts(column), most)
         if not spec["values"]:
-            return "no value stands in enough rows to learn from"
+            alone = "no value stands in enough rows for a column of its own"
+            return f"{alone}; --as {decision.name}=target learns from them together"
     else:
         spec["buckets"] = BUCKETS
     encoded = encode(spec | {"missing": False}, column)

@@ -14,9 +14,9 @@ import numpy as np
 
 from jaxdl.checks import one_of
 from jaxdl.data.dataset import TASKS, Dataset
-from jaxdl.data.tables import encoders, response
+from jaxdl.data.tables import encoders, remarks, response
 from jaxdl.data.tables import table as limits
-from jaxdl.data.tables.copies import copy_of
+from jaxdl.data.tables.copies import copy_of, suspicion
 from jaxdl.data.tables.encoding import check_encoding
 from jaxdl.data.tables.kinds import CHOICES, USED, Decision, as_texts, decide
 from jaxdl.data.tables.missing import FILLS, refuse, settle
@@ -25,7 +25,6 @@ from jaxdl.data.tables.precision import merged_pair
 from jaxdl.data.tables.reading import Source, read
 from jaxdl.data.tables.rereading import target_here
 from jaxdl.data.tables.table import MISSING, Table, Texts, listed, shown
-from jaxdl.data.tables.tails import tail
 
 FitsTo = Callable[[np.ndarray, str], np.ndarray]
 ROLES = {"groups": "it tells which rows belong together", "time": "it puts the rows in order"}
@@ -161,12 +160,21 @@ def encode_rows(kept: Rows, fitted_to: np.ndarray | None = None) -> Dataset:
             if copy:
                 decision, spec = decision._replace(kind="copy", said=copy), "gives the target away"
                 notes.append(f"LEFT OUT: column {shown(name)} {copy}, so it gives it away")
+            odd = None
+            if name not in given and not isinstance(spec, str):
+                odd = suspicion(column, decision, y[rows], about["task"])
+            if odd:
+                notes.append(
+                    f"WARNING: column {shown(name)} {odd}: leave it out (--ignore) unless it is known "
+                    "before the target is"
+                )
         fitted = not isinstance(spec, str)
         if fitted:
             specs.append(spec)
             if spec["as"] == "number":
-                far = tail(encoders.encode(spec, column).x[:, 0])
-                decision = decision._replace(said="; ".join(filter(None, [decision.said, far])))
+                x = encoders.encode(spec, column).x[:, 0]
+                said = [decision.said, remarks.names(x) or remarks.tail(x)]
+                decision = decision._replace(said="; ".join(filter(None, said)))
         becomes = encoders.what_becomes(spec, len(rows)) if fitted else f"left out: {spec}"
         if fitted and decision.missing and not spec["missing"]:
             becomes += "; missing: the training mean"

@@ -109,7 +109,11 @@ def test_words_are_counted_in_buckets():
 @pytest.mark.parametrize(
     ("cells", "options", "why"),
     [
-        ([f"v{k}" for k in range(51)] * 2, {}, "no value stands in enough rows to learn from"),
+        (
+            [f"v{k}" for k in range(51)] * 2,
+            {},
+            "no value stands in enough rows for a column of its own; --as a=target learns from them together",
+        ),
         (["x", "y"], {"rows": [0, 0]}, "one value only in the training part"),
         (["1", "2"], {"rows": [1, 1]}, "one value only in the training part"),
         (["1", "2", ""], {"rows": [2]}, "no value in the training part"),

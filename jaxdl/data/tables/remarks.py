@@ -1,8 +1,11 @@
-"""Numbers that are far from all others of their column: what is scaled by them is squeezed."""
+"""What a reader should look at in a column of numbers."""
 
 import numpy as np
 
+from jaxdl.data.tables.kinds import FEW
+
 FAR = 10  # interquartile ranges; of a normal column none is beyond 4, of an exponential one few
+LONG = 8  # digits
 
 
 def tail(x: np.ndarray) -> str:
@@ -22,3 +25,18 @@ def tail(x: np.ndarray) -> str:
         return ""
     ranges = reach / (high - low)
     return f"a number is {ranges:.3g} interquartile ranges from the median: see --numbers robust"
+
+
+def names(x: np.ndarray) -> str:
+    """That the numbers x [N] look like names, in words; "" where they do not.
+
+    They are whole, of one length from eight digits on, and all different; the largest is more than
+    twice the smallest, as seconds since a day are not.
+    """
+    x = x[~np.isnan(x)].astype(np.float64)
+    if len(x) < FEW or x.min() < 10 ** (LONG - 1) or x.max() <= 2 * x.min():
+        return ""
+    digits = len(f"{x.min():.0f}")
+    if x.max() >= 10.0**digits or (x != np.floor(x)).any() or len(np.unique(x)) < len(x):
+        return ""
+    return f"all differ and have {digits} digits, as names have: --ignore leaves them out"
