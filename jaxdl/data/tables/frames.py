@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxdl.data.tables import table as limits
-from jaxdl.data.tables.table import Table, Texts, fail, listed, merged
+from jaxdl.data.tables.table import Table, Texts, fail, listed, merged, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,10 @@ def _check_size(path: str, rows: int, columns: int) -> None:
 
 
 def read_frame(path: str, frame: "pd.DataFrame", missing: Iterable[str]) -> Table:
-    """A DataFrame's columns; its index is left out. Numbers stay numbers, all else is text."""
+    """A DataFrame's columns; its index is left out.
+
+    Numbers stay numbers, durations become seconds, all else is text.
+    """
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame):
@@ -59,22 +62,38 @@ def read_frame(path: str, frame: "pd.DataFrame", missing: Iterable[str]) -> Tabl
     if len(set(names)) < len(names):
         again = {name for name in names if names.count(name) > 1}
         raise fail(path, f"several columns are called {listed(sorted(again))}")
+    if not names:
+        raise fail(path, "no columns")
     if not len(frame):
         raise fail(path, "no rows")
+    notes = [
+        f"the index {shown(str(name))} is left out; reset_index() makes a column of it"
+        for name in frame.index.names
+        if name is not None
+    ]
+    durations = frame.select_dtypes("timedelta").columns
+    notes += [f"column {shown(str(name))} holds durations: their seconds" for name in durations]
     columns = {name: _column(frame.iloc[:, j], missing) for j, name in enumerate(names)}
-    return Table(path, columns, "row", range(1, len(frame) + 1))
+    return Table(path, columns, "row", range(1, len(frame) + 1), notes=tuple(notes))
 
 
 def _column(series: "pd.Series", missing: Iterable[str]) -> np.ndarray | Texts:
     import pandas as pd
 
     kind = pd.api.types
+    if kind.is_timedelta64_dtype(series.dtype):
+        return series.dt.total_seconds().to_numpy()
     if kind.is_numeric_dtype(series.dtype) and not kind.is_bool_dtype(series.dtype):
         if kind.is_complex_dtype(series.dtype):
             raise ValueError(f"column {series.name!r} holds complex numbers")
+        if series.dtype == np.float16:
+            return series.to_numpy(np.float32)
         plain = isinstance(series.dtype, np.dtype)
         return series.to_numpy() if plain else series.to_numpy(np.float64, na_value=np.nan)
-    codes, values = pd.factorize(series)  # -1 where missing
+    try:
+        codes, values = pd.factorize(series)  # -1 where missing
+    except TypeError:  # lists and the like have no hash
+        codes, values = pd.factorize(series.map(_text, na_action="ignore"))
     return merged([_text(v) for v in values], codes.astype(np.int32), missing)
 
 
