@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import families, special
-from jaxdl.arrays import floating
+from jaxdl.arrays import floating, inner
 from jaxdl.base import Array, Family, Params
 from jaxdl.checks import one_of, same_shape
 from jaxdl.families import links
@@ -138,7 +138,7 @@ def bce_gradient(w: Array, x: Array, y: Array) -> Array:
     if x.ndim not in (1, 2) or x.shape[1:] != w.shape:
         raise ValueError(f"w [D] goes with x [N, D], w [] with x [N]; got {w.shape}, {x.shape}")
     z, y = same_shape(jnp.dot(x, w), y, "the prediction and y")
-    return jnp.tensordot(links.logistic(z) - y, x, axes=1) / len(y)
+    return jnp.mean((links.logistic(z) - y) * x.T, axis=-1)
 
 
 def softmax_regression_gradient(w: Array, x: Array, y: Array) -> Array:
@@ -156,7 +156,7 @@ def softmax_regression_gradient(w: Array, x: Array, y: Array) -> Array:
     if y.ndim == 1:
         known = (y >= 0) & (y < pi.shape[1])
         y = jnp.where(known[:, None], jax.nn.one_hot(y, pi.shape[1], dtype=pi.dtype), jnp.nan)
-    return x.T @ (pi - y) / len(x)
+    return inner(x, pi - y) / len(x)
 
 
 def l2(params: Params, *, offset: str | None = None) -> Array:

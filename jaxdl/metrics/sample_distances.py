@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdl.arrays import norm
+from jaxdl.arrays import inner, norm
 from jaxdl.base import Array, Key
 from jaxdl.checks import positive_int
 
@@ -120,7 +120,7 @@ def frechet_distance(x: Array, y: Array) -> Array:
     9.0
     """
     x, y = _samples(x, y, least=2)
-    c_x, c_y = (jnp.atleast_2d(jnp.cov(s, rowvar=False)) for s in (x, y))
+    c_x, c_y = (inner(c, c) / (len(c) - 1) for c in (x - jnp.mean(x, 0), y - jnp.mean(y, 0)))
     values, vectors = jnp.linalg.eigh(c_x)
     root = (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
     both = jnp.linalg.eigvalsh(

@@ -31,7 +31,7 @@ class ChainRuleFactors(NamedTuple):
         as L217 reads literally, is wrong (D-10).
         """
         inner = jnp.sum(self.dkl_dp * self.dp_dmean, axis=1)
-        return jnp.tensordot(inner * self.dmean_df, self.df_dw, axes=1) / len(inner)
+        return jnp.mean(inner * self.dmean_df * self.df_dw.T, axis=-1)
 
 
 def chain_rule_factors(

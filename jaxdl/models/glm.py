@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxdl.arrays import HIGHEST, dot, mean_and_deviation, norm
+from jaxdl.arrays import dot, inner, mean_and_deviation, norm, rows_dot
 from jaxdl.base import Array, Family, Params
 from jaxdl.checks import check_responses, one_of
 from jaxdl.models.irls import irls
@@ -70,6 +71,20 @@ def eta_curvature(family: Family, eta: Array, y: Array) -> Array:
     along = jnp.broadcast_to(jnp.eye(k, dtype=eta.dtype)[:, None, :], (k, eta.shape[0], k))
     derivative = lambda e: jax.jvp(score, (eta,), (e.reshape(eta.shape),))[1]
     return jnp.moveaxis(jax.vmap(derivative)(along).reshape(k, -1, k), 0, 2)
+
+
+def curvature(design: Array, h: Array) -> Array:
+    """``sum_n h_n (x) x_n x_n'`` [P K, P K] over the raveled w [P, K].
+
+    design is [N, P], and h [N, K, K] the symmetric curvature of each row; so each pair of outputs
+    is multiplied once.
+    """
+    (width, k), (first, second) = (design.shape[1], h.shape[1]), np.triu_indices(h.shape[1])
+    product = lambda row: inner(design * row[:, None], design)
+    pairs = jax.lax.map(product, h[:, first, second].T)
+    place = np.zeros((k, k), int)
+    place[first, second] = place[second, first] = np.arange(len(first))
+    return pairs[place].transpose(2, 0, 3, 1).reshape(width * k, width * k)
 
 
 def fit(
@@ -137,7 +152,7 @@ def fit(
     regulariser = lambda w: penalty * jnp.sum(jnp.square(unscaled(w)))
 
     def nll(w):
-        values = -family.log_prob(dot(design, w), y)
+        values = -family.log_prob(rows_dot(design, w), y)
         if values.shape != weights.shape:
             raise ValueError(
                 f"log_prob must give one value a row, shape {weights.shape}, but gives "
@@ -147,12 +162,10 @@ def fit(
 
     def assemble(h, penalty=penalty):
         """The penalised curvature over the raveled w, from that of each row, [N, K, K]."""
-        h = h * weights[:, None, None]
-        full = jnp.einsum("nd,nkl,ne->dkel", design, h, design, precision=HIGHEST)
         diagonal = 2 * penalty * jnp.repeat(each, h.shape[-1])
-        return full.reshape(diagonal.size, diagonal.size) + jnp.diag(diagonal)
+        return curvature(design, h * weights[:, None, None]) + jnp.diag(diagonal)
 
-    hessian = lambda w: assemble(eta_curvature(family, dot(design, w), y))
+    hessian = lambda w: assemble(eta_curvature(family, rows_dot(design, w), y))
     objective = lambda w: nll(w) + regulariser(w)
     # Zeros that XLA does not know to be constant: see programs.compiler_options.
     start = 0.0 * jnp.arange(math.prod(shape), dtype=x.dtype).reshape(shape)
@@ -183,7 +196,7 @@ def fit(
             objective, start, step_size=step_size, max_steps=steps, tolerance=tolerance
         )
     w = descent.params
-    eta = dot(design, w)
+    eta = rows_dot(design, w)
     scores = {name: mean(_per_row(v)) for name, v in family.scores(eta, y).items()}
     separable = jnp.all((family.log_prob(1e6 * eta, y) > -1e-3) | ~counts)
     if method == "newton":

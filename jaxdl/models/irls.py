@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import tree_norm
+from jaxdl.arrays import inner, rows_dot, tree_norm
 from jaxdl.base import Array, Family
 from jaxdl.optim.gradient_descent import Descent, hold_last
 from jaxdl.optim.newton import newton_direction
@@ -64,9 +64,9 @@ def irls(
     last = jnp.sqrt(jnp.finfo(y.dtype).eps) * jnp.where(spread > 0, spread, 1)
 
     def measure(w, floor):
-        omega, residual = location_weights(family, design @ w, y, floor)
-        pull = (per_row(omega * residual) * weights[:, None]).reshape(y.shape)
-        grad = jnp.tensordot(design, pull, axes=(0, 0)) + jax.grad(regulariser)(w)
+        omega, residual = location_weights(family, rows_dot(design, w), y, floor)
+        pull = per_row(omega * residual) * weights[:, None]
+        grad = inner(design, pull).reshape(w.shape) + jax.grad(regulariser)(w)
         return omega, grad, tree_norm(grad)
 
     def cond(carry):

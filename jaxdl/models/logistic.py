@@ -32,7 +32,7 @@ def logistic_gd_step(w: Array, x: Array, y: Array, step_size: float | Array) -> 
     Notes: Eqs. (14), (16), L381, in the shape of w (D-21).
     """
     residual = links.logistic(_check_labels(w, x, y)) - y
-    return w - step_size * jnp.tensordot(residual, jnp.asarray(x), axes=1) / len(residual)
+    return w - step_size * jnp.mean(residual * jnp.asarray(x).T, axis=-1)
 
 
 def logistic_sgd_step(w: Array, x: Array, y: Array, step_size: float | Array = 1.0) -> Array:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import dot, norm
+from jaxdl.arrays import dot, inner, norm
 from jaxdl.base import Array
 
 
@@ -58,7 +58,7 @@ def _solved(transposed, x, y, penalty):
     factor = jnp.where(kept, vt.T / jnp.where(kept, s, 1), 0) / length[:, None]
     factor = factor - dot(basis, dot(basis.T, factor))
     # G y is the product of two, in this order: G itself would round where the fit is sensitive.
-    solution = dot(u, _inner(factor, y)) if transposed else dot(factor, _inner(u, y))
+    solution = dot(u, inner(factor, y)) if transposed else dot(factor, inner(u, y))
     return Solved(
         solution,
         jnp.sum(jnp.square(u), axis=1),
@@ -85,21 +85,16 @@ def _thin_svd(a):
     return dot(q, u.reshape(-1, d, d)).reshape(-1, d)[:n], s, vt
 
 
-def _inner(a, b):
-    """``a'b`` [D, K] of a [N, D] and b [N, K]; XLA sums in a tree, but its products one by one."""
-    return jnp.sum(a[:, :, None] * b[:, None, :], axis=0)
-
-
 @_solved.defjvp
 def _solved_jvp(transposed, primals, tangents):
     (x, y, penalty), (dx, dy, dpenalty) = primals, tangents
     primal = _solved(transposed, x, y, penalty)
     _, _, g, p, out = primal
-    cross = dot(dx.T, x)
+    cross, of_x = inner(dx, x), inner(g.T, dx)
     gram = cross + cross.T + dpenalty * jnp.eye(len(p), dtype=x.dtype)
-    dg = dot(p, dx.T) - dot(dot(p, gram), g) + dot(dot(dot(out, dx.T), g.T), g)
-    of_y = lambda g, y: dot(g.T if transposed else g, y)
-    leverage = 2 * jnp.sum((dx - dot(x, dot(g, dx))) * g.T, axis=1)
+    dg = dot(p, dx.T) - dot(dot(p, gram), g) + dot(dot(out, of_x.T), g)
+    of_y = lambda g, y: dot(g.T, y) if transposed else inner(g.T, y)
+    leverage = 2 * jnp.sum((dx - dot(x, of_x)) * g.T, axis=1)
     leverage = leverage - dpenalty * jnp.sum(jnp.square(g), axis=0)
     return primal, Solved(
         of_y(dg, y) + of_y(g, dy), leverage, dg, -dot(dot(p, gram), p), jnp.zeros_like(out)
