@@ -14,7 +14,7 @@ HIGHEST = jax.lax.Precision.HIGHEST
 dot = functools.partial(jnp.matmul, precision=HIGHEST)
 
 
-ROWS = 512  # of a block in products over rows: short enough for sums one by one
+ROWS = 256  # of a block in products over rows: short enough for sums one by one
 
 
 def inner(a: Array, b: Array) -> Array:
@@ -81,20 +81,27 @@ def safe_sqrt(square: Array) -> Array:
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
 
 
+def unit_of(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    """The largest size of x along axes, which stay with length 1; 1 where all are 0.
+
+    In this unit no square overflows, and none that counts vanishes. It has no gradient.
+    """
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis, keepdims=True, initial=0))
+    # XLA multiplies by the reciprocal, which would vanish for the very largest numbers.
+    return jnp.where(largest > 0, jnp.minimum(largest, jnp.finfo(x.dtype).max / 64), 1)
+
+
 def norm(x: Array, axis: int | None = None) -> Array:
     """``sqrt(sum x^2)`` along an axis or over all of them, in float32 at least; its gradient at 0 is 0.
 
-    x is divided by its largest entry before it is squared, so that no square overflows or vanishes.
+    x is divided by its largest entry, ``unit_of``, before it is squared.
 
     >>> round(norm(jnp.array([3e20, 4e20])).item() / 1e20, 4)
     5.0
     """
     x = precise(x)
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis, keepdims=True, initial=0))
-    # XLA multiplies by the reciprocal, which would vanish for the very largest numbers.
-    most = jnp.finfo(x.dtype).max / 64
-    scale = jnp.where(largest > 0, jnp.minimum(largest, most), 1)
-    return jnp.squeeze(scale, axis) * safe_sqrt(jnp.sum(jnp.square(x / scale), axis))
+    unit = unit_of(x, axis)
+    return jnp.squeeze(unit, axis) * safe_sqrt(jnp.sum(jnp.square(x / unit), axis))
 
 
 def tree_norm(tree: Any) -> Array:
@@ -167,10 +174,10 @@ def masked_mean(values: Array, mask: Array | None = None) -> Array:
     """Mean of values [B] over the rows that count: sum_n m_n v_n / sum_n m_n; 0 if none does.
 
     A row that does not count may hold anything, NaN included. Whole numbers and bools, as of
-    right answers, become floats.
+    right answers, become floats. 16 bits are summed in 32.
     """
     values = floating(values)
     if mask is None:
         return jnp.mean(values)
-    total = jnp.sum(counted(values, mask), dtype=values.dtype)
-    return total / jnp.maximum(jnp.sum(mask, dtype=values.dtype), 1)
+    total = jnp.sum(counted(precise(values), mask))
+    return (total / jnp.maximum(jnp.sum(mask), 1)).astype(values.dtype)

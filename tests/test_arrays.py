@@ -144,3 +144,29 @@ def test_means_and_their_parts_keep_the_dtype(x64, dtype):
         arrays.safe_sqrt(values),
     ):
         assert found.dtype == dtype
+
+
+@pytest.mark.parametrize("n", [3, arrays.ROWS, 10**6 + 7])
+def test_products_over_rows_keep_their_digits(n):
+    """Equal terms, whose rounding does not cancel: one by one they lose 3 digits."""
+    rng = np.random.default_rng(0)
+    a = np.float32([0.1, 0.7]) + np.zeros((n, 1), np.float32)
+    b = np.float32(0.3 + (np.arange(n)[:, None] < 2))  # whose rows differ
+    w = np.float32(rng.normal(size=(2, 1)))
+    exact = a.astype(float).T @ b.astype(float)
+    np.testing.assert_allclose(jax.jit(arrays.inner)(a, b), exact, rtol=1e-5)
+    predicted, pull = jax.vjp(lambda w: arrays.rows_dot(a, w), w)
+    np.testing.assert_allclose(predicted, a @ w, rtol=1e-6)
+    np.testing.assert_allclose(pull(jnp.asarray(b))[0], exact, rtol=1e-5)
+    vector, pull = jax.vjp(lambda w: arrays.rows_dot(a, w), w[:, 0])
+    np.testing.assert_allclose(vector, a @ w[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(pull(jnp.asarray(b[:, 0]))[0], exact[:, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_means_of_16_bits_are_summed_in_32(dtype):
+    """100 000 times 0.75 is beyond float16, as is the number; bfloat16 cannot count past 256."""
+    values = jnp.full(100_001, 0.75, dtype).at[-1].set(0)
+    assert arrays.masked_mean(values) == 0.75
+    assert arrays.masked_mean(values, jnp.ones(100_001, bool)) == 0.75
+    assert arrays.masked_mean(values[-4:], jnp.array([True, False, False, True])) == 0.375

@@ -2,11 +2,11 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 
 from jaxdl.base import Array, Params
 from jaxdl.checks import positive_int
+from jaxdl.layers.normalization import standardized
 
 
 def group_norm(
@@ -43,8 +43,6 @@ def group_norm(
     values = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     grouped = values.reshape(*x.shape[:-1], groups, width // groups)
     axes = (*range(-2 - spatial, -2), -1)
-    centred = grouped - jnp.mean(grouped, axis=axes, keepdims=True)
-    var = jnp.mean(jnp.square(centred), axis=axes, keepdims=True)
-    y = (centred * jax.lax.rsqrt(var + epsilon)).reshape(x.shape)
+    y = standardized(grouped, axes, epsilon).reshape(x.shape)
     dtype = jnp.result_type(x.dtype, params["scale"].dtype)
     return (y * params["scale"] + params["bias"]).astype(dtype)

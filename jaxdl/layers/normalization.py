@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import safe_sqrt, spread_mask
+from jaxdl.arrays import safe_sqrt, spread_mask, unit_of
 from jaxdl.base import Array, Params, State
 from jaxdl.checks import one_of
 
@@ -90,7 +90,9 @@ def batch_norm(
 
     E and Var run over all axes but the last: while training those of this batch, else those in
     ``state``. Training moves the state, ``s <- momentum s + (1 - momentum) batch's``. An offset
-    before it is without effect (D-53). Source: Ioffe and Szegedy (2015). Notes: L863, §4.5.4.
+    before it is without effect (D-53). Variances are kept in the dtype of the state: features beyond
+    1e19 in float32, whose squares are infinite, come out as beta. Source: Ioffe and Szegedy (2015).
+    Notes: L863, §4.5.4.
 
     Args:
       params, state: ``scale`` gamma and ``bias`` beta; ``mean`` and ``var``; each [D].
@@ -252,14 +254,29 @@ def layer_norm(
     [-1.0, 1.0]
     """
     _check_features(params, x)
-    values = x.astype(_precise(x))
-    centred = values - jnp.mean(values, axis=-1, keepdims=True)
-    var = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    if epsilon_inside:
-        y = centred * jax.lax.rsqrt(var + epsilon)
-    else:
-        y = centred / (safe_sqrt(var) + epsilon)
+    y = standardized(x.astype(_precise(x)), -1, epsilon, epsilon_inside=epsilon_inside)
     return _scale_and_shift(params, y, x)
+
+
+def standardized(
+    x: Array,
+    axes: int | tuple[int, ...],
+    epsilon: float | Array,
+    *,
+    epsilon_inside: bool = True,
+) -> Array:
+    """``(x - E[x]) / sqrt(Var[x] + epsilon)``, of x's shape, with E and Var over axes of it.
+
+    With ``epsilon_inside=False`` over ``sqrt(Var[x]) + epsilon``. Numbers of 1e30 and 1e-30 are as
+    good as any others: squares are taken in the unit of the largest.
+    """
+    centred = x - jnp.mean(x, axis=axes, keepdims=True)
+    unit = unit_of(centred, axes)
+    y = centred / unit
+    deviation = safe_sqrt(jnp.mean(jnp.square(y), axis=axes, keepdims=True))
+    if epsilon_inside:
+        return y / jnp.hypot(deviation, jnp.sqrt(epsilon) / unit)
+    return y / (deviation + epsilon / unit)
 
 
 def with_masks(chunks, masks) -> list[tuple[Array, Array | None]]:

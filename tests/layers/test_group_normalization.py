@@ -45,3 +45,14 @@ def test_what_does_not_fit():
         norm(X[..., :5], groups=1)
     with pytest.raises(ValueError, match="a group of one number"):
         norm(X[:, :1, :1], groups=6)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e20, 1e35])
+def test_group_norm_in_any_unit_in_float32(unit):
+    """Of one group it is torch's of float64."""
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    params = {"scale": jnp.ones(4), "bias": jnp.zeros(4)}
+    y = layers.group_norm(params, jnp.float32(x * unit), groups=2, spatial=1, epsilon=1e-5)
+    exact = torch.nn.functional.group_norm(torch.tensor(x * unit).swapaxes(1, 2), 2, eps=1e-5)
+    np.testing.assert_allclose(y, exact.swapaxes(1, 2), rtol=2e-5, atol=1e-6)

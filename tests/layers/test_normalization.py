@@ -490,3 +490,27 @@ def test_widths_that_do_not_fit():
         ):
             with pytest.raises(ValueError, match="normalisation of 4 features"):
                 call()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize(
+    ("unit", "epsilon"), [(1e-30, 0.0), (1e-4, 1e-6), (1e20, 1e-6), (1e35, 1e-6)]
+)
+def test_layer_norm_in_any_unit_in_float32(unit, epsilon, inside):
+    """Squares of 1e20 overflow and those of 1e-30 vanish: the values are float64's."""
+    x = np.random.default_rng(0).normal(size=(3, 5)) + 0.5
+    params = {"scale": jnp.array([1.0, 2, 3, 4, 5]), "bias": jnp.zeros(5)}
+    norm = lambda x: layers.layer_norm(params, x, epsilon=epsilon, epsilon_inside=inside)
+    wide = np.float32(x * unit).astype(float)
+    centred = wide - wide.mean(1, keepdims=True)
+    var = (centred**2).mean(1, keepdims=True)
+    below = np.sqrt(var + epsilon) if inside else np.sqrt(var) + epsilon
+    y, pull = jax.vjp(norm, jnp.float32(x * unit))
+    np.testing.assert_allclose(y, centred / below * np.arange(1.0, 6), rtol=2e-5, atol=1e-6)
+    # dy_i/dc_j = (i = j) / below - c_i c_j / (D d), with d = below^3, or below^2 sqrt(var)
+    g = np.asarray(params["scale"], float) * np.arange(5) * np.ones((3, 5))
+    inner = below**3 if inside else below**2 * np.sqrt(var)
+    slope = g / below - centred * (g * centred).mean(1, keepdims=True) / inner
+    slope -= slope.mean(1, keepdims=True)
+    found = pull(jnp.broadcast_to(jnp.arange(5.0), (3, 5)))[0]
+    np.testing.assert_allclose(found * np.float32(unit), slope * unit, rtol=2e-4, atol=2e-5)

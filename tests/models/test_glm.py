@@ -238,6 +238,38 @@ def test_neither_units_nor_offsets_matter_in_float32():
     np.testing.assert_allclose(held.params["kernel"], theirs.coef_[0], rtol=2e-2, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("family", "values", "link", "method"),
+    [
+        (BERNOULLI, (1, 1), lambda p: np.log(p / (1 - p)), "newton"),
+        (POISSON, (2, 4), np.log, "newton"),
+        (families.normal(1.0), (2, 4), lambda m: m, "irls"),
+    ],
+    ids=["bernoulli", "poisson", "normal"],
+)
+def test_many_sorted_rows_in_float32(family, values, link, method):
+    """Of two groups whose first rows are all 0: the link of each group's mean. A product that adds
+    its terms one by one loses 3 digits here."""
+    n = 2**18
+    group, place = np.arange(n) % 2, np.arange(n) / n
+    y = np.where(group, values[1] * (place >= 0.375), values[0] * (place >= 0.75))
+    y = y.astype(np.float32 if method == "irls" else int)
+    params = fit(group[:, None].astype(np.float32), y, family, method=method).params
+    expected = [link(y[group == k].astype(float).mean()) for k in (0, 1)]
+    found = params["bias"] + params["kernel"][0] * np.arange(2)
+    np.testing.assert_allclose(found, expected, atol=3e-5)
+
+
+def test_the_curvature_of_several_outputs():
+    """Kronecker products of each row's curvature and of its features, summed; K = 3."""
+    design, half = RNG.normal(size=(7, 2)), RNG.normal(size=(7, 3, 3))
+    h = half + half.transpose(0, 2, 1)
+    expected = sum(np.kron(np.outer(x, x), rows) for x, rows in zip(design, h, strict=True))
+    np.testing.assert_allclose(
+        glm.curvature(jnp.asarray(design), jnp.asarray(h)), expected, atol=1e-5
+    )
+
+
 def test_the_floor_of_irls_comes_down_by_a_fifth_a_step(x64):
     """To sqrt(eps) of where it began, and not before has it converged: 0.8^81 < 1.5e-8 < 0.8^80."""
     result = fit(X, REAL, families.normal(0.7), method="irls")
