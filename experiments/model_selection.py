@@ -353,7 +353,10 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     choice = choices[config.rule]
     positive = problem.target_names[task.positive] if classes == 2 else None
     print(report.tested(tests, len(test_y), choice, positive, task.partition.by))
-    told = warnings(problem, study, choice, tests[OURS], y, task_given=config.task is not None)
+    told = warnings(
+        problem, study, choice, tests[OURS], y, task_given=config.task is not None,
+        by=task.partition.by,
+    )  # fmt: skip
     for line in told:
         print(f"warning: {line}")
     sentence = verdict(dataset.task, tests)

@@ -128,6 +128,12 @@ def make_folds(
         said = [f"{rows} rows are few: {k} folds, drawn {repeats} times anew"]
     else:
         said = [] if folds or k == FOLDS else [f"{k} folds, since there are {most} {what}"]
+    if classify and (partition.by == "time" or partition.groups is not None):
+        least = min(count for count in np.bincount(y) if count)
+        if least < k:
+            said.append(
+                f"the smallest class has {least} rows to choose by: some of the {k} folds have none"
+            )
     return dealt, said
 
 
@@ -175,7 +181,7 @@ def _duplicates(alike: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     recurring = lambda labels: int((np.bincount(labels)[labels] > 1).sum())
     rows, same = recurring(alike), recurring(answered)
     different = len(np.unique(alike))
-    copies = len(np.unique(answered)) == different >= RECURRING * len(y)
+    copies = len(np.unique(answered)) == different >= max(4, RECURRING * len(y))
     share = rows / len(y)
     together = rows > 0 and (share <= RECURRING or copies)
     return {"rows": rows, "same_answer": same, "share": share, "together": together}

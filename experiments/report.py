@@ -13,7 +13,7 @@ import numpy as np
 import jaxdl
 from experiments.partition import Partition
 from experiments.scores import Scored
-from experiments.verdict import OURS
+from experiments.verdict import FEW, OURS
 from jaxdl import plotting
 from jaxdl.data import Dataset
 from jaxdl.data.tables.table import printable
@@ -77,11 +77,10 @@ def tested(
 
     ``positive`` names the class that average_precision is about; ``by`` says how rows were divided.
     """
-    units = tests[OURS].units
-    pieces = {"groups": f" by {units} whole groups", "time": f" by {units} blocks of time"}
+    pieces = "" if by == "chance" else f" by {tests[OURS].units} {FEW[by][1]}"
     lines = [
         f"the choice by {choice.rule.replace('_', ' ')} on the {rows} held-out rows, "
-        f"with 95 % intervals{pieces.get(by, '')}"
+        f"with 95 % intervals{pieces}"
         + (f" (average_precision is of {positive!r})" if positive is not None else "")
         + ":"
     ]

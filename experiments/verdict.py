@@ -9,7 +9,8 @@ from jaxdl.model_selection import Choice, Study, guards
 
 OURS = "this study"
 CONSTANT = {"classify": "the class frequencies", "regress": "the mean", "count": "the mean count"}
-FEW = 30  # rows or groups to test on, under which the interval is named again
+# Of so few pieces to test on the interval is named again.
+FEW = {"chance": (30, "rows"), "groups": (30, "whole groups"), "time": (5, "blocks of time")}
 SAME_CLASS = 0.8  # from this share of one class on, accuracy says little
 
 
@@ -44,9 +45,19 @@ def _words(by: float, low: float, high: float) -> str:
 
 
 def warnings(
-    problem: Problem, study: Study, choice: Choice, test: Scored, y: np.ndarray, task_given: bool
+    problem: Problem,
+    study: Study,
+    choice: Choice,
+    test: Scored,
+    y: np.ndarray,
+    *,
+    task_given: bool,
+    by: str,
 ) -> list[str]:
-    """A line each. y [n] are the responses that the choice was made by."""
+    """A line each. y [n] are the responses that the choice was made by.
+
+    ``by`` says how the test part was divided off: ``"chance"``, ``"groups"`` or ``"time"``.
+    """
     lines = []
     failed = int(study.diverged.sum())
     if failed:
@@ -67,13 +78,14 @@ def warnings(
             )
     if test.scores.get("r2", 0) < 0:
         lines.append("r2 is below zero: the mean of the responses predicts better")
-    if test.units < FEW:
+    few, pieces = FEW[by]
+    if test.units == 1:
+        lines.append(f"the test part is one of the {pieces}: nothing says how sure its score is")
+    elif test.units < few:
         first, (low, high) = next(iter(test.scores)), test.interval()
         lines.append(
-            f"the test part has {test.units} rows, or groups of them, only: {first} may as well be "
-            f"anything from {low:.3g} to {high:.3g}"
-            if test.units > 1
-            else "the test part is one group: nothing says how sure its score is"
+            f"the test part has {test.units} {pieces} only: {first} may as well be anything from "
+            f"{low:.3g} to {high:.3g}"
         )
     if problem.task == "regress" and not task_given and not np.any(y % 1) and y.min() >= 0:
         lines.append(

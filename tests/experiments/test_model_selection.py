@@ -259,7 +259,7 @@ def test_groups_from_the_split_to_the_verdict(tmp_path, capsys):
     assert "rows of one 'person' stay together: 40 groups" in said
     assert "left out: it tells which rows belong together; --as person=number" in said
     assert "with 95 % intervals by 10 whole groups" in said
-    assert "the test part has 10 rows, or groups of them, only" in written["warnings"][-1]
+    assert "the test part has 10 whole groups only: accuracy may" in written["warnings"][-1]
     assert written["split"]["by"] == "groups" and written["split"]["column"] == "person"
     assert written["data"]["test_rows"] == 50 and written["study"]["folds"] == 5
     low, high = written["test"]["this study"]["interval_95"]

@@ -207,6 +207,25 @@ def test_few_rows_have_folds_that_are_drawn_anew():
     assert len(folds) == 5 and not said
 
 
+def test_a_class_with_too_few_rows_for_the_folds_is_told_of():
+    frame = patients(20, 10)
+    frame["y"] = np.where(np.arange(200) % 100 == 0, "rare", "common")
+    rows, found = divided(frame, groups="patient_id")
+    y = rows.y[found.split.train]
+    rare = min(np.bincount(y))
+    _, said = partition.make_folds(found, y, True, None, jax.random.key(1))
+    line = f"the smallest class has {rare} rows to choose by: some of the 5 folds have none"
+    assert said == [line] and 0 < rare < 3
+
+
+def test_two_kinds_of_rows_are_not_two_groups():
+    """With one of them held out the other would be all there is."""
+    x = np.arange(8.0) % 2
+    _, found = divided(numbered(x, x.astype(int)))
+    assert not found.duplicates["together"]
+    assert len(set(x[found.split.train])) == len(set(x[found.split.test])) == 2
+
+
 def test_as_many_folds_as_there_are_groups_for():
     rows, found = divided(patients(5, 20), groups="patient_id")
     y = rows.y[found.split.train]
