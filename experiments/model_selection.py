@@ -198,8 +198,7 @@ def _task(config: Config, split_key) -> Task:
     from jaxdl.model_selection import guards
 
     words = {} if config.missing_words is None else {"missing_words": config.missing_words}
-    roles = {config.groups: "groups"} if config.groups else {}
-    roles |= {config.time: "time"} if config.time else {}
+    roles = {c: role for c, role in ((config.groups, "groups"), (config.time, "time")) if c}
     rows = tabular.load_rows(
         config.data, config.target, config.task, missing=config.missing, kinds=kinds(config),
         roles=roles, **words,
@@ -352,11 +351,9 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     }  # fmt: skip
     choice = choices[config.rule]
     positive = problem.target_names[task.positive] if classes == 2 else None
-    print(report.tested(tests, len(test_y), choice, positive, task.partition.by))
-    told = warnings(
-        problem, study, choice, tests[OURS], y, task_given=config.task is not None,
-        by=task.partition.by,
-    )  # fmt: skip
+    given, by = config.task is not None, task.partition.by
+    print(report.tested(tests, len(test_y), choice, positive, by))
+    told = warnings(problem, study, choice, tests[OURS], y, task_given=given, by=by)
     for line in told:
         print(f"warning: {line}")
     sentence = verdict(dataset.task, tests)

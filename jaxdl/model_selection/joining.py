@@ -45,7 +45,7 @@ def join(studies: Sequence[Study]) -> Study:
     }
     kept = {
         name: np.concatenate(of_all(name)) if whole(name) else None
-        for name in ("best_epochs", "predictions")
+        for name in ("best_epochs", "predictions", "held_out")
     }
     return dataclasses.replace(
         first,

@@ -26,6 +26,7 @@ def test_two_studies_are_the_one_of_all_settings(parts):
     assert len(one.states) == 1 and len(joined.states) == 2
     joined = dataclasses.replace(joined, states=[flat(joined.states)])
     assert_same(joined, one, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(joined.held_out, one.held_out, rtol=1e-5, atol=1e-6)
     assert joined.best().index == one.best().index
     assert joined.best().standard_error == pytest.approx(one.best().standard_error, rel=1e-5)
     np.testing.assert_array_equal(joined.num_params, one.num_params)
@@ -41,8 +42,8 @@ def test_programs_and_seconds_are_added_up(parts):
 
 def test_what_one_study_has_not_is_left_out(parts):
     _, a, b = parts
-    joined = join([a, dataclasses.replace(b, states=None, predictions=None)])
-    assert joined.states is None and joined.predictions is None
+    joined = join([a, dataclasses.replace(b, states=None, predictions=None, held_out=None)])
+    assert joined.states is joined.predictions is joined.held_out is None
     assert joined.scores["nll"].shape == (4, 3, 2)
 
 
