@@ -129,11 +129,11 @@ def make_folds(
     else:
         said = [] if folds or k == FOLDS else [f"{k} folds, since there are {most} {what}"]
     if classify and (partition.by == "time" or partition.groups is not None):
-        least = min(count for count in np.bincount(y) if count)
-        if least < k:
-            said.append(
-                f"the smallest class has {least} rows to choose by: some of the {k} folds have none"
-            )
+        present = len(np.unique(y))
+        for part, use in (("train", "train on"), ("valid", "validate on")):
+            lacking = sum(len(np.unique(y[getattr(fold, part)])) < present for fold in dealt)
+            if lacking:
+                said.append(f"{lacking} of {len(dealt)} folds lack a class to {use}")
     return dealt, said
 
 

@@ -207,15 +207,28 @@ def test_few_rows_have_folds_that_are_drawn_anew():
     assert len(folds) == 5 and not said
 
 
-def test_a_class_with_too_few_rows_for_the_folds_is_told_of():
+def test_folds_that_lack_a_class_are_told_of():
     frame = patients(20, 10)
     frame["y"] = np.where(np.arange(200) % 100 == 0, "rare", "common")
     rows, found = divided(frame, groups="patient_id")
     y = rows.y[found.split.train]
-    rare = min(np.bincount(y))
-    _, said = partition.make_folds(found, y, True, None, jax.random.key(1))
-    line = f"the smallest class has {rare} rows to choose by: some of the 5 folds have none"
-    assert said == [line] and 0 < rare < 3
+    (rare,) = {min(np.bincount(y))}
+    folds, said = partition.make_folds(found, y, True, None, jax.random.key(1))
+    without = sum(y[f.valid].min() == y[f.valid].max() for f in folds)
+    assert 0 < rare <= 2 and without == 5 - rare
+    assert f"{without} of 5 folds lack a class to validate on" in said
+    assert ("1 of 5 folds lack a class to train on" in said) == (rare == 1)
+
+    frame = series(100)
+    frame["y"] = np.where(frame["day"] < "2021-04-20", "old", "new")  # the first 50 of 75
+    rows, found = divided(frame, time="day")
+    y = rows.y[found.split.train]
+    _, said = partition.make_folds(found, y, True, 4, jax.random.key(1))
+    # Blocks of 15: trained on 15, 30, 45 and 60; validated on the next 15.
+    assert said == [
+        "3 of 4 folds lack a class to train on",
+        "3 of 4 folds lack a class to validate on",
+    ]
 
 
 def test_two_kinds_of_rows_are_not_two_groups():
