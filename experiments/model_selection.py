@@ -242,8 +242,8 @@ def _study(config: Config, clock: "Clock", folder: Path):
     split_key, fold_key, study_key, _ = jax.random.split(jax.random.key(config.seed), 4)
     task = _task(config, split_key)
     dataset, x, y = task.dataset, task.x, task.y
-    classify = dataset.task == "classify"
-    folds, said = partition.make_folds(task.partition, y, classify, config.folds, fold_key)
+    folds, said = partition.make_folds(task.partition, y, dataset.task, config.folds, fold_key)
+    scores.check_folds(task.chosen_by, y, folds)
     task = task._replace(partition=task.partition._replace(notes=(*task.partition.notes, *said)))
     rows = max(len(fold.train) for fold in folds)
     config = grids.fitted(config, rows)

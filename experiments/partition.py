@@ -93,13 +93,14 @@ def divide(loaded: Rows | Dataset, test_fraction: float, key: Key) -> Partition:
 
 
 def make_folds(
-    partition: Partition, y: np.ndarray, classify: bool, folds: int | None, key: Key
+    partition: Partition, y: np.ndarray, task: str, folds: int | None, key: Key
 ) -> tuple[list[Fold], list[str]]:
     """Folds of the rows to choose by, which have responses y [n]; and what is to be said of them.
 
     ``folds`` is their number; by default 5, as far as there are rows, groups or times for it, and
     of fewer than 50 rows drawn five times over. Raises a ValueError where there are too few.
     """
+    classify = task == "classify"
     train, labels = partition.split.train, y if classify else None
     rows = len(train) + len(partition.split.test)
     if partition.by == "time":

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxdl.model_selection import Study
+from jaxdl.model_selection import Fold, Study
 
 NAMES = {
     "classify": (
@@ -152,6 +152,16 @@ def by_unit(units: np.ndarray) -> list[np.ndarray]:
     """
     _, of, count = np.unique(units, return_inverse=True, return_counts=True)
     return np.split(np.argsort(of, kind="stable"), np.cumsum(count)[:-1])
+
+
+def check_folds(metric: str, y: np.ndarray, folds: list[Fold]) -> None:
+    """Raise a ValueError where a metric has no value on what some fold holds out of y [N]."""
+    alone = sum(len(np.unique(y[fold.valid])) < 2 for fold in folds)
+    if alone and metric in OF_TWO_CLASSES:
+        raise ValueError(
+            f"{metric} needs both classes in what each fold holds out; {alone} of {len(folds)} folds "
+            "have one: fewer --folds, or another --metric"
+        )
 
 
 def choose_by(study: Study, metric: str, y: np.ndarray, *, task: str, positive: int = 1) -> Study:

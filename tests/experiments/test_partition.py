@@ -41,7 +41,7 @@ def test_groups_are_on_one_side_of_the_split_and_of_each_fold():
     train, test = found.split.train, found.split.test
     assert sorted([*train, *test]) == list(range(240)) and len(test) == 60
     assert not set(who[train]) & set(who[test])
-    folds, said = partition.make_folds(found, rows.y[train], False, None, jax.random.key(1))
+    folds, said = partition.make_folds(found, rows.y[train], "regress", None, jax.random.key(1))
     assert len(folds) == 5 and not said
     for fold in folds:
         assert not set(who[train][fold.train]) & set(who[train][fold.valid])
@@ -83,7 +83,7 @@ def test_the_test_part_is_the_latest_rows_and_folds_go_forward():
     train, test = found.split.train, found.split.test
     day = frame["day"].to_numpy()
     assert len(test) == 50 and max(day[train]) < min(day[test])
-    folds, _ = partition.make_folds(found, rows.y[train], False, 4, jax.random.key(1))
+    folds, _ = partition.make_folds(found, rows.y[train], "regress", 4, jax.random.key(1))
     assert [len(f.train) for f in folds] == [30, 60, 90, 120]
     for fold in folds:
         assert max(day[train][fold.train]) < min(day[train][fold.valid])
@@ -136,7 +136,7 @@ def test_copies_stay_together():
     train = found.split.train
     assert not set(train % 100) & set(found.split.test % 100)
     assert abs(np.mean(rows.y[found.split.test]) - np.mean(rows.y)) < 0.04
-    folds, _ = partition.make_folds(found, rows.y[train], True, None, jax.random.key(1))
+    folds, _ = partition.make_folds(found, rows.y[train], "classify", None, jax.random.key(1))
     for fold in folds:
         assert not set(train[fold.train] % 100) & set(train[fold.valid] % 100)
         assert abs(np.mean(rows.y[train][fold.valid]) - np.mean(rows.y[train])) < 0.06
@@ -192,17 +192,17 @@ def test_few_rows_have_folds_that_are_drawn_anew():
     y = (np.arange(48) % 2).astype(int)
     rows, found = divided(numbered(x, y))
     labels = rows.y[found.split.train]
-    folds, said = partition.make_folds(found, labels, True, None, jax.random.key(1))
+    folds, said = partition.make_folds(found, labels, "classify", None, jax.random.key(1))
     assert said == ["48 rows are few: 5 folds, drawn 5 times anew"] and len(folds) == 25
     for r in range(5):
         held = np.concatenate([f.valid for f in folds[5 * r : 5 * r + 5]])
         assert sorted(held) == list(range(36))
     assert len({tuple(f.valid) for f in folds}) == 25
-    asked, said = partition.make_folds(found, labels, True, 3, jax.random.key(1))
+    asked, said = partition.make_folds(found, labels, "classify", 3, jax.random.key(1))
     assert len(asked) == 3 and not said
     large, found = divided(numbered(np.random.default_rng(0).normal(size=52), np.arange(52) % 2))
     folds, said = partition.make_folds(
-        found, large.y[found.split.train], True, None, jax.random.key(1)
+        found, large.y[found.split.train], "classify", None, jax.random.key(1)
     )
     assert len(folds) == 5 and not said
 
@@ -213,7 +213,7 @@ def test_folds_that_lack_a_class_are_told_of():
     rows, found = divided(frame, groups="patient_id")
     y = rows.y[found.split.train]
     (rare,) = {min(np.bincount(y))}
-    folds, said = partition.make_folds(found, y, True, None, jax.random.key(1))
+    folds, said = partition.make_folds(found, y, "classify", None, jax.random.key(1))
     without = sum(y[f.valid].min() == y[f.valid].max() for f in folds)
     assert 0 < rare <= 2 and without == 5 - rare
     assert f"{without} of 5 folds lack a class to validate on" in said
@@ -223,7 +223,7 @@ def test_folds_that_lack_a_class_are_told_of():
     frame["y"] = np.where(frame["day"] < "2021-04-20", "old", "new")  # the first 50 of 75
     rows, found = divided(frame, time="day")
     y = rows.y[found.split.train]
-    _, said = partition.make_folds(found, y, True, 4, jax.random.key(1))
+    _, said = partition.make_folds(found, y, "classify", 4, jax.random.key(1))
     # Blocks of 15: trained on 15, 30, 45 and 60; validated on the next 15.
     assert said == [
         "3 of 4 folds lack a class to train on",
@@ -242,10 +242,10 @@ def test_two_kinds_of_rows_are_not_two_groups():
 def test_as_many_folds_as_there_are_groups_for():
     rows, found = divided(patients(5, 20), groups="patient_id")
     y = rows.y[found.split.train]
-    folds, said = partition.make_folds(found, y, False, None, jax.random.key(1))
+    folds, said = partition.make_folds(found, y, "regress", None, jax.random.key(1))
     assert len(folds) == 4 and said == ["4 folds, since there are 4 groups"]
     with pytest.raises(ValueError, match=r"6 folds need as many groups .* there are 4 of 'patient"):
-        partition.make_folds(found, y, False, 6, jax.random.key(1))
+        partition.make_folds(found, y, "regress", 6, jax.random.key(1))
 
 
 @pytest.mark.parametrize(

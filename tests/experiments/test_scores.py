@@ -99,6 +99,15 @@ def test_a_metric_of_whole_folds_is_of_what_each_fold_said():
     np.testing.assert_allclose(chosen.scores["roc_auc"][0, :, 0], right)
 
 
+def test_a_ranking_needs_both_classes_in_each_fold():
+    y = np.array([0, 0, 1, 1, 0, 1])
+    folds = [Fold(None, np.array(rows)) for rows in ([0, 2], [1, 4], [3, 5])]
+    with pytest.raises(ValueError, match=r"roc_auc needs both classes .* 2 of 3 folds have one"):
+        scores.check_folds("roc_auc", y, folds)
+    scores.check_folds("roc_auc", y, folds[:1])
+    scores.check_folds("accuracy", y, folds)
+
+
 def made(value, spread=0.01, metric="accuracy"):
     """A model whose first metric is ``value``, resampled by ``spread`` around it."""
     return scores.Scored({metric: value}, value + spread * np.linspace(-1, 1, 41), None, 100)
