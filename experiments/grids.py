@@ -7,7 +7,7 @@ from typing import Any
 RATES = (0.003, 0.01, 0.03)
 STEPS = (1000, 3000)  # of a run: at least, and at most
 PASSES = 20  # over the training part, while they are no more than the most steps
-MANY = 3000  # rows
+MANY = 1000  # rows
 MOVED = ("learning_rate", "weight_decay")  # what ``moved`` moves
 
 
@@ -20,7 +20,7 @@ def fitted(config: Any, rows: int) -> Any:
     """
     epochs, batch_size = schedule(config, rows)
     found = {
-        "hidden": ("none", "64" if rows < 300 else "64-64" if rows < 1000 else "128-64"),
+        "hidden": ("none", "64" if rows < 300 else "64-64" if rows < MANY else "128-64"),
         "learning_rates": RATES,
         "weight_decays": decays(rows),
         "dropouts": (0.0,),
