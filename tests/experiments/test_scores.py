@@ -248,6 +248,27 @@ def test_a_baseline_that_fails_is_left_out_alone():
     assert said[1].startswith("left out: HistGradientBoosting (")
 
 
+def test_which_baselines_are_asked_for():
+    assert baselines.chosen("regress", ("all",)) == ("RidgeCV", "HistGradientBoosting")
+    assert baselines.chosen("count", ("none",)) == ()
+    # In the order in which they are trained, the quick ones first.
+    assert baselines.chosen("classify", ("HistGradientBoosting", "LogisticRegression")) == (
+        "LogisticRegression", "HistGradientBoosting",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"baselines is one of RidgeCV, HistGradientBoosting, all"):
+        baselines.chosen("regress", ("PoissonRegressor",))
+
+
+def test_one_baseline_is_trained_alone():
+    x = np.arange(40, dtype=np.float32)[:, None]
+    fitted = baselines.train(
+        "regress", x, 3 * x[:, 0], names=("RidgeCV",), missing=False, seed=0, seconds=60,
+        say=lambda line: None,
+    )  # fmt: skip
+    assert list(fitted) == ["RidgeCV"]
+    np.testing.assert_allclose(fitted["RidgeCV"](x), 3 * x[:, 0], atol=0.1)
+
+
 def test_constants():
     y = np.array([0, 2, 2, 0, 2])
     x = np.zeros((3, 7))
