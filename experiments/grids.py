@@ -25,8 +25,8 @@ def fitted(config: Any, rows: int) -> Any:
         "weight_decays": decays(rows),
         "dropouts": (0.0,),
     }
-    open_ = {name: value for name, value in found.items() if getattr(config, name) is None}
-    return dataclasses.replace(config, **open_, epochs=epochs, batch_size=batch_size)
+    left = {name: value for name, value in found.items() if getattr(config, name) is None}
+    return dataclasses.replace(config, **left, epochs=epochs, batch_size=batch_size)
 
 
 def decays(rows: int) -> tuple[float, ...]:
