@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import programs
 from jaxdl.arrays import num_rows
-from jaxdl.base import Batch, Key, Transform, features, fit_to
+from jaxdl.base import Key, features
 from jaxdl.checks import positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
@@ -17,6 +15,7 @@ from jaxdl.model_selection.population.campaign import Campaign
 from jaxdl.model_selection.population.members import Group, refit_key
 from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import Population
+from jaxdl.model_selection.population.transforms import fitted_to_all
 from jaxdl.model_selection.study import Study
 from jaxdl.model_selection.validation import check_data, make_lengths, unfit_folds
 from jaxdl.training import divergence
@@ -114,7 +113,8 @@ def refit(
         for j in range(seeds)
     ]  # fmt: skip
     every, states, diverged, losses = zip(*members, strict=True)
-    fitted = programs.compiled(_fit_transform)(recipe.transform, data)
+    one_fold = jax.tree.map(lambda leaf: leaf[0], populations[0].shared.transforms)
+    fitted = fitted_to_all(recipe.transform, one_fold)
     unfit = max(diverged) >= 0 and unfit_folds(recipe.transform, data, train)[0]
     causes = tuple(
         divergence.explain(epoch + 1, loss, unfit) if epoch >= 0 else ""
@@ -124,7 +124,3 @@ def refit(
         list(every), np.array(diverged) >= 0, fitted, list(states), np.array(losses), recipe,
         inputs.shape_of_a_row(features(data)), causes,
     )  # fmt: skip
-
-
-def _fit_transform(transform: Transform, data: Batch) -> Any:
-    return fit_to(transform, data, jnp.ones(num_rows(data), bool))

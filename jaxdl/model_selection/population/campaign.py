@@ -55,6 +55,11 @@ class Campaign:
 
     def train(self) -> None:
         """Train all members to the end, from where a checkpoint left them."""
+        first = self.populations[0]  # they differ in their learners alone
+        first.fit_transforms()
+        for population in self.populations:
+            fitted = first.shared.transforms
+            population.shared = population.shared._replace(transforms=fitted)
         if self.checkpoint is None:
             self._train(Interrupts(False))
             return

@@ -32,19 +32,14 @@ def pad(members: Any, total: int) -> Any:
     return members if total == size else jax.tree.map(lambda x: x[index], members)
 
 
-def spread(
-    fn: Callable, plan: ExecutionPlan, prepare: Callable = lambda shared: shared
-) -> Callable:
+def spread(fn: Callable, plan: ExecutionPlan) -> Callable:
     """``(shared, *members [M, ...]) -> results [M, ...]``: apply ``fn(shared, *member)`` by plan.
-
-    ``prepare(shared) -> shared`` runs once, before all members, inside the same program.
 
     What it returns is a pure function to be jitted, for every strategy but ``sequential``; M is as
     ``balance`` says.
     """
 
     def local(shared, *members):
-        shared = prepare(shared)
         one = lambda member: fn(shared, *member)
         size = num_rows(members)
         if plan.strategy == "vmap" or 1 < size <= plan.chunk:
@@ -70,7 +65,6 @@ def compile(
     plan: ExecutionPlan,
     shared: Any,
     *members: Any,
-    prepare: Callable = lambda shared: shared,
     auto: bool = False,
     donate: bool = False,
 ) -> Compiled:
@@ -80,7 +74,6 @@ def compile(
       fn: ``(shared, *member) -> result``, pure.
       plan: from ``choose_plan``.
       shared, members: the arguments, or their ``jax.ShapeDtypeStruct``s.
-      prepare: see ``spread``.
       auto: where the program would take more memory than the device has, halve the number of
         members that run at once until it fits; each attempt counts as a program.
       donate: give up the buffers of the last of ``members``.
@@ -93,10 +86,8 @@ def compile(
     where = (plan.devices, tuple((options or {}).items()))
     if plan.strategy == "sequential":
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
-        whole = lambda shared, *member: fn(prepare(shared), *member)
-        program = programs.compile_once(
-            jax.jit(whole, compiler_options=options), shared, *one, where=where
-        )
+        jitted = jax.jit(fn, compiler_options=options)
+        program = programs.compile_once(jitted, shared, *one, where=where)
         seconds = time.perf_counter() - began
         return Compiled(_one_by_one(program), plan, seconds, 1, _bytes(program))
     if len(plan.devices) > 1:
@@ -109,7 +100,7 @@ def compile(
     while True:
         attempts += 1
         jitted = jax.jit(
-            spread(fn, plan, prepare),
+            spread(fn, plan),
             in_shardings=(everywhere, *(each for _ in members)),
             out_shardings=each,
             donate_argnums=donated,

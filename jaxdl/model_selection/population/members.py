@@ -30,8 +30,8 @@ class Shared(NamedTuple):
     """What every member reads.
 
     data: pytree of arrays [N, ...]. train, valid: Rows [F, n] of all folds (valid may be None).
-    settings: {name: [S, ...]}. transforms: fitted to each training part, [F, ...]. key: the
-    study's. start, stop: the stretch of batches to run, [].
+    settings: {name: [S, ...]}. transforms: fitted to each training part, [F, ...]; None before.
+    key: the study's. start, stop: the stretch of batches to run, [].
     """
 
     data: Batch

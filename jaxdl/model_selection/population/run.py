@@ -79,7 +79,7 @@ class Population:
         data = transforms.numbered(data, recipe.transform)
         self.one = take(data, np.zeros(2, np.int32))
         self.shared = Shared(
-            data, train, valid, self.settings, (), recipe.key, np.int32(0), np.int32(0)
+            data, train, valid, self.settings, None, recipe.key, np.int32(0), np.int32(0)
         )
         first = {k: v[0] for k, v in self.settings.items()}
         any_key = jax.random.key(0)
@@ -145,6 +145,16 @@ class Population:
         if run_state.keeps_best(self.store[0]):
             best = self._by_setting(self.peek(lambda p: p.best.epoch))
         return final_scores(curve, every, best)
+
+    def fit_transforms(self) -> None:
+        """Fit the transform to each training part, unless that is done."""
+        if self.shared.transforms is None:
+            fitted, compiled, ran = transforms.fit_folds(
+                self.recipe.transform, self.shared.data, self.shared.train
+            )
+            self.shared = self.shared._replace(transforms=fitted)
+            self.compile_seconds += compiled
+            self.run_seconds += ran
 
     def advance(self, stop: int) -> None:
         """Train to the end of epoch ``stop``; members that have finished stay as they are."""
@@ -298,10 +308,6 @@ class Population:
 
         return jax.vmap(member, axis_name=SETTINGS)(which, run)
 
-    def _prepare(self, shared: Shared) -> Shared:
-        of_fold = lambda rows: self._fit(take(shared.data, rows.index), rows.mask)
-        return shared._replace(transforms=jax.lax.map(of_fold, shared.train))
-
     def _fit(self, batch, mask):
         return transforms.fit(self.recipe.transform, batch, mask)
 
@@ -318,6 +324,7 @@ class Population:
         self._compile(plan, pack(active, blocks.shape[1], total, len(plan.devices)))
 
     def _compile(self, plan, slots) -> None:
+        self.fit_transforms()
         self.slots = slots
         self._scatter()
         shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
@@ -329,7 +336,6 @@ class Population:
                 self.shared,
                 rows,
                 self.rows,
-                prepare=self._prepare,
                 auto=self.strategy == "auto",
                 donate=True,
             )
