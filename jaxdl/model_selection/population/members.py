@@ -5,11 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Array, Batch, Key, Learner, Responses
-from jaxdl.checks import is_key
 from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population.plan import ExecutionPlan
 from jaxdl.training.batching import Rows
@@ -183,20 +181,6 @@ def pack(active: np.ndarray, size: int, num_rows: int, num_devices: int) -> np.n
     for i, ids in enumerate(rows):
         slots[(i % num_devices) * share + i // num_devices, : len(ids)] = ids
     return slots
-
-
-def at_rows(leaf: Any, index: np.ndarray) -> Any:
-    """The rows of an array of numbers or keys on the host; keys that nothing has consumed."""
-    if is_key(leaf):
-        return jax.random.clone(leaf)[index]
-    return np.asarray(leaf)[index]
-
-
-def empty(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Zeros; of keys, one that is repeated."""
-    if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
-        return jnp.broadcast_to(jax.random.key(0), shape)
-    return np.zeros(shape, dtype)
 
 
 # How errors speak of a traced number that stands where Python needs a whole one.

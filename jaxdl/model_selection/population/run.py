@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Batch, Learner, features
-from jaxdl.checks import is_key, is_whole
+from jaxdl.checks import is_whole
 from jaxdl.model_selection.grid import Signature
-from jaxdl.model_selection.population import execute, transforms
+from jaxdl.model_selection.population import execute, places, transforms
 from jaxdl.model_selection.population.members import (
     SETTINGS,
     Explained,
@@ -21,9 +21,7 @@ from jaxdl.model_selection.population.members import (
     Setting,
     Shared,
     arrange,
-    at_rows,
     built,
-    empty,
     member_key,
     pack,
 )
@@ -103,7 +101,7 @@ class Population:
             member_bytes=sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(start.state)),
             work=work,
         )
-        self.store = jax.tree.map(lambda x: empty((self.size, *x.shape), x.dtype), (start, held))
+        self.store = places.empty(self.size, (start, held))
         none = np.full(self.size, -1, np.int32)
         self.store = (self.store[0]._replace(stopped=none, diverged=none.copy()), self.store[1])
         self.program = self.slots = self.rows = None
@@ -374,29 +372,14 @@ class Population:
 
     def _gather(self) -> None:
         """Write what the rows hold back to the store."""
-        if self.rows is None:
-            return
-        here = self.slots.ravel() >= 0
-        ids = self.slots.ravel()[here]
-
-        def put(stored, now):
-            now = at_rows(now.reshape(-1, *now.shape[2:]), np.flatnonzero(here))
-            if is_key(stored):
-                return stored.at[ids].set(now)
-            stored = np.array(stored)
-            stored[ids] = now
-            return stored
-
-        self.store = jax.tree.map(put, self.store, (self.rows, self.held))
+        if self.rows is not None:
+            self.store = places.put_back(self.store, (self.rows, self.held), self.slots)
 
     def _scatter(self) -> None:
         """Lay members out in rows by slot; an empty place is a member that has finished."""
-        which = np.maximum(self.slots, 0)
-        lay = lambda leaf: at_rows(leaf, which.ravel()).reshape(*which.shape, *leaf.shape[1:])
-        self.rows = jax.tree.map(lay, self.store[0])
-        stopped = np.where(self.slots >= 0, self.rows.stopped, 0).astype(np.int32)
-        self.rows = self.rows._replace(stopped=stopped)
-        self.held = jax.tree.map(lay, self.store[1])
+        rows, self.held = places.lay_out(self.store, self.slots)
+        stopped = np.where(self.slots >= 0, rows.stopped, 0).astype(np.int32)
+        self.rows = rows._replace(stopped=stopped)
 
     def _set_stopped(self, stopped: np.ndarray) -> None:
         run, held = self.store

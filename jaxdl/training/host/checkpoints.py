@@ -8,13 +8,11 @@ within the folder of checkpoints.
 """
 
 import contextlib
-import errno
 import json
 import math
 import os
 import re
 import shutil
-import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,13 +25,13 @@ from jaxdl import files
 from jaxdl.checks import is_key, is_whole
 from jaxdl.files import reason
 from jaxdl.metrics.directions import default_metric, known, resolve
+from jaxdl.training.host import locks
 from jaxdl.training.stopping import EarlyStopping
 
 FORMAT = 1
 _SAVING, _OLD, _ABOUT, _ARRAYS = ".saving", ".old", "about.json", "arrays"
-_MOST_MORE = (
-    1 << 28
-)  # bytes of histories, which may be longer than those of the run that reads them
+# Bytes of histories, which may be longer than those of the run that reads them.
+_MOST_MORE = 1 << 28
 
 
 class Checkpoint(NamedTuple):
@@ -98,11 +96,11 @@ def opened(folder: Path) -> Iterator[Path]:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _lock(folder / ".lock")
+        lock = locks.lock_file(folder / ".lock")
     except OSError as error:
         raise OSError(f"{folder}: cannot keep checkpoints here ({reason(error)})") from None
     with lock:
-        if not _try_lock(lock):
+        if not locks.is_ours(lock):
             raise OSError(f"{folder}: another process is using this folder of checkpoints")
         for place in _folders(folder, rf"{re.escape(_OLD)}-[0-9]{{10}}"):
             _bring_back(place)
@@ -385,26 +383,3 @@ def _flush(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _lock(path: Path):
-    """The file that is locked, made where it is missing; nothing that a link points to."""
-    nothing = 0  # where a system has no such flag
-    careful = getattr(os, "O_NOFOLLOW", nothing) | getattr(os, "O_NONBLOCK", nothing)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | careful, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "its lock is not a regular file", str(path))
-    return open(descriptor, "r+b")
-
-
-def _try_lock(file) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
