@@ -109,16 +109,42 @@ def _without_effect(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def witnesses(module: Path, at_most: int) -> list[str]:
-    """Test files that name the module or a public name of it, those that bear its name first."""
-    public = re.findall(r"^(?:def|class) ([a-z]\w{3,})", module.read_text(), re.M)
-    word = re.compile(r"\b(?:" + "|".join([re.escape(module.stem), *public]) + r")\b", re.I)
+    """Test files that should see a mistake in the module, the likeliest first.
+
+    One with its name, then those that use its public names or those of modules that import it,
+    of the folder that mirrors its own first.
+    """
+    path = ".".join(module.relative_to(ROOT).with_suffix("").parts)
+    package = path.rpartition(".")[0]
+    imports = re.compile(
+        rf"{re.escape(path)}\b|from {re.escape(package)} import [^\n]*\b{module.stem}\b"
+    )
+    users = [p for p in (ROOT / "jaxdl").rglob("*.py") if imports.search(p.read_text())]
+    own, others = _names([module]), _names(users)
+    home = ROOT / "tests" / module.relative_to(ROOT / "jaxdl").parent
     found = []
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        hits = len(word.findall(path.read_text()))
-        near = path.stem.startswith(f"test_{module.stem}")
-        if (hits or near) and "experiments" not in path.parts and "notebook" not in path.name:
-            found.append((not near, -hits, path.relative_to(ROOT).as_posix()))
-    return [path for *_, path in sorted(found)[:at_most]]
+    for test in sorted((ROOT / "tests").rglob("test_*.py")):
+        if "experiments" in test.parts or "notebook" in test.name:
+            continue
+        text, near = test.read_text(), test.stem.startswith(f"test_{module.stem}")
+        hits, through = len(own.findall(text)), len(others.findall(text))
+        if near or hits or through:
+            away = len(Path(os.path.relpath(test.parent, home)).parts)
+            order = (not near or away, away, not hits, -hits, -through)
+            found.append((*order, test.relative_to(ROOT).as_posix()))
+    return [test for *_, test in sorted(found)[:at_most]]
+
+
+def _names(modules: list[Path]) -> re.Pattern:
+    """What names the modules, or a public name of theirs."""
+    public = {
+        name
+        for module in modules
+        for name in re.findall(r"^(?:def|class) ([A-Za-z]\w{3,})", module.read_text(), re.M)
+    }
+    stems = {module.stem for module in modules} - {"__init__"}
+    words = sorted(map(re.escape, public | stems)) or ["$^"]
+    return re.compile(r"\b(?:" + "|".join(words) + r")\b")
 
 
 def fate(mutant: Mutant, tests: list[str], seconds: float, cache: str) -> str:
