@@ -47,6 +47,8 @@ def test_verdicts_by_hand():
     assert bool(diagnostics.verdict(jnp.array([jnp.nan, 1.0])).exploding)
     dead = diagnostics.verdict(jnp.array([0.0, 0.0]))
     assert bool(dead.vanishing) and dead.ratio == 0
+    lost = diagnostics.verdict(jnp.array([0.5, 0.0]))
+    assert bool(lost.exploding) and lost.ratio == jnp.inf
     by_layer = {f"dense_{i}": v for i, v in enumerate(jnp.array([5.0] + [1.0] * 9 + [2.5]))}
     shuffled = dict(sorted(by_layer.items()))  # dense_10 comes before dense_2
     assert diagnostics.verdict(shuffled).ratio == 2.0

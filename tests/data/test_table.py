@@ -187,6 +187,8 @@ def test_codes_with_leading_zeros_keep_their_text(tmp_path):
         ([1.7e9 + k for k in range(9)], "1700000000 and 1700000001"),
         ([*LARGE, 5, 6, 7, 8], "1234567890123456789 and 1234567890123456790"),
         ([2000 + 1e-5 * k for k in range(9)], "2000 and 2000.00001"),
+        ([2000.5, 2000.500001, 2000.500002, *range(9)], "2000.5 and 2000.500001"),
+        ([2000.5, 2000.500001, *range(9)], None),  # one of ten
         ([10 * k for k in range(9)], None),
         ([2**24 + 2 * k for k in range(9)], None),
         (np.random.default_rng(0).random(20_000).tolist(), None),  # some draws coincide

@@ -166,6 +166,13 @@ def test_a_file_of_another_model_is_refused(study, ensemble, tmp_path):
         load(tmp_path / "m.npz", study.recipe, [{**h, "width": 7} for h in ensemble.hparams], rows)
 
 
+def test_a_file_holds_so_many_models(study, tmp_path):
+    """More are refused before anything is built; as many are looked for."""
+    for count, message in ((257, "257 models, of which at most 256 are read"), (256, "none.npz: ")):
+        with pytest.raises(ValueError, match=message):
+            load(tmp_path / "none.npz", study.recipe, study.hparams[:1] * count, DATA)
+
+
 def test_damaged_files_get_one_line(ensemble, tmp_path):
     path = tmp_path / "m.npz"
     save(path, ensemble)

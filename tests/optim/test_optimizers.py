@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from jaxdl import optim
+from jaxdl.optim import adaptive
 
 STEPS = 50
 START = {"w": np.array([[1.5, -0.7], [0.2, 2.0]]), "b": np.array([0.3, -1.1])}
@@ -224,6 +225,14 @@ def test_sixteen_bits_take_the_steps_of_float32(name, dtype):
     long = steps_under(SIXTEEN[name], gradient.astype(jnp.float32), 12)
     assert short.dtype == dtype
     np.testing.assert_allclose(short.astype(jnp.float32), long, rtol=4e-3)
+
+
+def test_the_share_seen_has_a_slope_everywhere():
+    """``d/dr (1 - (1 - r)^t) = t (1 - r)^(t - 1)``, without a memory, r = 1, too."""
+    slope = jax.vmap(jax.grad(adaptive.share_seen), (0, None))
+    np.testing.assert_allclose(
+        slope(jnp.array([1.0, 0.5, 0.1]), jnp.asarray(3)), [0, 0.75, 2.43], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("decay", [0.9999, 0.99999, 0.99999999])

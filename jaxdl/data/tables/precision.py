@@ -17,7 +17,7 @@ def merged_pair(column: np.ndarray | Texts, how: Format) -> tuple[str, str] | No
     """Two different values of a column that are one in float32, where that is a loss.
 
     It always is of whole numbers. Of many draws of a continuous quantity some coincide in any
-    precision; there it is one where every tenth does.
+    precision; there it is one where more than every tenth does.
     """
     if isinstance(column, np.ndarray):
         if column.dtype == np.float32:

@@ -108,6 +108,10 @@ def test_chunks_are_halved_until_they_fit(monkeypatch):
     assert tight.plan.chunk in (1, 2, 4) and tight.num_programs > 1
     assert "fit in" in tight.plan.reason
     np.testing.assert_allclose(tight.call((), members), roomy.call((), members), rtol=1e-6)
+    monkeypatch.setattr(parallel, "memory_limit", lambda device: roomy.bytes)
+    just = execute.compile(lambda _, x: big(x), choose_plan(8, "vmap", devices=device), (), members,
+                           auto=True)  # fmt: skip
+    assert just.plan.strategy == "vmap" and just.num_programs == 1
 
 
 @pytest.mark.parametrize("settings", [1, 2, 5, 12])

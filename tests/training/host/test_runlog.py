@@ -116,6 +116,17 @@ def test_log_of_a_study_names_its_members(tmp_path):
     assert len({(r["member"], r["epoch"]) for r in told}) == len(told)
 
 
+def test_the_log_of_a_member_ends_where_it_diverged(tmp_path):
+    """In its first epoch, in its second, or not at all."""
+    cross_validate(softmax_learner, {"rate": [0.1], "bad": [0.0, 1.0, 99.0]}, (X, Y),
+                   key=jax.random.key(0), folds=2, epochs=3, log=tmp_path / "log.csv")  # fmt: skip
+    told = [r for r in read_log(tmp_path / "log.csv") if r["part"] == "train"]
+    epochs = {
+        s: [r["epoch"] for r in told if (r["setting"], r["fold"]) == (s, 1)] for s in range(3)
+    }
+    assert epochs == {0: [1], 1: [1, 2], 2: [1, 2, 3]}
+
+
 # -- what is no log, and where none can be written
 
 
