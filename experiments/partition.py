@@ -225,9 +225,12 @@ def times_of(table: Table, name: str) -> np.ndarray:
 
     Raises TableError where a column holds neither numbers nor dates.
     """
-    column, how = table.columns[name], response.find_format(table, name)
-    if how is not None:
-        return response.numbers_of(column, how)[0]
+    column = table.columns[name]
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        return date_forms.seconds_of(column)
+    read = response.read_target(table, name)
+    if read.how is not None:
+        return read.numbers
     found = date_forms.find_form(column.values, table.comma)
     if found is None or found.form == "time":
         raise table.error(

@@ -425,7 +425,6 @@ HOSTILE_CSV = {
     "empty": (b"", "empty"),
     "blank": (b"\n \n\n", "only blank lines"),
     "header_only": (b"a,b,y\n", "no rows after the header"),
-    "no_header": (b"1,2,0\n3,4,1\n", "line 1: the first row must name the columns"),
     "one_column": (b"y\n1\n2\n", "no columns besides the target 'y'"),
     "short_row": (b"a,b,y\n1,2,p\n1,2\n", "line 3 has 2 fields, the header has 3"),
     "long_row": (b"a,b,y\n1,2,p\n\n1,2,q,4\n", "line 4 has 4 fields, the header has 3"),
@@ -529,7 +528,12 @@ def test_hostile_npz_is_one_clear_line(tmp_path, name):
         (limits, "MAX_TEXTS", "t.csv", "more than 10 cells; save it as NPZ"),
         (limits, "MAX_CELLS", "t.npz", r"x is \[6, 2\]: more than 10 numbers"),
         (files, "MAX_BYTES", "t.npz", "its arrays take more than 10 bytes"),
-        (limits, "MAX_CELLS", "t.csv", r"a column for each category it is \[4, 3\]: more than 10"),
+        (
+            limits,
+            "MAX_CELLS",
+            "t.csv",
+            r"a column for each category it is \[4, 3\] or larger: more than 10",
+        ),
     ],
     ids=["bytes", "texts", "numbers", "unpacked", "categories"],
 )

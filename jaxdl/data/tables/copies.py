@@ -18,7 +18,7 @@ def copy_of(column: np.ndarray | Texts, decision: Decision, y: np.ndarray, task:
     Among fewer than 20 rows either may be chance.
     """
     if task == "classify":
-        return _one_for_each(as_texts(column), y)
+        return _one_for_each(column, y)
     x, known = _numbers(column, decision)
     if known.sum() < FEW:
         return None
@@ -98,7 +98,14 @@ def _ranks(a: np.ndarray) -> np.ndarray:
     return (np.cumsum(counts) - (counts - 1) / 2)[at]
 
 
-def _one_for_each(column: Texts, y: np.ndarray) -> str | None:
+def _one_for_each(column: np.ndarray | Texts, y: np.ndarray) -> str | None:
+    if isinstance(column, np.ndarray):
+        some = column[:SAMPLE]
+        if (
+            len(np.unique(some[np.isfinite(some)])) > y.max() + 1
+        ):  # as nearly all columns of numbers
+            return None
+        column = as_texts(column)
     known = column.at >= 0
     if known.sum() < FEW:
         return None

@@ -9,6 +9,7 @@ the clock on the wall that customs go by.
 import datetime
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,23 +22,30 @@ _CLOCK = (
 _THEN = rf"(?:(?:[T,]\s*|\s+){_CLOCK})?"
 _MON, _YEAR = r"(?P<mon>[A-Za-z]{3,9})\.?", r"(?P<y>\d{4}|\d\d)"
 _DAYNAME = r"(?:[A-Za-z]{3,9}\.?,?\s+)?"
+_SHORT = r"(?s:(?=.{0,60}\Z))"  # what is longer is no date, and would take a while
+_FORMS = {
+    "ymd": rf"(?P<y>\d{{4}})([-/.])(?P<m>\d{{1,2}})\2(?P<d>\d{{1,2}}){_THEN}",
+    "dmy": rf"(?P<d>\d{{1,2}})([-/.])(?P<m>\d{{1,2}})\2{_YEAR}{_THEN}",
+    "mdy": rf"(?P<m>\d{{1,2}})([-/.])(?P<d>\d{{1,2}})\2{_YEAR}{_THEN}",
+    "d month y": rf"{_DAYNAME}(?P<d>\d{{1,2}})[-. ]+{_MON}[-, ]+{_YEAR}{_THEN}",
+    "month d, y": rf"{_DAYNAME}{_MON}\s+(?P<d>\d{{1,2}}),?\s+(?P<y>\d{{4}}){_THEN}",
+    "yyyymmdd": r"(?P<y>(?:18|19|20)\d\d)(?P<m>\d\d)(?P<d>\d\d)",
+    "y-m": r"(?P<y>\d{4})[-/](?P<m>\d{1,2})",
+    "month y": rf"{_MON}[-, ]+{_YEAR}",
+    "y quarter": r"(?P<y>\d{4})[- ]?[Qq](?P<q>[1-4])",
+    "time": _CLOCK,
+}
+_DATE, _TIME = ("y", "mon", "m", "q", "d"), ("H", "M", "S", "half", "f")
+_absent = lambda pattern: (f"(?P<{g}>(?!))?" for g in _DATE + _TIME if f"<{g}>" not in pattern)
 FORMS = {
-    "ymd": re.compile(rf"(?P<y>\d{{4}})([-/.])(?P<m>\d{{1,2}})\2(?P<d>\d{{1,2}}){_THEN}"),
-    "dmy": re.compile(rf"(?P<d>\d{{1,2}})([-/.])(?P<m>\d{{1,2}})\2{_YEAR}{_THEN}"),
-    "mdy": re.compile(rf"(?P<m>\d{{1,2}})([-/.])(?P<d>\d{{1,2}})\2{_YEAR}{_THEN}"),
-    "d month y": re.compile(rf"{_DAYNAME}(?P<d>\d{{1,2}})[-. ]+{_MON}[-, ]+{_YEAR}{_THEN}"),
-    "month d, y": re.compile(rf"{_DAYNAME}{_MON}\s+(?P<d>\d{{1,2}}),?\s+(?P<y>\d{{4}}){_THEN}"),
-    "yyyymmdd": re.compile(r"(?P<y>(?:18|19|20)\d\d)(?P<m>\d\d)(?P<d>\d\d)"),
-    "y-m": re.compile(r"(?P<y>\d{4})[-/](?P<m>\d{1,2})"),
-    "month y": re.compile(rf"{_MON}[-, ]+{_YEAR}"),
-    "y quarter": re.compile(r"(?P<y>\d{4})[- ]?[Qq](?P<q>[1-4])"),
-    "time": re.compile(_CLOCK),
+    form: re.compile(_SHORT + pattern + "".join(_absent(pattern)))
+    for form, pattern in _FORMS.items()
 }
 _ISO = re.compile(r"(?!0000)\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?", re.ASCII)
 PARTS = ("elapsed", "year", "month", "weekday", "hour")
 _DAY = 86400.0
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
-_SAMPLE = 1000
+_SAMPLE = 200
 
 
 class Dates(NamedTuple):
@@ -58,38 +66,51 @@ def parse(texts: Sequence[str], form: str) -> np.ndarray:
             return np.array(texts, "datetime64[us]").astype(np.int64) / 1e6
         except ValueError:
             pass
-    pattern = FORMS[form]
-    return np.array([_seconds(pattern.fullmatch(text)) for text in texts], np.float64)
+    matches = map(FORMS[form].fullmatch, texts)
+    return np.array([np.nan if match is None else _seconds(match) for match in matches], np.float64)
 
 
-def _seconds(match: re.Match | None) -> float:
-    if match is None:
-        return np.nan
-    part = match.groupdict()
-    days = 0
-    if "y" in part:
-        if part.get("mon") is not None:
-            month = _month(part["mon"])
-        else:
-            month = 3 * int(part["q"]) - 2 if "q" in part else int(part["m"])
-        year = int(part["y"])
-        if len(part["y"]) == 2:  # as POSIX reads two digits
-            year += 1900 if year >= 69 else 2000
-        try:
-            days = datetime.date(year, month, int(part.get("d") or 1)).toordinal() - _EPOCH
-        except ValueError:
+def seconds_of(times: np.ndarray) -> np.ndarray:
+    """NumPy's datetimes [N] as seconds since 1970, NaN where there is none."""
+    seconds = times.astype("datetime64[us]").astype(np.int64) / 1e6
+    return np.where(np.isnat(times), np.nan, seconds)
+
+
+def _seconds(match: re.Match) -> float:
+    hour, minute, second, half, fraction = match.group(*_TIME)
+    day = _day(*match.group(*_DATE))
+    if hour is None:
+        return day
+    return day + _clock(hour, minute, second, half) + (float("." + fraction[1:]) if fraction else 0)
+
+
+@lru_cache(1 << 17)
+def _clock(hour: str, minute: str, second: str | None, half: str | None) -> float:
+    """Seconds since midnight, NaN for no time."""
+    h, m, s = int(hour), int(minute), int(second or 0)
+    if half:
+        if not 1 <= h <= 12:
             return np.nan
-    if part.get("H") is None:
-        return days * _DAY
-    hour, minute, second = (int(part[key] or 0) for key in "HMS")
-    if part["half"]:
-        if not 1 <= hour <= 12:
-            return np.nan
-        hour = hour % 12 + (12 if part["half"][0] in "pP" else 0)
-    if hour > 24 or minute > 59 or second > 60:
+        h = h % 12 + (12 if half[0] in "pP" else 0)
+    return np.nan if h > 24 or m > 59 or s > 60 else 3600.0 * h + 60 * m + s
+
+
+@lru_cache(1 << 16)  # there are few days, and many times
+def _day(y: str | None, mon: str | None, m: str | None, q: str | None, d: str | None) -> float:
+    """Seconds since 1970 of a day from its parts, 0 where there is no year, NaN for no day."""
+    if y is None:
+        return 0.0
+    if mon is not None:
+        month = _month(mon)
+    else:
+        month = 3 * int(q) - 2 if q is not None else int(m)
+    year = int(y)
+    if len(y) == 2:  # as POSIX reads two digits
+        year += 1900 if year >= 69 else 2000
+    try:
+        return (datetime.date(year, month, int(d or 1)).toordinal() - _EPOCH) * _DAY
+    except ValueError:
         return np.nan
-    fraction = float("0." + part["f"][1:]) if part["f"] else 0.0
-    return days * _DAY + 3600 * hour + 60 * minute + second + fraction
 
 
 def _month(name: str) -> int:
@@ -116,9 +137,8 @@ def find_form(texts: Sequence[str], comma: bool = False, share: float = 0.95) ->
     some = texts[:: max(1, len(texts) // _SAMPLE)]
     if not some:
         return None
-    fits = {form: np.mean([bool(p.fullmatch(t)) for t in some]) for form, p in FORMS.items()}
     shares = {
-        form: float(np.mean(~np.isnan(parse(some, form)))) if fits[form] >= share else 0.0
+        form: float(np.mean(~np.isnan(parse(some, form)))) if _most(some, form, share) else 0.0
         for form in FORMS
     }
     best = max(shares.values())
@@ -130,6 +150,16 @@ def find_form(texts: Sequence[str], comma: bool = False, share: float = 0.95) ->
         day_first = comma or "." in some[0]
         return Dates("dmy" if day_first else "mdy", differ)
     return Dates(found[0], False)
+
+
+def _most(texts: Sequence[str], form: str, share: float) -> bool:
+    """Whether a ``share`` of the texts look like this form; soon told where they do not."""
+    strays, match = 0, FORMS[form].fullmatch
+    for text in texts:
+        strays += match(text) is None
+        if strays > (1 - share) * len(texts) + 0.5:
+            return False
+    return True
 
 
 def parts_that_vary(seconds: np.ndarray, form: str) -> list[str]:

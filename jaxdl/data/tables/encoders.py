@@ -73,7 +73,7 @@ def fit(
     elif decision.kind == "truth":
         spec["words"] = decision.how
     elif decision.kind == "date":
-        seconds = date_forms.parse(as_texts(column).values, decision.how)
+        seconds = _seconds(decision.how, column)
         known = seconds[~np.isnan(seconds)]
         if not len(known):
             return "no value in the training part"
@@ -217,13 +217,25 @@ def _truth(spec: Spec, column: np.ndarray | Texts) -> Encoded:
     return Encoded(_with_indicator(spec, x[:, None], missing), missing, odd)
 
 
-def _date(spec: Spec, column: np.ndarray | Texts, comma: bool) -> Encoded:
+def _seconds(form: str, column: np.ndarray | Texts) -> np.ndarray:
+    """When the cells [N] of a date are, in seconds since 1970, NaN where there is none."""
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":  # read already
+        return date_forms.seconds_of(column)
     column = as_texts(column)
-    u, said, doubt = rereading.dates(column.values, spec["form"], comma)
-    seconds = _spread(u, column)
+    return _spread(date_forms.parse(column.values, form), column)
+
+
+def _date(spec: Spec, column: np.ndarray | Texts, comma: bool) -> Encoded:
+    odd, said = None, ""
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        seconds = _seconds(spec["form"], column)
+    else:
+        column = as_texts(column)
+        u, said, doubt = rereading.dates(column.values, spec["form"], comma)
+        seconds = _spread(u, column)
+        odd = _stray(column, np.isnan(u), "is not a date", "missing") or _doubtful(column, doubt)
     x = date_forms.features(seconds, spec["parts"], spec["origin"])
     missing = np.isnan(seconds)
-    odd = _stray(column, np.isnan(u), "is not a date", "missing") or _doubtful(column, doubt)
     return Encoded(_with_indicator(spec, x, missing), missing, odd, said)
 
 

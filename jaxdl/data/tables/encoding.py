@@ -45,6 +45,7 @@ def _is_whole(encoding: Any) -> bool:
         and (target["task"] == "classify") == bool(classes)
         and (target["format"] is None or _is_format(target["format"]))
         and encoding["missing"] in FILLS
+        and type(encoding.get("header", True)) is bool
         and all(_are_texts(encoding[key]) for key in ("left_out", "missing_words"))
     )
 

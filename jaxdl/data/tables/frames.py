@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxdl.data.tables import table as limits
-from jaxdl.data.tables.table import Table, Texts, fail, listed, merged, shown
+from jaxdl.data.tables.dialect import name_columns
+from jaxdl.data.tables.table import Table, Texts, fail, merged, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,15 +59,13 @@ def read_frame(path: str, frame: "pd.DataFrame", missing: Iterable[str]) -> Tabl
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(f"a table is a file or a DataFrame, not {type(frame).__name__}")
     _check_size(path, *frame.shape)
-    names = [str(name).strip() or f"column {j + 1}" for j, name in enumerate(frame.columns)]
-    if len(set(names)) < len(names):
-        again = {name for name in names if names.count(name) > 1}
-        raise fail(path, f"several columns are called {listed(sorted(again))}")
+    names, said = name_columns([str(name) for name in frame.columns])
     if not names:
         raise fail(path, "no columns")
     if not len(frame):
         raise fail(path, "no rows")
-    notes = [
+    notes = list(said)
+    notes += [
         f"the index {shown(str(name))} is left out; reset_index() makes a column of it"
         for name in frame.index.names
         if name is not None

@@ -5,6 +5,7 @@ is converted here; see ``encoders``.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from jaxdl.data.tables.table import Table, Texts, listed, shown
 USED = ("number", "truth", "date", "category", "text")
 CHOICES = (*USED, "target", "ignored")
 KINDS = (*USED, "identifier", "constant", "empty", "copy", "ignored")
+_SOME = 10_000
 FEW = 20  # rows and different values under which nothing is taken for a rule
 MOSTLY = 0.9  # the share of cells that must be numbers where the rest count as missing
 TRUTH = (("no", "yes"), ("false", "true"), ("f", "t"), ("n", "y"), ("off", "on"))
@@ -34,6 +36,7 @@ class Decision(NamedTuple):
     is to become what the target is on average.
     values: its values or their range, in words. missing: how many cells have no value.
     said: what else there is to say of it, in words, or "".
+    u: what each of the column's different texts is read as, [U]: numbers, or seconds of dates.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Decision(NamedTuple):
     values: str
     missing: int
     said: str = ""
+    u: np.ndarray | None = None
 
 
 def decide(table: Table, name: str, kind: str | None = None) -> Decision:
@@ -55,9 +59,9 @@ def decide(table: Table, name: str, kind: str | None = None) -> Decision:
     return found._replace(kind="ignored", said="") if kind == "ignored" else found
 
 
-def is_code(text: str) -> bool:
-    """Whether these are digits that begin with a zero, as 007."""
-    return _CODE.fullmatch(text) is not None
+def have_code(texts: Sequence[str]) -> bool:
+    """Whether one of these is digits that begin with a zero, as 007."""
+    return any(map(_CODE.fullmatch, texts))
 
 
 def as_texts(column: np.ndarray | Texts) -> Texts:
@@ -67,7 +71,8 @@ def as_texts(column: np.ndarray | Texts) -> Texts:
     values, at = np.unique(column, return_inverse=True)
     known = np.isfinite(values)
     new = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
-    return Texts([label(v) for v in values[known].tolist()], new[at])
+    name = str if column.dtype.kind == "M" else label
+    return Texts([name(v) for v in values[known].tolist()], new[at])
 
 
 def label(number: Any) -> str:
@@ -89,8 +94,8 @@ def _of_numbers(table: Table, name: str, column: np.ndarray, kind: str | None) -
     values = f"{low:.6g} to {high:.6g}"
     if low == high:
         alone = not kind and not missing
-        return made("constant" if alone else "number", f"{low:.6g}", list(PLAIN))
-    why = "" if kind else _names_rows(name, column)
+        return made("constant" if alone else "number", label(low), list(PLAIN))
+    why = "" if kind else names_rows(name, column)
     return made("identifier", values, said=why) if why else made("number", values, list(PLAIN))
 
 
@@ -115,7 +120,7 @@ def _of_texts(table: Table, name: str, column: Texts, kind: str | None) -> Decis
     if kind is None:
         if len(values) == 1 and not missing:
             return made("constant", listed(values))
-        if _is_prose(column) and len(values) > max(FEW, rows / 2):
+        if len(values) > max(FEW, rows / 2) and is_prose(column):
             return made("text", many)
         if rows >= FEW and len(values) >= 0.95 * rows:
             return made("identifier", many, said="differs in nearly every row")
@@ -127,6 +132,8 @@ def _of_texts(table: Table, name: str, column: Texts, kind: str | None) -> Decis
 
 
 def _truth(values: list[str], any_two: bool) -> tuple[str, ...] | None:
+    if not any_two and not any(values[0].lower() in pair for pair in TRUTH):
+        return None
     words = {value.lower() for value in values}
     for pair in TRUTH:
         if words == set(pair):
@@ -135,12 +142,14 @@ def _truth(values: list[str], any_two: bool) -> tuple[str, ...] | None:
 
 
 def _number(table: Table, name: str, column: Texts, kind: str | None) -> Decision | None:
-    if kind == "date" or (kind is None and any(map(is_code, column.values))):
+    if kind == "date" or (kind is None and have_code(column.values)):
         return None
-    how = number_formats.find_format(column.values, table.comma)
-    numbers = number_formats.parse(column.values, how)
+    how, counts = number_formats.find_format(column.values, table.comma), column.counts()
+    least = MOSTLY if kind is None else 0.0
+    numbers = number_formats.parse_most(column.values, counts, how, least)
+    if numbers is None:
+        return None
     stray = np.isnan(numbers)
-    counts = column.counts()
     share = 1 - counts[stray].sum() / counts.sum()
     finite = np.unique(numbers[np.isfinite(numbers)])
     enough = share == 1 or (share >= MOSTLY and len(finite) > FEW)
@@ -160,8 +169,8 @@ def _number(table: Table, name: str, column: Texts, kind: str | None) -> Decisio
         known = number_formats.plain(column.values[0], how)
         shows, alone = f"{known}{unit}", share == 1 and not missing
         return Decision(name, "constant" if kind is None and alone else "number",
-                        list(how), shows, missing)  # fmt: skip
-    if kind is None and share == 1 and (why := _names_rows(name, numbers[column.at], missing)):
+                        list(how), shows, missing, u=numbers)  # fmt: skip
+    if kind is None and share == 1 and (why := names_rows(name, numbers[column.at], missing)):
         return Decision(name, "identifier", None, shows, missing, why)
     said = []
     if stray.any():
@@ -175,7 +184,7 @@ def _number(table: Table, name: str, column: Texts, kind: str | None) -> Decisio
     if odd is not None:
         said.append(f"{odd} is read as {number_formats.plain(odd, how)}")
     missing += int(counts[stray].sum())
-    return Decision(name, "number", list(how), shows, missing, "; ".join(said))
+    return Decision(name, "number", list(how), shows, missing, "; ".join(said), numbers)
 
 
 def _date(table: Table, name: str, column: Texts, kind: str | None) -> Decision | None:
@@ -196,7 +205,7 @@ def _date(table: Table, name: str, column: Texts, kind: str | None) -> Decision 
         said.append(f"day and month could be exchanged; read with {order}")
     missing = int(column.missing.sum() + counts[stray].sum())
     shows = f"{_day(known[0], found.form)} to {_day(known[-1], found.form)}"
-    return Decision(name, "date", found.form, shows, missing, "; ".join(said))
+    return Decision(name, "date", found.form, shows, missing, "; ".join(said), seconds)
 
 
 def _day(seconds: float, form: str) -> str:
@@ -204,13 +213,14 @@ def _day(seconds: float, form: str) -> str:
     return text[11:] if form == "time" else text[:10] if text.endswith("00:00:00") else text
 
 
-def _is_prose(column: Texts) -> bool:
-    """Whether a cell has four words and more on average."""
-    words = np.array([len(value.split()) for value in column.values])
-    return float(np.average(words, weights=column.counts())) >= 4
+def is_prose(column: Texts) -> bool:
+    """Whether a cell has four words and more on average; of many texts some are looked at."""
+    step = max(1, len(column.values) // _SOME)
+    words = [*map(len, map(str.split, column.values[::step]))]
+    return float(np.average(words, weights=column.counts()[::step])) >= 4
 
 
-def _names_rows(name: str, numbers: np.ndarray, missing: int = 0) -> str:
+def names_rows(name: str, numbers: np.ndarray, missing: int = 0) -> str:
     """Why these numbers [N] only tell rows apart, or "": they count them, or are called so."""
     if len(numbers) < FEW or missing or not np.isfinite(numbers).all():
         return ""

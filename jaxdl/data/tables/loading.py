@@ -20,11 +20,11 @@ from jaxdl.data.tables.copies import copy_of, suspicion
 from jaxdl.data.tables.encoding import check_encoding
 from jaxdl.data.tables.kinds import CHOICES, USED, Decision, as_texts, decide
 from jaxdl.data.tables.missing import FILLS, refuse, settle
-from jaxdl.data.tables.number_formats import Format
+from jaxdl.data.tables.number_formats import PLAIN, Format
 from jaxdl.data.tables.precision import merged_pair
 from jaxdl.data.tables.reading import Source, read
 from jaxdl.data.tables.rereading import target_here
-from jaxdl.data.tables.table import MISSING, Table, Texts, listed, shown
+from jaxdl.data.tables.table import MISSING, Table, listed, shown
 
 FitsTo = Callable[[np.ndarray, str], np.ndarray]
 ROLES = {"groups": "it tells which rows belong together", "time": "it puts the rows in order"}
@@ -59,6 +59,7 @@ def load_table(
     *,
     kinds: Mapping[str, str] | None = None,
     missing_words: Iterable[str] = MISSING,
+    header: bool | None = None,
     fitted_to: FitsTo | None = None,
 ) -> Dataset:
     """A table as a Dataset of x [N, D] and y [N]; what became of each column is in its ``columns``.
@@ -69,7 +70,7 @@ def load_table(
     target (see ``copies``).
 
     Args:
-      source: a file, or a DataFrame. Text with a header, in UTF-8, UTF-16 or Latin-1, cut by
+      source: a file, or a DataFrame. Text in UTF-8, UTF-16 or Latin-1, cut by
         commas, semicolons, tabs or bars, plain or compressed; Parquet and Feather (which need
         pyarrow); or NPZ with arrays ``x`` [N, ...] and ``y`` [N], by choice ``feature_names`` and
         ``target_names``. Pickles are refused.
@@ -87,6 +88,8 @@ def load_table(
         ``category``, ``text`` (its words are counted), ``target`` (a category of many values as
         one column of codes, for ``features.target_encode``; see ``target_columns``), ``ignored``.
       missing_words: texts that stand for no value, in any case.
+      header: whether the first row of a text names the columns. By default it does, unless each of
+        its cells is like those below it; then columns are called ``column 1``, ``column 2``, ...
       fitted_to: ``(y, task) -> rows``: those that categories, and whatever else is learned from
         values, are taken from; default, all.
 
@@ -95,7 +98,9 @@ def load_table(
     Raises:
       TableError: a ValueError of one line that names the file, and line and column if known.
     """
-    rows = read_rows(source, target, task, missing, kinds=kinds, missing_words=missing_words)
+    rows = read_rows(
+        source, target, task, missing, kinds=kinds, missing_words=missing_words, header=header
+    )
     fitted = None if fitted_to is None else np.asarray(fitted_to(rows.y, rows.target["task"]))
     return encode_rows(rows, fitted)
 
@@ -108,6 +113,7 @@ def read_rows(
     *,
     kinds: Mapping[str, str] | None = None,
     missing_words: Iterable[str] = MISSING,
+    header: bool | None = None,
     roles: Mapping[str, str] | None = None,
 ) -> Rows:
     """The first half of ``load_table``: what there is to be split, before ``encode_rows``.
@@ -120,7 +126,8 @@ def read_rows(
     one_of("task", task, (None, *TASKS))
     one_of("missing", missing, FILLS)
     given, roles, missing_words = dict(kinds or {}), dict(roles or {}), tuple(missing_words)
-    table = read(source, target, missing_words)
+    as_texts = [name for name, kind in given.items() if kind not in ("number", "ignored")]
+    table = read(source, target, missing_words, header=header, as_texts=as_texts)
     target = _find_target(table, target)
     for name, role in roles.items():
         one_of(f"the role of {shown(name)}", role, ROLES)
@@ -131,9 +138,14 @@ def read_rows(
     decisions = {n: decide(table, n, given.get(n)) for n in table.columns if n != target}
     aside = {n for n, role in roles.items() if n not in given and not _recurs(decisions[n], role)}
     used = {n: d for n, d in decisions.items() if _is_used(d, given) and n not in aside}
-    table, notes = settle(table, used, target, missing)
+    read_as = response.read_target(table, target)
+    kept, notes = settle(table, used, target, read_as, missing)
     table = _parsed_once(table, used)
-    about = response.infer(table, target, task)
+    if kept is not None:
+        table, read_as = table.take(kept), read_as.take(kept)
+    about = response.infer(table, target, task, read_as)
+    if about["format"] is not None and _is_exact(read_as.numbers):
+        table.columns[target] = read_as.numbers
     y, _ = response.responses(table, about)
     notes = (*table.notes, *notes)
     return Rows(table, y, about, decisions, used, given, roles, missing, missing_words, notes)
@@ -147,7 +159,7 @@ def encode_rows(kept: Rows, fitted_to: np.ndarray | None = None) -> Dataset:
     part = table if fitted_to is None else table.take(rows)
 
     most = _most_categories(len(y), used)
-    specs, columns = [], []
+    specs, columns, width = [], [], 0
     for name, decision in decisions.items():
         column = part.columns[name]
         if name not in used:
@@ -168,28 +180,33 @@ def encode_rows(kept: Rows, fitted_to: np.ndarray | None = None) -> Dataset:
                     f"WARNING: column {shown(name)} {odd}: leave it out (--ignore) unless it is known "
                     "before the target is"
                 )
-        fitted = not isinstance(spec, str)
-        if fitted:
+        if isinstance(spec, str):
+            becomes = f"left out: {spec}"
+        else:
             specs.append(spec)
+            width += len(encoders.names(spec))
+            _check_size(table, width)
             if spec["as"] == "number":
                 x = encoders.encode(spec, column).x[:, 0]
                 said = [decision.said, remarks.names(x) or remarks.tail(x)]
                 decision = decision._replace(said="; ".join(filter(None, said)))
-        becomes = encoders.what_becomes(spec, len(rows)) if fitted else f"left out: {spec}"
-        if fitted and decision.missing and not spec["missing"]:
-            becomes += "; missing: the training mean"
+            becomes = encoders.what_becomes(spec, len(rows))
+            if decision.missing and not spec["missing"]:
+                becomes += "; missing: the training mean"
         columns.append(_line(decision, becomes))
     if not specs:
         raise table.error(
             "no column is left to learn from: "
             + "; ".join(f"{shown(c['name'])} is {c['becomes']}" for c in columns[:5])
         )
+    fitted = {spec["name"] for spec in specs}
     encoding = {
         "columns": specs,
         "target": about,
         "missing": missing,
-        "left_out": [c["name"] for c in columns if c["name"] not in {s["name"] for s in specs}],
+        "left_out": [c["name"] for c in columns if c["name"] not in fitted],
         "missing_words": sorted(missing_words),
+        "header": table.header,
     }
     dataset, _ = _apply(table, encoding)
     _warn_of_merged(table, encoding)
@@ -209,7 +226,15 @@ def encode_table(source: Source, encoding: dict[str, Any], *, strict: bool = Fal
       TableError: on columns that are not there, and missing values under an encoding of whole rows.
     """
     check_encoding(encoding)
-    table = read(source, encoding["target"]["name"], encoding["missing_words"])
+    target, specs = encoding["target"], encoding["columns"]
+    plain = [s["name"] for s in specs if s["as"] == "number" and Format(*s["format"]) == PLAIN]
+    as_texts = {s["name"] for s in specs}.difference(plain)
+    if target["format"] is None or Format(*target["format"]) != PLAIN:
+        as_texts.add(target["name"])
+    table = read(
+        source, target["name"], encoding["missing_words"],
+        header=encoding.get("header", True), as_texts=as_texts,
+    )  # fmt: skip
     named = [spec["name"] for spec in encoding["columns"]]
     absent = [name for name in named if name not in table.columns]
     if absent:
@@ -235,11 +260,7 @@ def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
     specs, target, fills = encoding["columns"], encoding["target"], encoding["missing"]
     names = [name for spec in specs for name in encoders.names(spec)]
     shape = (len(table.lines), len(names))
-    if shape[0] * shape[1] > limits.MAX_CELLS or shape[1] > limits.MAX_COLUMNS:
-        raise table.error(
-            f"with a column for each category it is [{shape[0]}, {shape[1]}]: more than "
-            f"{limits.MAX_CELLS} numbers or {limits.MAX_COLUMNS} columns"
-        )
+    _check_size(table, shape[1])
     x, start, notes, said = np.empty(shape, np.float32), 0, [], []
     fillable = fills in ("fill", "mean")
     for spec in specs:
@@ -300,6 +321,15 @@ def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
     return dataset, notes
 
 
+def _check_size(table: Table, width: int) -> None:
+    rows = len(table.lines)
+    if rows * width > limits.MAX_CELLS or width > limits.MAX_COLUMNS:
+        raise table.error(
+            f"with a column for each category it is [{rows}, {width}] or larger: more than "
+            f"{limits.MAX_CELLS} numbers or {limits.MAX_COLUMNS} columns"
+        )
+
+
 def _find_target(table: Table, target: str | None) -> str:
     is_npz = table.unit == "row" and table.path.lower().endswith(".npz")
     target = target or ((table.response or "y") if is_npz else list(table.columns)[-1])
@@ -329,14 +359,25 @@ def _check_name(table: Table, target: str, name: str, advice: str) -> None:
 
 
 def _parsed_once(table: Table, used: Mapping[str, Decision]) -> Table:
-    """The table with its columns of numbers as numbers, where float64 holds them as they stand."""
+    """The table with columns of numbers and dates as such, where float64 holds them exactly."""
     columns = dict(table.columns)
     for name, decision in used.items():
-        if decision.kind == "number" and isinstance(columns[name], Texts):
-            numbers, _ = response.numbers_of(columns[name], Format(*decision.how))
-            if (np.abs(numbers[~np.isnan(numbers)]) < 2.0**53).all():
-                columns[name] = numbers
+        if decision.u is None:
+            continue
+        values = np.append(decision.u, np.nan)[columns[name].at]
+        if decision.kind == "date":
+            known = ~np.isnan(values)
+            times = np.full(len(values), "NaT", "datetime64[us]")
+            times[known] = np.round(values[known] * 1e6).astype(np.int64).astype("datetime64[us]")
+            columns[name] = times
+        elif _is_exact(values):
+            columns[name] = np.where(np.isinf(values), np.nan, values)
     return table._replace(columns=columns)
+
+
+def _is_exact(numbers: np.ndarray) -> bool:
+    """Whether none of these numbers [N], NaN where there is none, may have lost a digit."""
+    return bool((np.abs(numbers[np.isfinite(numbers)]) < 2.0**53).all())
 
 
 def _is_used(decision: Decision, given: Mapping[str, str]) -> bool:

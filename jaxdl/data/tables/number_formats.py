@@ -4,9 +4,10 @@
 negative, ``37 kg``. Nothing is guessed cell by cell: a column has one decimal sign and one unit.
 """
 
+import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -26,11 +27,13 @@ PLAIN = Format()
 _POINT = [(".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'")]
 _COMMA = [(".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " ")]
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "’": "'", "−": "-"})
+# Nothing that is matched once is given back (``*+``), so that no text takes more than one pass.
 _UNITS = re.compile(
-    r"\(?[+-]?\s*(?P<before>(?:[A-Za-z]{0,3}[$€£¥₹₩₽]|(?:EUR|USD|GBP|CHF|JPY|CNY|INR)\s)?)\s*[+-]?\s*"
-    r"[\d.,' ]*\d[\d.,' ]*(?:[eE][+-]?\d+)?\s*(?P<after>[^\d\s.,'()+-][^\d\s.,'()]{0,9})?\)?"
+    r"\(?[+-]?\s*+(?P<before>(?:[A-Za-z]{0,3}[$€£¥₹₩₽]|(?:EUR|USD|GBP|CHF|JPY|CNY|INR)\s)?)\s*+[+-]?"
+    r"\s*+[.,' ]*+\d[\d.,' ]*+(?:[eE][+-]?\d++)?+\s*+(?P<after>[^\d\s.,'()+-][^\d\s.,'()]{0,9})?\)?"
 )
-_SAMPLE = 500
+_SAMPLE, _SOME = 100, 10_000
+_BLOCK = 1 << 12
 
 
 def plain(text: str, how: Format) -> str | None:
@@ -39,40 +42,39 @@ def plain(text: str, how: Format) -> str | None:
     >>> plain("(1.234,5)", Format(",", ".")), plain("$-3", Format(before="$")), plain("3x", PLAIN)
     ('-1234.5', '-3', None)
     """
-    text = text.translate(_SPACES).strip()
-    negative = text.startswith("(") and text.endswith(")") and len(text) > 2
-    text = text[1:-1].strip() if negative else text
-    sign, text = _sign(text)
-    if how.before:
-        if not text.startswith(how.before):
-            return None
-        text = text[len(how.before) :].strip()
-        if not sign:
-            sign, text = _sign(text)
-    if how.after:
-        if not text.endswith(how.after):
-            return None
-        text = text[: -len(how.after)].strip()
-    if text.lower() in ("inf", "infinity"):
-        return f"{sign}inf"
-    if (negative and sign) or not _pattern(how.decimal, how.thousands).fullmatch(text):
+    found = _cell(how).fullmatch(text if text.isascii() else text.translate(_SPACES))
+    return found and _rewritten(found, how)
+
+
+def _rewritten(cell: re.Match, how: Format) -> str | None:
+    negative, sign, inner, number = cell.group("open", "sign", "inner", "number")
+    if (sign or inner) and (negative or (sign and inner)):
         return None
     if how.thousands:
-        text = text.replace(how.thousands, "")
-    text = text.replace(how.decimal, ".")
-    return f"-{text}" if negative or sign == "-" else text
-
-
-def _sign(text: str) -> tuple[str, str]:
-    return (text[0], text[1:].strip()) if text[:1] in ("+", "-") else ("", text)
+        number = number.replace(how.thousands, "")
+    minus = "-" if negative or "-" in (sign, inner) else ""
+    return minus + number.replace(how.decimal, ".")
 
 
 @cache
-def _pattern(decimal: str, thousands: str) -> re.Pattern:
-    d, whole = re.escape(decimal), r"\d+"
+def _number(decimal: str, thousands: str) -> str:
+    """The expression for digits without a sign."""
+    d, whole = re.escape(decimal), r"\d++"
     if thousands:
-        whole = rf"(?:[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+|\d+)"
-    return re.compile(rf"(?:{whole}(?:{d}\d*)?|{d}\d+)(?:[eE][+-]?\d+)?")
+        whole = rf"(?:[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})++|\d++)"
+    return rf"(?:{whole}(?:{d}\d*+)?|{d}\d++)(?:[eE][+-]?\d++)?"
+
+
+@cache
+def _cell(how: Format) -> re.Pattern:
+    before = (
+        rf"{re.escape(how.before)}\s*+(?P<inner>[+-])?\s*+" if how.before else "(?P<inner>(?!))?"
+    )
+    after = rf"\s*+{re.escape(how.after)}" if how.after else ""
+    number = rf"(?P<number>{_number(how.decimal, how.thousands)}|(?i:inf(?:inity)?))"
+    return re.compile(
+        rf"\s*+(?P<open>\()?\s*+(?P<sign>[+-])?\s*+{before}{number}{after}\s*+(?(open)\))\s*+"
+    )
 
 
 def parse(texts: Sequence[str], how: Format = PLAIN) -> np.ndarray:
@@ -84,12 +86,12 @@ def parse(texts: Sequence[str], how: Format = PLAIN) -> np.ndarray:
     if how == PLAIN:
         try:  # most columns are as Python reads them; what it reads besides is left to the pattern
             numbers = np.array([*map(float, texts)])
-            if np.isfinite(numbers).all() and not any("_" in t for t in texts):
+            if np.isfinite(numbers).all() and "_" not in "".join(texts):
                 return numbers
         except ValueError:
             pass
     if not how.before and not how.after:
-        whole = re.compile(f"[+-]?{_pattern(how.decimal, how.thousands).pattern}").fullmatch
+        whole = re.compile(f"[+-]?{_number(how.decimal, how.thousands)}").fullmatch
         if all(map(whole, texts)):
             point = (text.replace(how.thousands, "").replace(how.decimal, ".") for text in texts)
             return np.array([*map(float, point)])
@@ -109,12 +111,41 @@ def find_format(texts: Sequence[str], comma: bool = False) -> Format:
     if not np.isnan(parse(some)).any():
         return PLAIN
     units = Counter(m.group("before", "after") for m in map(_units, some) if m)
-    (before, after), _ = units.most_common(1)[0] if units else (("", None), 0)
+    if not units:
+        return PLAIN
+    (before, after), _ = units.most_common(1)[0]
+    signs = set("".join(some).translate(_SPACES))
     found = [
         Format(decimal, thousands, (before or "").strip(), after or "")
         for decimal, thousands in (_COMMA if comma else _POINT)
+        if (thousands or decimal) in signs | {"."}  # else it reads all as an earlier one does
     ]
-    return max(found, key=lambda how: _share(some, how))  # the first of equals
+    best, most = found[0], 0.0
+    for how in found:  # the first of equals
+        share = _share(some, how)
+        if share > most:
+            best, most = how, share
+        if share == 1:
+            break
+    return best
+
+
+def parse_most(
+    texts: Sequence[str], counts: np.ndarray, how: Format, share: float
+) -> np.ndarray | None:
+    """``parse``, but None as soon as fewer than a ``share`` of the cells can be numbers.
+
+    ``counts`` [U]: how many cells have each text.
+    """
+    parts, left = [], counts.sum()
+    needed = share * left - 0.5  # whoever rounds, the last cell decides elsewhere
+    for k in range(0, len(texts), _BLOCK):
+        part = parse(texts[k : k + _BLOCK], how)
+        left -= counts[k : k + _BLOCK][np.isnan(part)].sum()
+        if left < needed:
+            return None
+        parts.append(part)
+    return np.concatenate([np.zeros(0), *parts])
 
 
 def ambiguous(texts: Sequence[str], how: Format, comma: bool = False) -> str | None:
@@ -143,12 +174,13 @@ def _units(text: str) -> re.Match | None:
     return _UNITS.fullmatch(text.translate(_SPACES).strip())
 
 
-def _share(texts: Iterable[str], how: Format) -> float:
-    return float(np.mean([plain(text, how) is not None for text in texts]))
+def _share(texts: Sequence[str], how: Format) -> float:
+    return sum(plain(text, how) is not None for text in texts) / len(texts)
 
 
 def _sample(texts: Sequence[str]) -> list[str]:
-    """The first texts, and the longest: those tell most about thousands and decimals."""
+    """Texts from all over, and the longest: those tell most about thousands and decimals."""
     if len(texts) <= 2 * _SAMPLE:
         return list(texts)
-    return [*texts[:_SAMPLE], *sorted(texts, key=len, reverse=True)[:_SAMPLE]]
+    some = texts[:: max(1, len(texts) // _SOME)]
+    return [*some[:: len(some) // _SAMPLE], *heapq.nlargest(_SAMPLE, some, key=len)]

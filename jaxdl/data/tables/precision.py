@@ -20,7 +20,7 @@ def merged_pair(column: np.ndarray | Texts, how: Format) -> tuple[str, str] | No
     precision; there it is one where more than every tenth does.
     """
     if isinstance(column, np.ndarray):
-        if column.dtype == np.float32:
+        if column.dtype == np.float32 or (column.astype(np.float32) == column).all():
             return None
         values = np.unique(column[np.abs(column) <= _LARGEST])
     else:

@@ -12,7 +12,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Union
 
 from jaxdl import files
@@ -32,14 +32,21 @@ _SEPARATOR = re.compile(rb"\A(\xef\xbb\xbf)?\"?sep=[,;|\t]\"?(?=[\r\n])", re.IGN
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 
 
-def read(source: Source, response: str | None = None, missing: Iterable[str] = MISSING) -> Table:
+def read(
+    source: Source,
+    response: str | None = None,
+    missing: Iterable[str] = MISSING,
+    *,
+    header: bool | None = None,
+    as_texts: Collection[str] = (),
+) -> Table:
     """A file or DataFrame as a Table.
 
     A file is NPZ if its name ends so; Parquet or Feather if it begins so; else text, which may be
     compressed by gzip, bzip2, xz or as the only member of a ZIP. ``response`` names the NPZ's array
     of responses, ``"y"`` if None; a missing one is left out. ``missing``: the words of a text that
-    stand for no value, in any case. Raises TableError, and nothing else, on whatever cannot be
-    read.
+    stand for no value, in any case. ``header`` and ``as_texts``: of a text, see ``read_delimited``.
+    Raises TableError, and nothing else, on whatever cannot be read.
     """
     if not isinstance(source, (str, bytes, os.PathLike)):
         return frames.read_frame("table", source, missing)
@@ -50,7 +57,7 @@ def read(source: Source, response: str | None = None, missing: Iterable[str] = M
         data = _unpacked(name)
         if frames.is_columnar(data):
             return frames.read_columnar(name, data, missing)
-        return read_delimited(name, data, missing)
+        return read_delimited(name, data, missing, header=header, as_texts=as_texts)
     except TableError:
         raise
     except OSError as error:

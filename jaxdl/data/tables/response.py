@@ -1,12 +1,12 @@
 """What is to be predicted: the task, the classes in order, and the responses of rows."""
 
 import decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdl.data.tables import number_formats
-from jaxdl.data.tables.kinds import MOSTLY, as_texts, is_code, label
+from jaxdl.data.tables import date_forms, number_formats
+from jaxdl.data.tables.kinds import MOSTLY, as_texts, have_code, is_prose, label, names_rows
 from jaxdl.data.tables.number_formats import PLAIN, Format
 from jaxdl.data.tables.table import Table, Texts, listed, shown
 
@@ -14,6 +14,9 @@ MAX_CLASSES = 1000
 FEW = 20  # at most so many different whole numbers are taken for classes
 
 _LARGEST = float(np.finfo(np.float32).max)
+
+_REGRESS = "task='regress' takes them for numbers"
+_CLASSIFY = "task='classify' takes each different one for a class"
 
 Target = dict[str, Any]
 
@@ -28,27 +31,54 @@ def exact(text: str) -> float | decimal.Decimal:
 
 def numbers_of(column: np.ndarray | Texts, how: Format) -> tuple[np.ndarray, np.ndarray]:
     """The numbers [N] of a column, NaN where there is none in float32, and which are texts [N]."""
+    is_text = isinstance(column, Texts)
+    return _spread(column, number_formats.parse(column.values, how) if is_text else None)
+
+
+def _spread(column: np.ndarray | Texts, u: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(column, np.ndarray):
         numbers, text = column.astype(np.float64), np.zeros(len(column), bool)
     else:
-        u = np.append(number_formats.parse(column.values, how), np.nan)
-        numbers = u[column.at]
+        numbers = np.append(u, np.nan)[column.at]
         text = np.isnan(numbers) & ~column.missing
     return np.where(np.abs(numbers) <= _LARGEST, numbers, np.nan), text
 
 
-def find_format(table: Table, name: str) -> Format | None:
-    """How the target's numbers are written; None where most of its cells are none."""
+class Read(NamedTuple):
+    """What a target is read as, once: the Format of its numbers, None where most cells are none.
+
+    numbers: [N], NaN where there is none. lost, text: where there is no target, and where a text
+    stands for a number, [N].
+    """
+
+    how: Format | None
+    numbers: np.ndarray
+    lost: np.ndarray
+    text: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Read":
+        """That of some rows [M]."""
+        return Read(self.how, self.numbers[rows], self.lost[rows], self.text[rows])
+
+
+def read_target(table: Table, name: str) -> Read:
+    """The target as numbers, if nine tenths of its cells are some."""
     column = table.columns[name]
-    if isinstance(column, np.ndarray):
-        return PLAIN
-    if not column.values:
-        return None
-    how = number_formats.find_format(column.values, table.comma)
-    u = number_formats.parse(column.values, how)
-    share = np.average(~np.isnan(u), weights=column.counts())
-    many = len(np.unique(u[~np.isnan(u)])) > FEW
-    return how if share == 1 or (share >= MOSTLY and many) else None
+    how, u = PLAIN, np.zeros(0)
+    if isinstance(column, Texts):
+        counts = column.counts()
+        how = number_formats.find_format(column.values, table.comma)
+        u = number_formats.parse_most(column.values, counts, how, MOSTLY)
+        if u is None or not len(u) or not _are_numbers(u, counts):
+            lost = column.missing
+            return Read(None, np.full(len(lost), np.nan), lost, np.zeros_like(lost))
+    numbers, text = _spread(column, u)
+    return Read(how, numbers, np.isnan(numbers), text)
+
+
+def _are_numbers(u: np.ndarray, counts: np.ndarray) -> bool:
+    share = np.average(~np.isnan(u), weights=counts)
+    return share == 1 or (share >= MOSTLY and len(np.unique(u[~np.isnan(u)])) > FEW)
 
 
 def not_a_number(table: Table, name: str, text: np.ndarray):
@@ -60,22 +90,26 @@ def not_a_number(table: Table, name: str, text: np.ndarray):
     )
 
 
-def infer(table: Table, name: str, task: str | None) -> Target:
-    """The task, and the classes in order, from rows that all have a target.
+def infer(table: Table, name: str, task: str | None, read: Read) -> Target:
+    """The task, and the classes in order, from rows that all have a target, ``read`` already.
 
     Whole numbers are classes where there are two, or up to 20 that each recur twice on average;
     where one is written as a code, with a leading zero, all are texts.
     """
     column = table.columns[name]
-    how, rows = find_format(table, name), len(table.lines)
+    how, rows = read.how, len(table.lines)
     if how is None and task in ("regress", "count"):
         best = number_formats.find_format(column.values, table.comma)
         raise not_a_number(table, name, numbers_of(column, best)[1])
-    coded = isinstance(column, Texts) and any(map(is_code, column.values))
+    coded = isinstance(column, Texts) and have_code(column.values)
     numeric = how is not None and not (coded and task in (None, "classify"))
+    if task is None:
+        _refuse_what_is_none(table, name, read if numeric else None)
     if numeric:
-        values = np.unique(numbers_of(column, how)[0])
+        values = np.unique(read.numbers)
         few = len(values) <= FEW
+        if task == "classify" and len(values) > MAX_CLASSES:
+            raise _no_classes(table, name, len(values))
         labels = set(_labels(column, how)[0]) if few or task == "classify" else set()
         labels.discard(None)
         recur = len(labels) <= 2 or (len(labels) <= FEW and 2 * len(labels) <= rows)
@@ -88,17 +122,15 @@ def infer(table: Table, name: str, task: str | None) -> Target:
                 "one in float32; subtract what they have in common"
             )
     else:
-        task, classes = "classify", sorted(as_texts(column).values)
+        task, classes = "classify", as_texts(column).values
+        classes = sorted(classes) if len(classes) <= MAX_CLASSES else classes
     if len(classes) == 1:
         raise table.error(f"the target {shown(name)} has one value only, {shown(classes[0])}")
     made = {"name": name, "task": task, "format": list(how) if numeric else None}
     if task != "classify":
         return {**made, "classes": None, "names": None}
     if len(classes) == rows or len(classes) > MAX_CLASSES:
-        raise table.error(
-            f"the target {shown(name)} has {len(classes)} different values in {rows} rows: "
-            "these are no classes" + ("; task='regress' takes them for numbers" if coded else "")
-        )
+        raise _no_classes(table, name, len(classes), coded)
     names = classes
     if table.class_names is not None and name == table.response:
         allowed = [str(k) for k in range(len(table.class_names))]
@@ -108,6 +140,42 @@ def infer(table: Table, name: str, task: str | None) -> Target:
             )
         names = [table.class_names[int(c)] for c in classes]
     return {**made, "classes": classes, "names": names}
+
+
+def _no_classes(table: Table, name: str, values: int, coded: bool = False):
+    """The TableError for a target that has too many values for classes."""
+    return table.error(
+        f"the target {shown(name)} has {values} different values in {len(table.lines)} rows: these "
+        "are no classes; " + (_REGRESS if coded else f"predict another column, not {shown(name)}")
+    )
+
+
+def _refuse_what_is_none(table: Table, name: str, read: Read | None) -> None:
+    """Raise the TableError of a target that nobody predicts, but for what it says of its rows."""
+    column, rows = table.columns[name], len(table.lines)
+    if read is not None:
+        why = names_rows(name, read.numbers)
+        if why:
+            raise table.error(
+                f"the target {shown(name)} {why}: it tells rows apart, and there is nothing to "
+                f"learn; predict another column ({_REGRESS})"
+            )
+        if not isinstance(column, Texts):
+            return
+    texts = as_texts(column)
+    many = f"the target {shown(name)} has {len(texts.values)} different values in {rows} rows"
+    dates = date_forms.find_form(texts.values, table.comma) if len(texts.values) > 2 else None
+    if dates:
+        raise table.error(
+            f"the target {shown(name)} holds dates, as {shown(texts.values[0])}: neither numbers "
+            f"nor classes; predict another column ({_CLASSIFY})"
+        )
+    if read is None and rows >= FEW and 2 * len(texts.values) > rows:
+        what = "a text" if is_prose(texts) else "an identifier"
+        raise table.error(
+            f"{many}, as {shown(texts.values[0])}: these are no classes, it is {what}; predict "
+            f"another column ({_CLASSIFY})"
+        )
 
 
 def _labels(column: np.ndarray | Texts, how: Format | None) -> tuple[list[str | None], np.ndarray]:

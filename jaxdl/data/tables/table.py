@@ -8,7 +8,9 @@ import numpy as np
 MAX_CSV_BYTES = 1 << 28  # decompressed
 MAX_TEXTS = 1 << 23  # cells of a text file
 MAX_CELLS = 1 << 25  # numbers of x
-MAX_COLUMNS = 1 << 14
+MAX_COLUMNS = 1 << 14  # of x
+MAX_TEXT_COLUMNS = 1 << 13  # of a text file
+MAX_NOTES = 8  # of one kind
 MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "?", "-")
 
 
@@ -60,16 +62,24 @@ def texts_of(cells: Iterable[str], missing: Iterable[str] = MISSING) -> Texts:
     return merged(list(found), at, missing)
 
 
-def merged(written: Sequence[str], at: np.ndarray, missing: Iterable[str] = MISSING) -> Texts:
+def merged(written: list[str], at: np.ndarray, missing: Iterable[str] = MISSING) -> Texts:
     """Texts from different cells and the position [N] of each row's: blanks around them go."""
     words = frozenset(word.lower() for word in missing)
-    values: dict[str, int] = {}
-    new = np.empty(len(written) + 1, np.int32)
-    new[-1] = -1
-    for k, cell in enumerate(written):
-        cell = cell.strip()
-        new[k] = -1 if cell.lower() in words else values.setdefault(cell, len(values))
-    return Texts(list(values), new[at])
+    longest = max(map(len, words), default=0)
+    cells = [*map(str.strip, written)]
+    known = np.array([len(v) > longest or v.lower() not in words for v in cells], bool)
+    if cells == written:  # they differ still
+        if known.all():
+            return Texts(cells, at)
+        new = np.where(known, np.cumsum(known) - 1, -1)
+        values = [v for v, k in zip(cells, known, strict=True) if k]
+    else:
+        values = {}
+        new = [
+            values.setdefault(v, len(values)) if k else -1
+            for v, k in zip(cells, known, strict=True)
+        ]
+    return Texts(list(values), np.append(new, -1).astype(np.int32)[at])
 
 
 class Table(NamedTuple):
@@ -83,6 +93,7 @@ class Table(NamedTuple):
     response: the column that an NPZ holds as its response; None for others.
     class_names: names of the classes 0..K-1 that an NPZ brings along.
     notes: what a reader should know of how it was read, a line each.
+    header: whether the columns' names stood in it.
     """
 
     path: str
@@ -93,6 +104,7 @@ class Table(NamedTuple):
     response: str | None = None
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    header: bool = True
 
     def row(self, i: int) -> str:
         """Where row i is, in words."""

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from jaxdl.data import TableError, load_table
+from jaxdl.data.tables import cells
 from jaxdl.data.tables import table as limits
 from jaxdl.data.tables.reading import read
 from jaxdl.data.tables.table import Texts
@@ -55,8 +56,9 @@ KEPT = {
 def test_the_same_table_whatever_it_is_kept_in(tmp_path, kind):
     table = read(write(tmp_path, KEPT[kind]))
     assert list(table.columns) == ["name", "a, b", "c"]
-    cells = [table.columns[name].cells() for name in table.columns]
-    assert cells == [["Änne", "two\nlines", 'a "q"'], ["1.5", "2.5", "-3"], ["x", "", "z"]]
+    name, numbers, c = table.columns.values()
+    assert name.cells() == ["Änne", "two\nlines", 'a "q"'] and c.cells() == ["x", "", "z"]
+    np.testing.assert_array_equal(numbers, [1.5, 2.5, -3])
     first = {"blank lines": 5}.get(kind, 2)
     assert [line - first for line in table.lines] == [0, 1, 3]  # the second row has two lines
     assert len(table.notes) == (kind in ("latin-1", "utf-16", "utf-16-be", "bzip2"))
@@ -76,27 +78,82 @@ def test_columns_get_names_where_they_have_none(tmp_path):
     )
 
 
-def test_many_plain_numbers_are_read_at_once(tmp_path):
-    """As a column of texts they would be the same; codes and large numbers stay texts."""
-    k = np.arange(12_000)
-    columns = {
-        "real": [f"{v / 7:.3f}" for v in k],
-        "holes": ["" if v % 3 else str(v) for v in k],
-        "code": [f"{v:05d}" for v in k],
-        "large": [str(2**60 + v) for v in k],
-        "money": [f"{v:,}" for v in k],
-        "y": ["pq"[v % 2] for v in k],
-    }
-    rows = zip(*columns.values(), strict=True)
-    text = "\n".join([",".join(columns), *(",".join(f'"{c}"' for c in row) for row in rows)])
+PLAIN = {  # cells, and what they are read as; None where they stay as they are written
+    "whole": (["3", "-4", "+5"], [3, -4, 5]),
+    "real": (["1.5", ".5", "1e-3"], [1.5, 0.5, 0.001]),
+    "blanks": ([" 1", "2 ", "3"], [1, 2, 3]),
+    "a tenth": (["0.1", "123456789.123456789", "2.2250738585072014e-308"],
+                [0.1, 123456789.123456789, 2.2250738585072014e-308]),
+    "holes": (["", "NA", "7"], [np.nan, np.nan, 7]),
+    "empty": (["", "na", "None"], [np.nan] * 3),
+    "zero": (["0", "0.5", "-0"], [0, 0.5, 0]),
+    "code": (["007", "7", "1"], None),
+    "signed code": (["1", "-01", "3"], None),
+    "code behind a blank": (["1", " 01", "3"], None),
+    "last is a code": (["1", "2", "01"], None),
+    "beyond float64": (["1152921504606846977", "1", "2"], None),
+    "infinite": (["1", "inf", "2"], None),
+    "overflow": (["1", "1e999", "2"], None),
+    "money": (["1,234", "5", "6"], None),
+    "digits in groups": (["1_000", "2", "3"], None),
+    "days": (["20240131", "20240201", "20240202"], None),
+    "truth": (["", "True", "False"], None),
+    "word": (["1", "2", "three"], None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PLAIN)
+def test_plain_numbers_are_numbers_at_once_and_all_else_is_text(tmp_path, case):
+    cells, expected = PLAIN[case]
+    text = "a,b\n" + "".join(f'"{cell}",x\n' for cell in cells)
+    column = read(write(tmp_path, text)).columns["a"]
+    if expected is None:
+        assert isinstance(column, Texts) and column.cells() == [cell.strip() for cell in cells]
+    else:
+        np.testing.assert_array_equal(column, expected)
+
+
+@pytest.mark.parametrize("case", [name for name in PLAIN if PLAIN[name][1] is None])
+def test_what_stands_behind_the_sample_is_no_number_either(tmp_path, case):
+    """Numbers are guessed by the first rows, and what does not fit later is text all the same."""
+    cells = 200 * (PLAIN[case][0] if case == "days" else ["1"]) + PLAIN[case][0]
+    text = "a,b\n" + "".join(f'"{cell}",x\n' for cell in cells)
+    assert read(write(tmp_path, text)).columns["a"].cells() == [cell.strip() for cell in cells]
+
+
+def test_a_comma_for_a_point_leaves_texts_where_both_readings_are_open(tmp_path):
+    """In a table cut by semicolons 1.234 may be a thousand; 0.5 and 12 are not."""
+    cells = {"open": "1.234", "point": "0.5", "whole": "12", "comma": "1,5"}
+    text = ";".join(cells) + "\n" + 3 * (";".join(cells.values()) + "\n")
     table = read(write(tmp_path, text))
-    kinds = {name: isinstance(c, Texts) for name, c in table.columns.items()}
-    assert kinds == {
-        "real": False, "holes": False, "code": True, "large": True, "money": True, "y": True,
-    }  # fmt: skip
-    np.testing.assert_array_equal(table.columns["real"], np.round(k / 7, 3))
-    np.testing.assert_array_equal(table.columns["holes"], np.where(k % 3, np.nan, k))
-    assert table.columns["code"].cells()[7] == "00007"
+    kept = {name for name, column in table.columns.items() if isinstance(column, Texts)}
+    assert kept == {"open", "comma"}
+    late = "a;b\n" + 200 * "1;x\n" + "1.234;x\n"  # behind the sample
+    assert isinstance(read(write(tmp_path, late)).columns["a"], Texts)
+
+
+def test_numbers_that_stand_for_no_value(tmp_path):
+    path = write(tmp_path, "a,b\n-99,-99\n1,-99.0\n2,3\n")
+    columns = read(path, missing=["-99"]).columns
+    assert columns["a"].cells() == ["", "1", "2"] and columns["b"].cells() == ["", "-99.0", "3"]
+
+
+def test_columns_that_are_kept_as_they_are_written(tmp_path):
+    columns = read(write(tmp_path, "a,b\n1.0,1.0\n2,2\n"), as_texts=["a"]).columns
+    assert columns["a"].cells() == ["1.0", "2"] and columns["b"].tolist() == [1, 2]
+
+
+def test_large_tables_are_parsed_in_parts(tmp_path, monkeypatch):
+    """Texts of several parts are one column, and each part may hold other kinds of numbers."""
+    monkeypatch.setattr(cells, "_CHUNK", 6)  # of three columns: two rows
+    rows = [("u", "1", "x"), ("v", "2", ""), ("u", "1.5", "y"), ("w", "", "x"), ("v", "-3", "y")]
+    text = "a,b,c\n" + "".join(",".join(row) + "\n" for row in rows)
+    a, b, c = read(write(tmp_path, text)).columns.values()
+    assert a.cells() == ["u", "v", "u", "w", "v"] and a.values == ["u", "v", "w"]
+    np.testing.assert_array_equal(b, [1, 2, 1.5, np.nan, -3])
+    assert c.cells() == ["x", "", "y", "x", "y"]
+    text = text.replace("-3", "old")
+    assert read(write(tmp_path, text)).columns["b"].cells() == ["1", "2", "1.5", "", "old"]
 
 
 FRAME = {
@@ -126,8 +183,9 @@ def test_a_data_frame():
     np.testing.assert_array_equal(x["kind=u"], [1, 0, 0, 1])
     np.testing.assert_array_equal(x["mixed=1"], [1, 0, 0, 0])
     assert data.target_names == ("p", "q") and data.name == "table"
-    with pytest.raises(TableError, match="table: several columns are called 'a'"):
-        load_table(pd.DataFrame(np.ones((2, 2)), columns=["a", "a"]))
+    twice = load_table(pd.DataFrame([[1, 2, 0.5], [3, 5, 1.5]], columns=["a", "a", "y"]))
+    assert twice.feature_names == ("a", "a (2)")
+    assert twice.notes == ("two columns are called 'a'; the later is called 'a (2)'",)
     with pytest.raises(ValueError, match="a table is a file or a DataFrame, not list"):
         load_table([1, 2])
 
