@@ -8,6 +8,7 @@ import pytest
 from tiny_study import assert_same, study
 
 from jaxdl.model_selection import join
+from jaxdl.training.batching import Lengths
 
 RATES = [{"rate": rate} for rate in (0.03, 0.1, 0.3, 1.0)]
 
@@ -63,8 +64,24 @@ def test_studies_that_differ_are_refused(parts, changed, message):
         join([a, dataclasses.replace(b, **changed)])
 
 
+def test_what_one_study_tells_of_its_folds_is_kept(parts):
+    _, a, b = parts
+    unfit, best = np.array([False, True, False]), np.arange(6).reshape(1, 3, 2)
+    a = dataclasses.replace(a, unfit=unfit, best_epochs=best)
+    b = dataclasses.replace(b, best_epochs=np.zeros((3, 3, 2), int))
+    joined = join([a, b])
+    assert joined.unfit.tolist() == [False, True, False]
+    assert joined.best_epochs.shape == (4, 3, 2)
+    np.testing.assert_array_equal(joined.best_epochs[0], best[0])
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("keys", {"key": jax.random.key(1)}), ("batch sizes", {"batch_size": 5})]
+    ("name", "value"),
+    [
+        ("keys", {"key": jax.random.key(1)}),
+        ("batch sizes", {"batch_size": 5}),
+        ("lengths", {"lengths": Lengths(12, 9, 1, "keep")}),
+    ],
 )
 def test_recipes_that_differ_are_refused(parts, name, value):
     _, a, b = parts
