@@ -59,6 +59,8 @@ class Config:
     missing_words: tuple[str, ...] | None = None
     """What stands for no value, in any case; default NA, N/A, #N/A, nan, NaT, null, none, ?, -, and
     nothing at all."""
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether the first row of a text names the columns; auto: unless it looks like those below."""
     log_target: Literal["auto", "yes", "no"] = "auto"
     """In regression, model the logarithm; auto: as the folds choose, where the target is skewed."""
     numbers: Literal["standard", "robust"] = "standard"
@@ -201,7 +203,7 @@ def _task(config: Config, split_key) -> Task:
     roles = {c: role for c, role in ((config.groups, "groups"), (config.time, "time")) if c}
     rows = tabular.load_rows(
         config.data, config.target, config.task, missing=config.missing, kinds=kinds(config),
-        roles=roles, **words,
+        roles=roles, header={"yes": True, "no": False}.get(config.header), **words,
     )  # fmt: skip
     divided = partition.divide(rows, config.test_fraction, split_key)
     split = divided.split
