@@ -43,8 +43,8 @@ def target_encode(
       log: the logarithm of the mean, of counts; of half a count in all N rows at least.
       smooth: m, 0 or more, may be traced; None estimates it for each column.
 
-    ``fit`` returns ``{"value"}``, [sum of V + J, 1 or K - 1], for each category and, last of each
-    column, for all others. Source: Micci-Barreca (2001); with a number m as scikit-learn's
+    ``fit`` returns ``{"value"}``, [J, V + 1, 1 or K - 1] with the largest V: what each category
+    becomes and, last, all others. Source: Micci-Barreca (2001); with a number m as scikit-learn's
     TargetEncoder; the estimate of tau^2 as in Searle, Casella and McCulloch, "Variance Components"
     (1992), Ch. 3.
 
@@ -64,16 +64,16 @@ def target_encode(
             "columns are from 0, sizes from 1 and num_classes from 2 on, not "
             f"{columns}, {sizes}, {num_classes}"
         )
-    starts = np.cumsum([0, *(size + 1 for size in sizes)])[:-1]
+    most = max(sizes)
 
     def places(x):
-        """The row of ``value`` that each cell has, [N, J]; and where it has none."""
+        """Which category each cell is of, [N, J], the last of others; and where it is NaN."""
         x = floating(x)
         if x.ndim != 2 or x.shape[1] <= max(columns):
             raise ValueError(f"x must be [N, D] with columns {columns}, not {list(x.shape)}")
         cells = x[:, np.array(columns)]
         known = (cells >= 0) & (cells < np.array(sizes))
-        codes = jnp.where(known, cells, np.array(sizes)).astype(jnp.int32)
+        codes = jnp.where(known, cells, most).astype(jnp.int32)
         return codes, jnp.isnan(cells)
 
     def fit(x, y, mask=None):
@@ -85,17 +85,15 @@ def target_encode(
         if num_classes is not None:
             y = (y[:, None] == jnp.arange(1, num_classes)).astype(floating(x).dtype)
         y = counted(floating(y).astype(floating(x).dtype).reshape(len(codes), -1), rows)
-        values = [
-            _means(codes[:, j], y, rows & ~gap[:, j], size, smooth) for j, size in enumerate(sizes)
-        ]
-        value = jnp.concatenate(values)
+        of_column = lambda column: _means(column[0], y, rows & ~column[1], most, smooth)
+        value = jax.lax.map(of_column, (codes.T, gap.T))
         if log:
             value = jnp.log(jnp.maximum(value, 0.5 / jnp.maximum(jnp.sum(rows), 1)))
         return {"value": value}
 
     def apply(params, x):
         codes, gap = places(x)
-        encoded = params["value"][codes + starts]  # [N, J, 1 or K - 1]
+        encoded = params["value"][np.arange(len(columns)), codes]  # [N, J, 1 or K - 1]
         encoded = jnp.where(gap[..., None], jnp.nan, encoded).reshape(len(codes), -1)
         rest = np.setdiff1d(np.arange(x.shape[1]), columns)
         x = floating(x)

@@ -92,8 +92,8 @@ def cross_validate(
         order of rows and stream of dropout masks.
       epochs: passes over a fold's training part.
       batch_size: rows a step; default all of them.
-      transform: fitted to each fold's training part inside the program, applied to all of it. One
-        that sees targets is cross-fitted: what was fitted to other rows changes those of that part.
+      transform: fitted to each fold's training part, applied to all of the data. One that
+        sees targets is cross-fitted: what was fitted to other rows changes those of that part.
       metric: what ``Study.best`` and ``halving`` go by; default accuracy, else squared error, else
         the first whose direction is known.
       maximize: whether more of the metric is better. None where its name says so (``accuracy``,

@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 def test_numbers_are_encoded_as_by_scikit_learn(smooth):
     codes, y = RNG.integers(0, 9, (200, 2)), RNG.normal(5, 2, 200)
     x = np.insert(codes.astype(np.float32), 1, RNG.normal(size=200), axis=1)
-    encoder = target_encode([0, 2], [9, 9], smooth=smooth)
+    encoder = target_encode([0, 2], [9, 12], smooth=smooth)
     params = encoder.fit(x, y.astype(np.float32))
     theirs = TargetEncoder(smooth=smooth, target_type="continuous").fit(codes, y)
     new = np.array([[0, 8], [4, 3], [77, 1], [-1, 0]])  # two that no training row has
@@ -39,7 +39,7 @@ def test_classes_are_encoded_as_by_scikit_learn(classes):
 def test_the_smoothing_follows_from_the_analysis_of_variance():
     """SSW = 4, SSB = 36, N - V = 2, n_0 = 2: sigma^2 = 2, tau^2 = 17, lambda = 34 / 36."""
     x, y = np.array([[0], [0], [1], [1.0]]), np.array([1.0, 3.0, 7.0, 9.0])
-    value = target_encode([0], [3]).fit(x, y)["value"][:, 0]
+    value = target_encode([0], [3]).fit(x, y)["value"][0, :, 0]
     np.testing.assert_allclose(value, [5 - 3 * 34 / 36, 5 + 3 * 34 / 36, 5, 5], rtol=1e-6)
 
 
@@ -49,7 +49,7 @@ def test_unequal_categories_have_a_smoothing_of_their_own():
     sigma^2 = 6 / 2 = 3 and tau^2 = (27 - 3) / 1.5 = 16, so lambda = 16 / 19 and 48 / 51.
     """
     x, y = np.array([[1], [0], [0], [0.0]]), np.array([8.0, 2 - 3**0.5, 2.0, 2 + 3**0.5])
-    value = target_encode([0], [2]).fit(x, y)["value"][:, 0]
+    value = target_encode([0], [2]).fit(x, y)["value"][0, :, 0]
     np.testing.assert_allclose(value, [3.5 - 1.5 * 48 / 51, 3.5 + 4.5 * 16 / 19, 3.5], rtol=1e-6)
 
 
@@ -69,13 +69,13 @@ def test_categories_that_tell_nothing_are_the_mean_of_all(codes, y):
 
 def test_categories_that_tell_all_are_their_means():
     x, y = np.array([[0], [0], [1], [1.0]]), np.array([1.0, 1.0, 5.0, 5.0])
-    np.testing.assert_allclose(target_encode([0], [2]).fit(x, y)["value"][:, 0], [1, 5, 3])
+    np.testing.assert_allclose(target_encode([0], [2]).fit(x, y)["value"][0, :, 0], [1, 5, 3])
 
 
 def test_counts_are_encoded_as_log_rates():
     """Where all are 0 and nothing is smoothed the rate is half a count in all four rows."""
     x, y = np.array([[0], [0], [1], [1.0]]), np.array([0, 0, 2, 6])
-    value = target_encode([0], [2], log=True, smooth=0.0).fit(x, y)["value"][:, 0]
+    value = target_encode([0], [2], log=True, smooth=0.0).fit(x, y)["value"][0, :, 0]
     np.testing.assert_allclose(value, np.log([0.5 / 4, 4, 2]), rtol=1e-6)
 
 
@@ -91,7 +91,7 @@ def test_means_of_many_rows_are_exact_to_rounding():
     n = 1 << 19
     codes = (np.arange(n) % 7 > 0).astype(np.float32)
     y = np.where(codes == 1, 0.1, 3.3).astype(np.float32) + 1000
-    value = jax.jit(target_encode([0], [2], smooth=0.0).fit)(codes[:, None], y)["value"][:2, 0]
+    value = jax.jit(target_encode([0], [2], smooth=0.0).fit)(codes[:, None], y)["value"][0, :2, 0]
     exact = [y[codes == c].astype(np.float64).mean() for c in (0, 1)]
     np.testing.assert_allclose(np.subtract(value, exact), 0, atol=2 * np.spacing(np.float32(1000)))
     ones = jnp.full((n, 1), jnp.float32(0.1))

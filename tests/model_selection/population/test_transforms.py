@@ -94,7 +94,7 @@ def test_refit_fits_to_all_rows_and_is_saved(tmp_path):
     np.testing.assert_allclose(runs[0].scores["nll"], runs[1].scores["nll"], rtol=1e-5)
     fitted = refit(runs[0], (x, y))
     wanted = [(y[x[:, 0] == c].sum() + 2 * y.mean()) / ((x == c).sum() + 2) for c in range(5)]
-    np.testing.assert_allclose(fitted.transform["value"][:, 0], [*wanted, y.mean()], rtol=1e-5)
+    np.testing.assert_allclose(fitted.transform["value"][0, :, 0], [*wanted, y.mean()], rtol=1e-5)
     learner = make_learner(fitted.hparams[0])
     encoded = jnp.asarray(wanted, jnp.float32)[:, None]
     direct = learner.predict(fitted.states[0], encoded)
