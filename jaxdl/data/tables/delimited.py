@@ -120,6 +120,7 @@ def _lines(path: str, text: Written, line: int) -> Sequence[int]:
         io.TextIOWrapper(source, "utf-8", newline=""), delimiter=text.delimiter
     )  # fmt: skip
     lines, start, width = array("q"), line, text.width
+    first = "the header" if text.start else "the first row"
     try:
         for row in reader:
             if len(row) == width and (width > 1 or row[0].strip()):
@@ -127,7 +128,7 @@ def _lines(path: str, text: Written, line: int) -> Sequence[int]:
             elif len(row) > 1 or (row and row[0].strip()):
                 if text.data.count(b'"') % 2 and any("\n" in cell for cell in row):
                     raise fail(path, f"line {start}: a quoted field is never closed")
-                raise fail(path, f"line {start} has {len(row)} fields, the header has {width}")
+                raise fail(path, f"line {start} has {len(row)} fields, {first} has {width}")
             start = line + reader.line_num
     except csv.Error as error:
         raise fail(path, f"line {start}: {dialect.reason(error)}") from None

@@ -61,7 +61,8 @@ def read(
     except TableError:
         raise
     except OSError as error:
-        raise fail(name, error.strerror or files.reason(error)) from None
+        broken = f"not whole ({files.reason(error)})"  # what gzip and bz2 say has no number
+        raise fail(name, error.strerror or broken) from None
     except _BROKEN as error:
         raise fail(name, f"not whole ({files.reason(error)})") from None
     except MemoryError:
@@ -90,11 +91,16 @@ def _unpacked(name: str) -> bytes:
 
 
 def _only_member(name: str, data: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = [info for info in archive.infolist() if not info.is_dir()]
-        if len(members) != 1:
-            raise fail(name, f"the ZIP file has {len(members)} members; one table is read")
-        if members[0].flag_bits & 1:
-            raise fail(name, "the ZIP file is encrypted")
-        with archive.open(members[0]) as member:
-            return member.read(limits.MAX_CSV_BYTES + 1)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [info for info in archive.infolist() if not info.is_dir()]
+            if len(members) != 1:
+                raise fail(name, f"the ZIP file has {len(members)} members; one table is read")
+            if members[0].flag_bits & 1:
+                raise fail(name, "the ZIP file is encrypted")
+            with archive.open(members[0]) as member:
+                return member.read(limits.MAX_CSV_BYTES + 1)
+    except TableError:
+        raise
+    except ValueError as error:  # of an offset before the start
+        raise zipfile.BadZipFile(str(error)) from None

@@ -212,6 +212,7 @@ RAGGED = {
     "all long": ("a,b\n1,2,p\n1,2,q\n", "line 2 has 3 fields"),
     "short behind quoted lines": ('a,b,y\n"1\n\n",2,p\n"1,",2\n', "line 5 has 2 fields"),
     "commas in quotes make up for it": ('a,b,y\n"1,",2,p\n1,2\n', "line 3 has 2 fields"),
+    "without a header": ("1,2,p\n3,4,q\n5,6,p\n1,2\n", "line 4 has 2 fields, the first row has 3"),
     "blank field alone": ("a,b,y\n1,2,p\n,\n", "line 3 has 2 fields"),
 }
 
@@ -230,6 +231,10 @@ BROKEN = {
     "cut gzip": (gzip.compress(TEXT.encode())[:-9], "not whole|end-of-stream"),
     "cut zip": (zipped(TEXT)[:-30], "not whole"),
     "wrong gzip": (gzip.compress(TEXT.encode())[:12] + b"\xff" * 30, "not whole"),
+    "cut bzip2": (bz2.compress(TEXT.encode())[:-9], "not whole"),
+    "wrong bzip2": (bz2.compress(TEXT.encode())[:9] + b"\xff" * 30, r"not whole \(Invalid data"),
+    "wrong checksum": (gzip.compress(TEXT.encode())[:-8] + bytes(8), r"not whole \(CRC check"),
+    "zip cut at the start": (zipped(TEXT)[:4] + zipped(TEXT)[40:], "not whole"),
     "cut xz": (lzma.compress(TEXT.encode())[:-9], "not whole|end-of-stream"),
     "a picture": (b"\xff\xd8\xff\xe0\x01\x02", "not UTF-8 .byte 0xff., nor other text"),
 }
