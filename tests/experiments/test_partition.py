@@ -111,6 +111,11 @@ def test_of_the_time_only_what_comes_round_again_is_a_feature():
     rows, found = divided(days, time="day")
     line = tabular.encoded(rows, found.split.train).columns[0]["becomes"]
     assert line == "hour"  # two days of training
+    week = short.assign(day=short["day"].str.replace("2021-..-.(.)", r"2021-01-0\1", regex=True))
+    week = week[~week["day"].str.endswith("0")]
+    rows, found = divided(week, time="day")
+    line = tabular.encoded(rows, found.split.train).columns[0]["becomes"]
+    assert line.endswith("it puts the rows in order, and the training part does not go round once")
 
 
 def test_rows_without_a_time_are_left_out_and_told_of():
