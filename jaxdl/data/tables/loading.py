@@ -4,8 +4,6 @@ What is found in one table is written down as an ``encoding`` of plain JSON valu
 what is applied, to this table and to any later one.
 """
 
-import difflib
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -16,15 +14,14 @@ from jaxdl.checks import one_of
 from jaxdl.data.dataset import TASKS, Dataset
 from jaxdl.data.tables import encoders, remarks, response
 from jaxdl.data.tables import table as limits
+from jaxdl.data.tables.applying import check_size, under
 from jaxdl.data.tables.copies import copy_of, suspicion
-from jaxdl.data.tables.encoding import check_encoding
-from jaxdl.data.tables.kinds import CHOICES, USED, Decision, as_texts, decide
-from jaxdl.data.tables.missing import FILLS, refuse, settle
-from jaxdl.data.tables.number_formats import PLAIN, Format
+from jaxdl.data.tables.kinds import CHOICES, USED, Decision, decide
+from jaxdl.data.tables.missing import FILLS, settle
+from jaxdl.data.tables.number_formats import Format
 from jaxdl.data.tables.precision import merged_pair
 from jaxdl.data.tables.reading import Source, read
-from jaxdl.data.tables.rereading import target_here
-from jaxdl.data.tables.table import MISSING, Table, listed, shown
+from jaxdl.data.tables.table import MISSING, Table, listed, nearest, shown
 
 FitsTo = Callable[[np.ndarray, str], np.ndarray]
 ROLES = {"groups": "it tells which rows belong together", "time": "it puts the rows in order"}
@@ -185,7 +182,7 @@ def encode_rows(kept: Rows, fitted_to: np.ndarray | None = None) -> Dataset:
         else:
             specs.append(spec)
             width += len(encoders.names(spec))
-            _check_size(table, width)
+            check_size(table, width)
             if spec["as"] == "number":
                 x = encoders.encode(spec, column).x[:, 0]
                 said = [decision.said, remarks.names(x) or remarks.tail(x)]
@@ -208,126 +205,9 @@ def encode_rows(kept: Rows, fitted_to: np.ndarray | None = None) -> Dataset:
         "missing_words": sorted(missing_words),
         "header": table.header,
     }
-    dataset, _ = _apply(table, encoding)
+    dataset, _ = under(table, encoding)
     _warn_of_merged(table, encoding)
     return dataset._replace(columns=tuple(columns), notes=tuple(notes))
-
-
-def encode_table(source: Source, encoding: dict[str, Any], *, strict: bool = False) -> Dataset:
-    """A table as a Dataset under the ``encoding`` of an earlier one, say to predict its y.
-
-    Columns go by name. Every row of x [N, D] is kept. ``y`` [N] is None if the target is absent or
-    empty; where it is unknown in some rows only, it is NaN, of classes and counts -1. What the
-    encoding does not know (values, words for numbers, missing values where the training had none,
-    further columns) is said in ``Dataset.notes``, a line each, or refused if ``strict``; there it
-    is also said where a column is written in another way and read as that.
-
-    Raises:
-      TableError: on columns that are not there, and missing values under an encoding of whole rows.
-    """
-    check_encoding(encoding)
-    target, specs = encoding["target"], encoding["columns"]
-    plain = [s["name"] for s in specs if s["as"] == "number" and Format(*s["format"]) == PLAIN]
-    as_texts = {s["name"] for s in specs}.difference(plain)
-    if target["format"] is None or Format(*target["format"]) != PLAIN:
-        as_texts.add(target["name"])
-    table = read(
-        source, target["name"], encoding["missing_words"],
-        header=encoding.get("header", True), as_texts=as_texts,
-    )  # fmt: skip
-    named = [spec["name"] for spec in encoding["columns"]]
-    absent = [name for name in named if name not in table.columns]
-    if absent:
-        near = _nearest(absent[0], table.columns)
-        raise table.error(
-            f"no column {listed(absent)}{near}; the columns are {listed(table.columns)}"
-        )
-    dataset, notes = _apply(table, encoding)
-    known = {*named, encoding["target"]["name"], *encoding["left_out"]}
-    extra = [name for name in table.columns if name not in known]
-    if extra:
-        notes.append(f"columns that the training had not are not used: {listed(extra)}")
-    if strict and notes:
-        raise table.error(notes[0])
-    return dataset._replace(notes=(*table.notes, *dataset.notes, *notes))
-
-
-def _apply(table: Table, encoding: dict[str, Any]) -> tuple[Dataset, list[str]]:
-    """A table under an encoding, and what the encoding did not know, a line each.
-
-    The Dataset's notes tell what is written in another way.
-    """
-    specs, target, fills = encoding["columns"], encoding["target"], encoding["missing"]
-    names = [name for spec in specs for name in encoders.names(spec)]
-    shape = (len(table.lines), len(names))
-    _check_size(table, shape[1])
-    x, start, notes, said = np.empty(shape, np.float32), 0, [], []
-    fillable = fills in ("fill", "mean")
-    for spec in specs:
-        name = spec["name"]
-        found = encoders.encode(spec, table.columns[name], table.comma)
-        odd, missing, where = found.odd, found.missing, np.zeros(shape[0], bool)
-        said += [f"column {shown(name)}: {found.said}"] if found.said else []
-        if odd is not None:
-            where = odd.where
-            at = f"{table.row(int(np.argmax(where)))}, column {shown(name)}: {shown(odd.example)}"
-            if odd.counts_as == "missing" and not fillable:
-                raise table.error(f"{at} {odd.what}")
-            number = int(where.sum())
-            they = "it counts" if number == 1 else f"{number} such cells count"
-            notes.append(f"{at} {odd.what}; {they} as {odd.counts_as}")
-        fresh = missing & ~where
-        if fresh.any() and not fillable:
-            refuse(table, {name: fresh}, "the model was fitted to whole rows")
-        if fresh.any() and fills == "fill" and not spec["missing"]:
-            what = {"category": "none of its values", "text": "no words",
-                    "target": "the mean of all"}.get(spec["as"])  # fmt: skip
-            notes.append(
-                f"column {shown(name)} has no value in {int(fresh.sum())} rows, where the training "
-                f"had values throughout; they count as {what or 'the training mean'}"
-            )
-        block = x[:, start : start + found.x.shape[1]]
-        block[:] = found.x
-        if fills == "mean":
-            block[missing] = np.nan
-        start += found.x.shape[1]
-    y = None
-    if target["name"] in table.columns:
-        y, known = response.responses(table, target_here(table, target))
-        if not known.any():
-            y = None
-            if not as_texts(table.columns[target["name"]]).missing.all():
-                notes.append(f"no row has a {shown(target['name'])} that the model knows: no score")
-        elif not known.all():
-            lost, i = int((~known).sum()), int(np.argmin(known))
-            notes.append(
-                f"{lost} of {len(y)} rows have no {shown(target['name'])} that the model knows, the "
-                f"first is {table.row(i)}: no score for those"
-            )
-            y = np.where(known, y, np.nan if target["task"] == "regress" else -1).astype(y.dtype)
-    stem = os.path.basename(table.path).split(".")[0]
-    dataset = Dataset(
-        x=x,
-        y=y,
-        feature_names=tuple(names),
-        target_names=None if target["classes"] is None else tuple(target["names"]),
-        name=stem,
-        task=target["task"],
-        target=target["name"],
-        missing=fillable,
-        encoding=encoding,
-        notes=tuple(said),
-    )
-    return dataset, notes
-
-
-def _check_size(table: Table, width: int) -> None:
-    rows = len(table.lines)
-    if rows * width > limits.MAX_CELLS or width > limits.MAX_COLUMNS:
-        raise table.error(
-            f"with a column for each category it is [{rows}, {width}] or larger: more than "
-            f"{limits.MAX_CELLS} numbers or {limits.MAX_COLUMNS} columns"
-        )
 
 
 def _find_target(table: Table, target: str | None) -> str:
@@ -335,24 +215,17 @@ def _find_target(table: Table, target: str | None) -> str:
     target = target or ((table.response or "y") if is_npz else list(table.columns)[-1])
     if target not in table.columns:
         what, names = ("array", ["x"]) if is_npz else ("column", list(table.columns))
-        near = _nearest(target, names)
+        near = nearest(target, names)
         raise table.error(f"no {what} {shown(target)}{near}; the {what}s are {listed(names)}")
     if len(table.columns) < 2:
         raise table.error(f"no columns besides the target {shown(target)}")
     return target
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    """``" (is it 'Type'?)"`` for the name that is most like this one, or nothing."""
-    lower = {other.lower(): other for other in names}
-    near = difflib.get_close_matches(name.lower(), lower, 1)
-    return f" (is it {shown(lower[near[0]])}?)" if near else ""
-
-
 def _check_name(table: Table, target: str, name: str, advice: str) -> None:
     """Raise the TableError for a name that is no column, or the target."""
     if name not in table.columns:
-        near = _nearest(name, table.columns)
+        near = nearest(name, table.columns)
         raise table.error(f"no column {shown(name)}{near}; the columns are {listed(table.columns)}")
     if name == target:
         raise table.error(f"{shown(name)} is the target; {advice}")

@@ -1,5 +1,6 @@
 """A table as it stands in a file: named columns of texts or numbers, and where each row begins."""
 
+import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -145,3 +146,10 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     names = list(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(shown(str(name)) for name in names[:limit]) + more
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``" (is it 'Type'?)"`` for the name that is most like this one, or nothing."""
+    lower = {other.lower(): other for other in names}
+    near = difflib.get_close_matches(name.lower(), lower, 1)
+    return f" (is it {shown(lower[near[0]])}?)" if near else ""
