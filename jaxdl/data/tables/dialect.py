@@ -159,7 +159,7 @@ def head_of(
 
     ``header``: None to decide by the looks of the first row, and of the fields of some ``below``.
     """
-    said = []
+    said, given = [], [cell.strip() for cell in first.fields if cell.strip()]
     if header is None:
         header = not looks_like_data(first.fields, below)
         if not header:
@@ -168,7 +168,7 @@ def head_of(
                 "it is data, and the columns are called 'column 1', 'column 2', ... (--header yes "
                 "takes it for names)"
             ]
-        elif _are_numbered(first.fields):
+        elif _are_numbered(given, len(given)):
             said = [f"line {first.line} holds numbers that rise: they are the columns' names "
                     "(--header no takes them for data)"]  # fmt: skip
     if not header:
@@ -180,9 +180,10 @@ def head_of(
 def looks_like_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether a first row names nothing, but is one like those below it.
 
-    That is so where each of its cells is of the kind that its column is: a number where most cells
-    below are numbers, a date where they are dates, else a text that stands there again. Names are
-    none of this, but for numbers: whole ones in equal steps, or years that rise, are names.
+    That is so where each of its cells is of the kind that its column is, and one at least proves
+    it: a number where most cells below are numbers, a date where they are dates, a text that stands
+    there again. A text above texts that all differ proves nothing, and neither do whole numbers
+    that rise in equal steps, or are years that rise: these are names.
 
     >>> looks_like_data(["5.1", "setosa"], [["4.9", "setosa"], ["7.0", "virginica"]])
     True
@@ -191,16 +192,22 @@ def looks_like_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> boo
     """
     below = [row for row in below if list(row) != list(first)]
     given = [(j, cell.strip()) for j, cell in enumerate(first) if _is_known(cell)]
-    column = lambda j: [row[j].strip() for row in below if j < len(row) and _is_known(row[j])]
-    fits = all(_fits(cell, column(j)) for j, cell in given)
-    return bool(given and below) and fits and not _are_numbered(first)
+    proofs = []
+    for j, cell in given:
+        column = [row[j].strip() for row in below if j < len(row) and _is_known(row[j])]
+        fits = _is_of(cell, column)
+        if not fits and (any(map(_is_number, [cell, *column])) or len({*column}) < len(column)):
+            return False
+        proofs += [cell] * fits
+    return bool(proofs and below) and not _are_numbered(proofs, len(given))
 
 
 def _is_known(cell: str) -> bool:
     return cell.strip().lower() not in MISSING
 
 
-def _fits(cell: str, column: Sequence[str]) -> bool:
+def _is_of(cell: str, column: Sequence[str]) -> bool:
+    """Whether a cell is of a column: a number of numbers, a date of dates, one of its texts."""
     if _is_number(cell):
         return 2 * sum(map(_is_number, column)) > len(column)
     if cell in column:
@@ -213,16 +220,15 @@ def _is_number(text: str) -> bool:
     return plain(text, PLAIN) is not None
 
 
-def _are_numbered(first: Sequence[str]) -> bool:
-    """Whether the numbers of a row, three or more, would do as names: 2019, 2020, 2021."""
-    given = [name.strip() for name in first if name.strip()]
-    if not all(name.isascii() and name.isdigit() and len(name) < 10 for name in given):
+def _are_numbered(names: Sequence[str], width: int) -> bool:
+    """Whether these numbers would do as names of ``width`` columns or some: 2019, 2020, 2021."""
+    if not all(name.isascii() and name.isdigit() and len(name) < 10 for name in names):
         return False
-    numbers = [*map(int, given)]
+    numbers = [*map(int, names)]
     steps = {b - a for a, b in itertools.pairwise(numbers)}
     rise = all(step > 0 for step in steps)
     years = all(1800 <= number <= 2100 for number in numbers)
-    return rise and ((len(steps) == 1 and len(numbers) > 2) or (years and len(numbers) > 1))
+    return rise and ((len(steps) == 1 and len(numbers) > 2) or (years and width > 1))
 
 
 def name_columns(header: Sequence[str]) -> tuple[list[str], list[str]]:

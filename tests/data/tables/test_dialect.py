@@ -27,6 +27,7 @@ DATA = {  # no names in the first row
     "a hole": "1,,u\n2,5,u\n3,6,v\n",
     "a word for no value": "1,NA,7.5\n2,5,8.5\n",
     "years and values": "1990,5.3\n1991,5.9\n",
+    "identifiers": "CN01,Autauga,23.5\nPA01,Baldwin,81.5\nCN02,Barbour,9\n",
     "digits": "0,0,0,5\n0,1,0,3\n",
 }
 NAMES = {  # names, though some look like data
@@ -39,6 +40,8 @@ NAMES = {  # names, though some look like data
     "dates above numbers": "2009-01-01,2009-02-01\n5,6\n7,8\n",
     "texts alone": "name,town\nAnn,Rome\nBob,Oslo\n",
     "the names again": "k,v\nu,w\nk,v\nt,w\n",
+    "one year": "country,2019\nChad,1.5\nMali,1.7\n",
+    "a word above numbers": "5.1,width\n4.9,3\n7.0,4\n",
     "a name that is a value": "red,size\nred,5\nblue,6\n",
     "one row": "1,2\n",
 }
