@@ -15,8 +15,8 @@ def fitted(config: Any, rows: int) -> Any:
     """The Config with everything filled in that was left to training parts of ``rows``.
 
     Wider and deeper networks for more rows. A weight decay lambda acts as a prior of lambda * rows
-    observations, so it is tried from a tenth of 1 / rows on, in powers of ten up to 0.1: four, or
-    three where training takes long.
+    observations, so it is tried from a tenth of 1 / rows on, in powers of ten: three, or of fewer
+    rows four, the last of which leaves hardly more than a constant.
     """
     epochs, batch_size = schedule(config, rows)
     found = {
@@ -33,10 +33,10 @@ def decays(rows: int) -> tuple[float, ...]:
     """Weight decays for training parts of ``rows``.
 
     >>> decays(100), decays(10_000)
-    ((0.001, 0.01, 0.1), (1e-05, 0.0001, 0.001))
+    ((0.001, 0.01, 0.1, 1.0), (1e-05, 0.0001, 0.001))
     """
-    first, count = -1 - round(math.log10(rows)), 4 if rows < MANY else 3
-    return tuple(10.0**k for k in range(first, min(first + count, 0)))
+    first = -1 - round(math.log10(rows))
+    return tuple(10.0**k for k in range(first, first + (4 if rows < MANY else 3)))
 
 
 def schedule(config: Any, rows: int) -> tuple[int, int]:

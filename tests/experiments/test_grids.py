@@ -37,9 +37,9 @@ def test_what_is_never_tried_is_no_setting():
 @pytest.mark.parametrize(
     ("rows", "hidden", "decays", "epochs", "batch_size"),
     [
-        (60, "64", (0.001, 0.01, 0.1), 250, 16),  # 4 steps an epoch
-        (299, "64", (0.001, 0.01, 0.1), 91, 29),  # 11 steps
-        (316, "64-64", (0.001, 0.01, 0.1), 91, 31),  # 11 steps; log10 of 316 is below 2.5
+        (60, "64", (0.001, 0.01, 0.1, 1.0), 250, 16),  # 4 steps an epoch
+        (299, "64", (0.001, 0.01, 0.1, 1.0), 91, 29),  # 11 steps
+        (316, "64-64", (0.001, 0.01, 0.1, 1.0), 91, 31),  # 11 steps; log10 of 316 is below 2.5
         (317, "64-64", (0.0001, 0.001, 0.01, 0.1), 91, 31),
         (999, "64-64", (0.0001, 0.001, 0.01, 0.1), 91, 99),  # 11 steps
         (1078, "128-64", (0.0001, 0.001, 0.01), 91, 100),  # 11 steps
@@ -69,7 +69,7 @@ def test_the_grid_is_said_in_a_line():
     given = grids.fitted(config(hidden=("none",), dropouts=(0.0, 0.5)), 60)
     assert grids.in_words(given, 60) == (
         "grid for training parts of 60 rows: hidden none; learning rates 0.003, 0.01, 0.03; weight "
-        "decays 0.001, 0.01, 0.1; dropouts 0, 0.5; 250 epochs in batches of 16"
+        "decays 0.001, 0.01, 0.1, 1; dropouts 0, 0.5; 250 epochs in batches of 16"
     )
 
 
