@@ -3,7 +3,8 @@
 One that sees targets is cross-fitted, as by scikit-learn's ``TargetEncoder.fit_transform``. Were a
 row's own response in its features, a network would learn to trust what no new row has, and look
 good on the rows that it was trained on. So these are dealt out to PARTS, and each is changed by
-what was fitted to the other parts; all other rows by what was fitted to all.
+what was fitted to the other parts; all other rows by what was fitted to all. Parts do not look at
+groups: rows that belong together may be in different ones.
 """
 
 import time
