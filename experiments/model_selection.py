@@ -112,8 +112,6 @@ def _study(config: Config, clock: "Clock", folder: Path):
     if dataset.columns:
         print(report.columns(dataset), end="\n\n")
     print(report.heading(dataset, task.partition))
-    for line in task.partition.warnings:
-        print(f"warning: {line}")
     task.notes.append(grids.in_words(config, rows))
     print(*task.notes, sep="\n")
     clock.begin(f"study of {len(settings)} settings")

@@ -117,9 +117,9 @@ def make_folds(
         if folds is None and classify:
             most, what = max(2, np.bincount(y).max()), "rows of the largest class"
     if most < (folds or 2):
+        of = f" of {shown(partition.column)}" if partition.column else ""
         raise ValueError(
-            f"{folds or 2} folds need as many {what} to choose by, and there are {most}"
-            + (f" of {shown(partition.column)}" if partition.column else "")
+            f"{folds or 2} folds need as many {what}{of} among the rows to choose by: too few, {most}"
         )
     k = folds or min(FOLDS, most)
     repeats = REPEATS if folds is None and rows < TINY and partition.by != "time" else 1
@@ -214,7 +214,7 @@ def groups_of(table: Table, name: str) -> tuple[np.ndarray, str]:
     count = len(np.unique(labels))
     if count < 3:
         raise table.error(
-            f"{count} groups of {shown(name)} are too few: one to test on and two to choose by"
+            f"too few groups of {shown(name)}, {count}: one is needed to test on, two to choose by"
         )
     alone = f"; {lost.sum()} rows without one are each on their own" if lost.any() else ""
     return labels, f"rows of one {shown(name)} stay together: {count} groups{alone}"
@@ -247,8 +247,8 @@ def _latest(
     different = len(np.unique(times[known]))
     if different < 4:
         raise table.error(
-            f"{different} different times of {shown(name)} are too few: one to test on and three to "
-            "choose by"
+            f"too few different times of {shown(name)}, {different}: one is needed to test on, three "
+            "to choose by"
         )
     split = Split(*(known[part] for part in forward_split(times[known], test_fraction)))
     said = [

@@ -23,7 +23,9 @@ from jaxdl.model_selection.study import plain
 
 
 def heading(dataset: Dataset, partition: Partition) -> str:
-    """A line on what is studied and how many rows are held out; and how the rows were divided."""
+    """A line on what is studied and how many rows are held out; how the rows were divided; and
+    what speaks against that.
+    """
     split = partition.split
     kind = {"classify": "classes", "regress": "real responses", "count": "counts"}[dataset.task]
     kind = f"{len(dataset.target_names)} {kind}" if dataset.target_names else kind
@@ -31,7 +33,8 @@ def heading(dataset: Dataset, partition: Partition) -> str:
         f"{dataset.name}: {len(dataset.y)} rows, {dataset.x.shape[1]} features, {kind} of "
         f"{dataset.target!r}; {len(split.train)} rows to choose by, {len(split.test)} held out"
     )
-    return "\n".join([line, *map(printable, partition.notes)])
+    doubts = [f"warning: {line}" for line in partition.warnings]
+    return "\n".join([line, *map(printable, (*partition.notes, *doubts))])
 
 
 def columns(dataset: Dataset, most: int = 50) -> str:

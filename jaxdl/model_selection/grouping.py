@@ -49,7 +49,7 @@ def group_split(
         raise ValueError(f"fractions must be three that sum to 1, not {fractions.tolist()}")
     parts, count = np.flatnonzero(fractions > 0), group_of.max() + 1
     if count < len(parts):
-        raise ValueError(f"{count} groups are too few for the fractions {fractions.tolist()}")
+        raise ValueError(f"too few groups, {count}, for the fractions {fractions.tolist()}")
     dealt = _deal(classes, group_of, fractions[parts], generator(key), largest_first=False)
     part_of = parts[dealt]
     return Split(*(np.flatnonzero(part_of == p) for p in range(3)))

@@ -249,7 +249,9 @@ def test_as_many_folds_as_there_are_groups_for():
     y = rows.y[found.split.train]
     folds, said = partition.make_folds(found, y, "regress", None, jax.random.key(1))
     assert len(folds) == 4 and said == ["4 folds, since there are 4 groups"]
-    with pytest.raises(ValueError, match=r"6 folds need as many groups .* there are 4 of 'patient"):
+    with pytest.raises(
+        ValueError, match=r"6 folds need as many groups of 'patient_id' .* too few, 4"
+    ):
         partition.make_folds(found, y, "regress", 6, jax.random.key(1))
 
 
@@ -259,10 +261,13 @@ def test_as_many_folds_as_there_are_groups_for():
         ({"groups": "patient"}, r"no column 'patient' \(is it 'patient_id'\?\); the columns are"),
         ({"time": "Day"}, r"no column 'Day' \(is it 'day'\?\)"),
         ({"groups": "y"}, "'y' is the target; groups needs a column beside it"),
-        ({"groups": "ward"}, "2 groups of 'ward' are too few: one to test on and two to choose by"),
+        (
+            {"groups": "ward"},
+            "too few groups of 'ward', 2: one is needed to test on, two to choose by",
+        ),
         ({"time": "patient_id"}, "'patient_id' holds neither dates nor numbers"),
         ({"time": "clock"}, "'clock' holds neither dates nor numbers"),
-        ({"time": "phase"}, "3 different times of 'phase' are too few"),
+        ({"time": "phase"}, "too few different times of 'phase', 3: one"),
     ],
 )
 def test_what_cannot_divide_the_rows_is_one_line(roles, message):

@@ -122,7 +122,7 @@ def test_groups_larger_than_a_fold_go_to_different_folds():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda k: group_split(["a", "a"], (0.5, 0.0, 0.5), key=k), "1 groups are too few"),
+        (lambda k: group_split(["a", "a"], (0.5, 0.0, 0.5), key=k), "too few groups, 1, for the fractions"),
         (lambda k: group_split([1, 2, 3], (0.5, 0.1, 0.5), key=k), "three that sum to 1"),
         (lambda k: group_split([1, 2, 3], (0.5, 0.5), key=k), "three that sum to 1"),
         (lambda k: group_split([[1], [2]], key=k), "groups must be"),
