@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxdl.data.tables import date_forms
 from jaxdl.data.tables import table as limits
-from jaxdl.data.tables.number_formats import PLAIN, plain
+from jaxdl.data.tables.number_formats import find_format, plain
 from jaxdl.data.tables.table import MISSING, fail, shown
 
 DELIMITERS = "\t;|,"
@@ -195,8 +195,10 @@ def looks_like_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> boo
     proofs = []
     for j, cell in given:
         column = [row[j].strip() for row in below if j < len(row) and _is_known(row[j])]
-        fits = _is_of(cell, column)
-        if not fits and (any(map(_is_number, [cell, *column])) or len({*column}) < len(column)):
+        how = find_format(column)
+        numbers = [plain(text, how) is not None for text in [cell, *column]]
+        fits = 2 * sum(numbers[1:]) > len(column) if numbers[0] else _stands_in(cell, column)
+        if not fits and (any(numbers) or len({*column}) < len(column)):
             return False
         proofs += [cell] * fits
     return bool(proofs and below) and not _are_numbered(proofs, len(given))
@@ -206,18 +208,12 @@ def _is_known(cell: str) -> bool:
     return cell.strip().lower() not in MISSING
 
 
-def _is_of(cell: str, column: Sequence[str]) -> bool:
-    """Whether a cell is of a column: a number of numbers, a date of dates, one of its texts."""
-    if _is_number(cell):
-        return 2 * sum(map(_is_number, column)) > len(column)
+def _stands_in(cell: str, column: Sequence[str]) -> bool:
+    """Whether a cell is one of a column's texts, or a date in a column of dates."""
     if cell in column:
         return True
     dates = date_forms.find_form(column) if any(map(str.isdigit, cell)) else None
     return dates is not None and not np.isnan(date_forms.parse([cell], dates.form)[0])
-
-
-def _is_number(text: str) -> bool:
-    return plain(text, PLAIN) is not None
 
 
 def _are_numbered(names: Sequence[str], width: int) -> bool:
