@@ -19,7 +19,7 @@ from jaxdl.data import Dataset
 from jaxdl.data.tables.table import printable
 from jaxdl.model_selection import Choice, Study
 from jaxdl.model_selection.fitted import Fitted
-from jaxdl.model_selection.study import plain
+from jaxdl.model_selection.words import plain
 
 
 def heading(dataset: Dataset, partition: Partition) -> str:

@@ -23,7 +23,7 @@ from jaxdl import plotting, programs, training
 from jaxdl.base import Array, TrainState
 from jaxdl.checks import one_of
 from jaxdl.files import reason
-from jaxdl.model_selection.study import plain
+from jaxdl.model_selection.words import plain
 from jaxdl.training import divergence
 
 

@@ -14,8 +14,9 @@ from jaxdl.base import Key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.population.members import folds_key, responses_of
 from jaxdl.model_selection.splits import Fold
-from jaxdl.model_selection.study import Choice, Study, in_words, mean_and_error
+from jaxdl.model_selection.study import Choice, Study, mean_and_error
 from jaxdl.model_selection.validation import check_data, cross_validate, make_folds
+from jaxdl.model_selection.words import in_words
 from jaxdl.training.host import inputs
 
 MOST_SHOWN = 5

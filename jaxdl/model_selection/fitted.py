@@ -11,7 +11,8 @@ from jaxdl import programs
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Transform
 from jaxdl.model_selection import grid as grids
-from jaxdl.model_selection.study import Recipe, in_words
+from jaxdl.model_selection.study import Recipe
+from jaxdl.model_selection.words import in_words
 from jaxdl.training import run_state
 from jaxdl.training.host import inputs
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from jaxdl.model_selection.study import Study, in_words, plain
+from jaxdl.model_selection.study import Study
+from jaxdl.model_selection.words import in_words, plain
 
 BY_SETTING = ("train_loss", "diverged", "epochs", "dropped", "num_params")
 BY_METRIC = ("scores", "train_scores", "curves", "train_curves")

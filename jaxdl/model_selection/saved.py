@@ -16,7 +16,8 @@ from jaxdl.base import Batch, features, fit_to
 from jaxdl.files import Arrays
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
-from jaxdl.model_selection.study import Recipe, plain
+from jaxdl.model_selection.study import Recipe
+from jaxdl.model_selection.words import plain
 from jaxdl.training import run_state
 from jaxdl.training.host import inputs
 

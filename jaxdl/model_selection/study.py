@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxdl.base import Key, Transform
 from jaxdl.checks import one_of
 from jaxdl.metrics import directions
+from jaxdl.model_selection.words import in_words, plain, shown
 from jaxdl.training import divergence
 from jaxdl.training.batching import Lengths
 from jaxdl.training.stopping import EarlyStopping
@@ -306,7 +306,7 @@ class Study:
         members = self.diverged[0].size
         body = []
         for rank, s in enumerate(self.ranking()[:limit], 1):
-            cells = [_show(self.hparams[s].get(name, "")) for name in names]
+            cells = [shown(self.hparams[s].get(name, "")) for name in names]
             scores = [f"{mean[s]:.4f} ± {error[s]:.4f}" for mean, error in columns]
             extra = [f"{failed[s]}/{members}"] if failed.any() else []
             extra += [f"{trained[s]:.0f}"] if some_ended else []
@@ -365,30 +365,6 @@ def mean_and_error(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count = by_fold.shape[-1]
     spread = by_fold.std(-1, ddof=1) if count > 1 else np.full(by_fold.shape[:-1], np.nan)
     return by_fold.mean(-1), spread / np.sqrt(count)
-
-
-def plain(value: Any) -> Any:
-    """A setting or an array as JSON's own types; not-a-numbers become None."""
-    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
-        value = np.asarray(value).tolist()
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return getattr(value, "__name__", str(value))
-
-
-def in_words(setting: dict[str, Any]) -> str:
-    """A setting as text, ``rate=0.003, width=64``."""
-    named = ", ".join(f"{name}={_show(value)}" for name, value in setting.items())
-    return named or "the one setting"
-
-
-def _show(value: Any) -> str:
-    value = plain(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def final_scores(curve: np.ndarray, every: np.ndarray, best: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxdl.model_selection.study import plain
+from jaxdl.model_selection.words import plain
 from jaxdl.plotting.fonts import legible
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from networks import classifier, three_classes
 
 from jaxdl.model_selection import cross_validate
-from jaxdl.model_selection.study import plain
+from jaxdl.model_selection.words import plain
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from jaxdl.metrics.directions import as_loss
 from jaxdl.model_selection.population.halving import Rung, losers
 from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import Population
-from jaxdl.model_selection.study import plain
+from jaxdl.model_selection.words import plain
 from jaxdl.training.batching import steps_per_epoch
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.checkpoints import Checkpoint
