@@ -64,7 +64,8 @@ def check_responses(y: Any, responses: Responses | None, name: str = "data") -> 
     for part in jax.tree.leaves(y, is_leaf=is_sequences):
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
             continue
-        values = part.filled() if is_sequences(part) else part
+        # On the host: while something else is traced, JAX would trace this too.
+        values = np.asarray(part.filled() if is_sequences(part) else part)
         low, high = values.min(), values.max()
         if not (low < responses.low or high > responses.high):
             continue
