@@ -72,7 +72,7 @@ class Study:
       metric: what ``best`` goes by. maximize: whether more of it is better.
       num_params: [S].
       strategy: how the members ran, for each program.
-      num_programs, num_traces: programs that ran, compiled or kept, and functions traced.
+      num_programs: of members, that ran, compiled or kept. num_traces: functions traced.
       compile_seconds, run_seconds: wall clock, apart.
       recipe: how to train again.
     """
