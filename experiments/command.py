@@ -27,20 +27,23 @@ KEPT = (
 )
 
 
-def command(name: str, config: type, main: Callable[[Any], Any], arguments=None) -> None:
+def command(
+    name: str, config: type, main: Callable[[Any], Any], arguments=None, *, keeps: bool = True
+) -> None:
     """Parse ``config`` from the command line and run ``main(config)``; always exits.
 
     ValueError and OSError are what a user can mend: they become one line on stderr and code 2.
     Anything else is our mistake and keeps its traceback. Compiled programs are kept on disk, unless
-    ``--no-cache`` is among the arguments.
+    ``--no-cache`` is among the arguments, or not ``keeps``: what times compilation must compile.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     warnings.formatwarning = lambda message, *_, **__: f"{name}: warning: {message}\n"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _open_what_is_closed()
     try:
+        keeps = keeps and NO_CACHE not in arguments
         options = parse(name, config, [a for a in arguments if a != NO_CACHE])
-        if NO_CACHE not in arguments:
+        if keeps:
             cache.keep_programs()
         main(options)
         print_whole("")

@@ -15,7 +15,7 @@ def softmax(repeats: int) -> list[Row]:
     from sklearn.linear_model import LogisticRegressionCV
     from threadpoolctl import threadpool_limits
 
-    from jaxdl import families, models, optim, parallel, training
+    from jaxdl import clear_programs, families, models, optim, parallel, training
     from jaxdl.model_selection import cross_validate
 
     x, y = digits()
@@ -32,6 +32,7 @@ def softmax(repeats: int) -> list[Row]:
         return training.solver_learner(network, objective, solve)
 
     def study():
+        clear_programs()  # it compiles in each run
         return cross_validate(
             make_learner, {"C": strengths.tolist()}, (x, y), key=jax.random.key(0), folds=folds,
             epochs=1, states=True,
@@ -94,7 +95,7 @@ def leave_one_out(repeats: int) -> list[Row]:
     from sklearn.linear_model import LinearRegression
     from sklearn.model_selection import LeaveOneOut, cross_val_score
 
-    from jaxdl import data, models, training
+    from jaxdl import clear_programs, data, models, training
     from jaxdl.model_selection import cross_validate
     from jaxdl.model_selection import leave_one_out as every_row
 
@@ -104,6 +105,7 @@ def leave_one_out(repeats: int) -> list[Row]:
     make_learner = lambda h: training.least_squares_learner(h["penalty"], num_features=10)
 
     def study():
+        clear_programs()  # it compiles in each run
         return cross_validate(
             make_learner, {"penalty": [0.0]}, (x, y), key=jax.random.key(0), folds=folds, epochs=1
         )

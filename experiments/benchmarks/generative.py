@@ -131,6 +131,7 @@ def _population(config: Config) -> list[Row]:
     import jax
     import numpy as np
 
+    from jaxdl import clear_programs
     from jaxdl.model_selection import cross_validate
 
     x, valid = kinds.images()
@@ -139,6 +140,7 @@ def _population(config: Config) -> list[Row]:
     folds = [(np.arange(len(x)), len(x) + np.arange(len(valid)))]
 
     def study(strategy):
+        clear_programs()  # it compiles in each run
         return cross_validate(
             lambda h: kind.learner(h["rate"]), {"rate": [float(r) for r in rates]},
             np.concatenate([x, valid]), key=jax.random.key(0), folds=folds, seeds=seeds,
@@ -211,4 +213,4 @@ def _threads(device: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    command("benchmarks.generative", Config, on_all_cores(check, main))
+    command("benchmarks.generative", Config, on_all_cores(check, main), keeps=False)

@@ -67,7 +67,7 @@ def _ours(work, repeats: int, strategy="auto"):
     import jax
     import optax
 
-    from jaxdl import families, models, training
+    from jaxdl import clear_programs, families, models, training
     from jaxdl.model_selection import cross_validate
 
     network = models.mlp((work.x.shape[1], work.width, work.classes))
@@ -75,6 +75,7 @@ def _ours(work, repeats: int, strategy="auto"):
     make_learner = lambda h: training.gradient_learner(network, objective, optax.adam(h["rate"]))
 
     def study():
+        clear_programs()  # it compiles in each run
         return cross_validate(
             make_learner,
             {"rate": [float(rate) for rate in work.rates]},
@@ -191,4 +192,4 @@ def _cache(config: Config) -> list[Row]:
 
 
 if __name__ == "__main__":
-    command("benchmarks.model_selection", Config, on_all_cores(check, main))
+    command("benchmarks.model_selection", Config, on_all_cores(check, main), keeps=False)

@@ -162,11 +162,13 @@ def _study(config: Config, block: str, task, make_model, rates, folds, torch_net
     """Rates x folds as one program, auto and vmapped, against a loop of fits in PyTorch."""
     import jax
 
+    from jaxdl import clear_programs
     from jaxdl.model_selection import cross_validate
 
     model = make_model()
 
     def study(strategy):
+        clear_programs()  # it compiles in each run
         return cross_validate(
             lambda h: _learner(model, task, h["rate"]), {"rate": [float(r) for r in rates]},
             (task.x, task.y), key=jax.random.key(0), folds=folds, epochs=task.epochs,
@@ -336,4 +338,4 @@ def _chunked_attention(config: Config) -> list[Row]:
 
 
 if __name__ == "__main__":
-    command("benchmarks.sequences", Config, on_all_cores(check, main))
+    command("benchmarks.sequences", Config, on_all_cores(check, main), keeps=False)

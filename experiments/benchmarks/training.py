@@ -215,7 +215,7 @@ def studies(epochs: int, repeats: int) -> list[Row]:
     """A study in full, stopped early by member, and by successive halving: time and regret."""
     import jax
 
-    from jaxdl import models, training
+    from jaxdl import clear_programs, models, training
     from jaxdl.model_selection import Halving, cross_validate
 
     x, y = digits()
@@ -232,6 +232,7 @@ def studies(epochs: int, repeats: int) -> list[Row]:
         return training.gradient_learner(net, objective, optax.adam(h["rate"]))
 
     def study(**how):
+        clear_programs()  # it compiles in each run
         return cross_validate(
             make_learner, grid, (x, y), key=jax.random.key(0), folds=stratified(y), epochs=epochs,
             batch_size=100, metric="nll", **how,
@@ -271,4 +272,4 @@ def studies(epochs: int, repeats: int) -> list[Row]:
 
 
 if __name__ == "__main__":
-    command("benchmarks.training", Config, on_all_cores(check, main))
+    command("benchmarks.training", Config, on_all_cores(check, main), keeps=False)
