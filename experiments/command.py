@@ -41,9 +41,10 @@ def command(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _open_what_is_closed()
     try:
-        keeps = keeps and NO_CACHE not in arguments
-        options = parse(name, config, [a for a in arguments if a != NO_CACHE])
-        if keeps:
+        options = parse(
+            name, config, [a for a in arguments if a != NO_CACHE], KEPT if keeps else ""
+        )
+        if keeps and NO_CACHE not in arguments:
             cache.keep_programs()
         main(options)
         print_whole("")
@@ -92,8 +93,11 @@ def _write_no_more() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def parse(name: str, config: type, arguments=None) -> Any:
-    """A config from command-line arguments; what tyro complains about becomes a ValueError."""
+def parse(name: str, config: type, arguments=None, more: str = "") -> Any:
+    """A config from command-line arguments; what tyro complains about becomes a ValueError.
+
+    ``more`` stands in the help, behind what the config says of itself.
+    """
     import tyro
 
     is_rule = lambda line: not line.strip("─-╰╯")  # of tyro's boxes
@@ -103,7 +107,7 @@ def parse(name: str, config: type, arguments=None) -> Any:
             return tyro.cli(
                 config,
                 prog=f"python -m experiments.{name}",
-                description=f"{inspect.getdoc(config)}\n\n{KEPT}",
+                description=f"{inspect.getdoc(config)}\n\n{more}",
                 args=arguments,
                 config=(tyro.conf.PositionalRequiredArgs,),
             )

@@ -112,14 +112,16 @@ def test_commands_keep_programs_unless_told(clean, capsys):
         size: int = 3
         """Of nothing."""
 
-    def run(*arguments):
+    def run(*arguments, **how):
         with pytest.raises(SystemExit) as stop, warnings.catch_warnings():
             warnings.simplefilter("error")
-            command("nothing", Config, lambda config: print(config.size), arguments)
+            command("nothing", Config, lambda config: print(config.size), arguments, **how)
         return stop.value.code, capsys.readouterr().out
 
     assert run("--size", "4", "--no-cache") == (0, "4\n")
+    assert run("--size", "4", keeps=False) == (0, "4\n")
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    assert "compiles anew" not in run("--help", keeps=False)[1]
     code, text = run("--help")
     assert code == 0 and "Do nothing." in text and "--no-cache compiles anew" in text
     assert run("--size", "5") == (0, "5\n")
