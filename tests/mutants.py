@@ -3,6 +3,10 @@
 Draws places in the source at random, changes one thing at each (an operator, a comparison, a
 number, a sign, a truth value, a reduction), and runs the tests that should see it on a copy. Each
 is printed with its end as it comes; exit code 1 if more than ``--allow`` of them were not seen.
+
+Which tests run a line is known from a run of them all, with pytest-cov installed:
+``pytest --cov=jaxdl --cov-context=test --cov-report=`` writes ``.coverage``, and ``--covered
+.coverage`` takes the tests from there. Without it they are guessed from the names they use.
 """
 
 import argparse
@@ -42,6 +46,18 @@ class Mutant(NamedTuple):
     def source(self) -> str:
         text = self.module.read_text()
         return text[: self.begin] + self.new + text[self.end :]
+
+    def statement(self) -> range:
+        """The lines of the statement; of one with a body, those of its head."""
+        text = self.module.read_text()
+        line, least = text.count("\n", 0, self.begin) + 1, range(0)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.stmt):
+                body = getattr(node, "body", None)
+                lines = range(node.lineno, body[0].lineno if body else node.end_lineno + 1)
+                if line in lines and (not least or len(lines) < len(least)):
+                    least = lines
+        return least or range(line, line + 1)
 
     def __str__(self) -> str:
         text = self.module.read_text()
@@ -135,6 +151,32 @@ def witnesses(module: Path, at_most: int) -> list[str]:
     return [test for *_, test in sorted(found)[:at_most]]
 
 
+class Covered:
+    """Which tests ran which lines of the source, from coverage's data."""
+
+    def __init__(self, file: str):
+        from coverage import CoverageData
+
+        data = CoverageData(file)
+        data.read()
+        self.lines, self.sizes = {}, {}
+        for path in data.measured_files():
+            tests = {
+                line: {c.rpartition("|")[0] for c in contexts} - {""}
+                for line, contexts in data.contexts_by_lineno(path).items()
+            }
+            self.lines["jaxdl" + path.rpartition("jaxdl")[2]] = tests
+            for ran in tests.values():
+                for test in ran:
+                    self.sizes[test] = self.sizes.get(test, 0) + 1
+
+    def witnesses(self, mutant: Mutant, at_most: int) -> list[str]:
+        """The tests that ran the statement, those that ran the least besides first."""
+        lines = self.lines.get(mutant.module.relative_to(ROOT).as_posix(), {})
+        ran = set().union(*(lines.get(line, ()) for line in mutant.statement()))
+        return sorted(ran, key=lambda test: (self.sizes[test], test))[:at_most]
+
+
 def _names(modules: list[Path]) -> re.Pattern:
     """What names the modules, or a public name of theirs."""
     public = {
@@ -189,16 +231,20 @@ def main() -> int:
         "--seconds", type=float, default=300, help="of the processor for the tests of one"
     )
     parser.add_argument("--files", type=int, default=6, help="test files for one, at most")
+    parser.add_argument("--covered", help="coverage's data with a context for each test")
+    parser.add_argument("--tests", type=int, default=40, help="covering tests for one, at most")
     parser.add_argument("--allow", type=float, default=0.05, help="share that may survive")
     options = parser.parse_args()
     modules = [Path(m).resolve() for m in options.modules] or sorted((ROOT / "jaxdl").rglob("*.py"))
     pool = [m for path in modules if path.name != "__init__.py" for m in mutants(path)]
     chosen = random.Random(options.seed).sample(pool, min(options.count, len(pool)))
     print(f"{len(chosen)} of {len(pool)} mistakes in {len(modules)} modules", flush=True)
+    covered = Covered(options.covered) if options.covered else None
     alive = unknown = 0
     with tempfile.TemporaryDirectory() as cache:
         for i, mutant in enumerate(chosen, 1):
-            tests = witnesses(mutant.module, options.files)
+            tests = covered.witnesses(mutant, options.tests) if covered else []
+            tests = tests or witnesses(mutant.module, options.files)
             end = fate(mutant, tests, options.seconds, cache)
             alive += end == "survived"
             unknown += end.startswith("no verdict")

@@ -28,6 +28,15 @@ def test_each_mistake_changes_one_thing(tmp_path):
         assert sum(old != new for old, new in changed) == 1
 
 
+def test_a_statement_has_the_lines_that_run_together(tmp_path):
+    path = tmp_path / "lines.py"
+    path.write_text(
+        "def f(x):\n    if x > 1:\n        return (\n            x\n            + 1\n        )\n"
+    )
+    lines = {m.new: m.statement() for m in mutants.mutants(path)}
+    assert lines == {">=": range(2, 3), "2": range(3, 7), "-": range(3, 7)}
+
+
 def test_tests_are_those_that_name_it_or_what_imports_it():
     found = lambda name: mutants.witnesses(mutants.ROOT / "jaxdl" / name, 3)
     assert found("metrics/intervals.py")[0] == "tests/metrics/test_intervals.py"
