@@ -12,7 +12,7 @@ import numpy as np
 
 import jaxdl
 from experiments.partition import Partition
-from experiments.scores import Scored
+from experiments.scores import Scored, better_by
 from experiments.verdict import FEW, OURS
 from jaxdl import plotting
 from jaxdl.data import Dataset
@@ -199,11 +199,17 @@ def summary(
 def judged(
     fitted: Fitted, tests: dict[str, Scored], verdict: str, warnings: list[str]
 ) -> dict[str, Any]:
-    """What only the test part tells, for ``summary``."""
+    """What only the test part tells, for ``summary``; ``paired``: by how much ours is better."""
+    ours = tests[OURS]
+    paired = {name: better_by(ours, other) for name, other in tests.items() if name != OURS}
     return {
         "trained": fitted.hparams,
         "test": {
             name: {**t.scores, "interval_95": list(t.interval())} for name, t in tests.items()
+        },
+        "paired": {
+            name: {"better_by": by, "interval_95": [low, high]}
+            for name, (by, low, high) in paired.items()
         },
         "verdict": verdict,
         "confusion_matrix": tests[OURS].counts,

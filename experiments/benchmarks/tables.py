@@ -45,36 +45,52 @@ class Config:
     """For each table."""
     seed: int = 0
     """Of the draw."""
+    resume: bool = False
+    """Go on where an earlier run was stopped: tables that are in its list are not run again."""
     out: str = "runs/benchmarks"
     """The folder to write to."""
 
 
 def main(config: Config) -> list[dict[str, Any]]:
-    """Write ``tables.{json,md}``, a line for each table, and return the lines."""
-    rows = []
-    Path(config.out).mkdir(parents=True, exist_ok=True)
+    """Write ``tables.{json,md}``, a line for each table as it is done, and return the lines."""
+    out, rows = Path(config.out), []
+    out.mkdir(parents=True, exist_ok=True)
+    if config.resume and (out / "tables.json").exists():
+        rows = json.loads((out / "tables.json").read_text(encoding="utf-8"))
+    done = {row["table"] for row in rows}
     with tempfile.TemporaryDirectory() as scratch:
         for path in tables(Path(scratch), config.drawn, config.seed):
-            row = {"table": path.name.removesuffix(".csv"), **outcome(path, config)}
+            name = path.name.removesuffix(".csv")
+            if name in done:
+                continue
+            row = {"table": name, **outcome(path, config)}
             rows.append(row)
             print(line(row), flush=True)
-            write_whole(Path(config.out) / "tables.json", json.dumps(rows, indent=1) + "\n")
-            write_whole(Path(config.out) / "tables.md", "\n".join(map(line, rows)) + "\n")
+            write_whole(out / "tables.json", json.dumps(rows, indent=1) + "\n")
+            write_whole(out / "tables.md", "\n".join(map(line, rows)) + "\n")
     print(summary(rows))
     return rows
 
 
 def line(row: dict[str, Any]) -> str:
     """A line of the Markdown list."""
-    return f"- {row['table']}, target {row['target']!r}, {row['seconds']:.0f} s: {row['outcome']}"
+    said = f"- {row['table']}, target {row['target']!r}, {row['seconds']:.0f} s: {row['outcome']}"
+    if row.get("losses"):
+        losses = ", ".join(f"{name} {loss:.4g}" for name, loss in row["losses"].items())
+        level = {True: "level", False: "lost", None: "alone"}[row["close"]]
+        said += f" ({level} by loss: {losses}; verdict {'right' if row['right'] else 'WRONG'})"
+    return said
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """How many tables were answered, and how often ours is level with the best baseline."""
+    """How many tables were answered, how often ours is level with the best baseline, and how often
+    the verdict says what the paired intervals do."""
     answered = [row for row in rows if row["answered"]]
     close = [row["close"] for row in answered if row.get("close") is not None]
+    right = [row["right"] for row in answered if "right" in row]
     level = f"; within 5 % of the best baseline in {sum(close)} of {len(close)}" if close else ""
-    return f"{len(answered)} of {len(rows)} tables were answered{level}"
+    so = f"; the verdict is right in {sum(right)} of {len(right)}" if right else ""
+    return f"{len(answered)} of {len(rows)} tables were answered{level}{so}"
 
 
 def outcome(path: Path, config: Config) -> dict[str, Any]:
@@ -112,15 +128,34 @@ def _study(path: Path, target: str, seconds: float) -> dict[str, Any]:
     if done.returncode:
         return {"answered": False, "outcome": (done.stderr.splitlines() or ["nothing said"])[-1]}
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    return {"answered": True, "outcome": report["verdict"], "close": _is_close(report["test"])}
+    losses = {name: test.get("nll", test.get("rmse")) for name, test in report["test"].items()}
+    return {
+        "answered": True, "outcome": report["verdict"], "close": _is_close(losses),
+        "right": _is_right(report), "losses": losses, "paired": report["paired"],
+    }  # fmt: skip
 
 
-def _is_close(tests: dict[str, dict[str, Any]]) -> bool | None:
+def _is_close(losses: dict[str, float]) -> bool | None:
     """Whether our loss is at most 5 % above the best other model's; None where there is none."""
-    loss = lambda test: test.get("nll", test.get("rmse"))
-    ours, *others = [loss(test) for test in tests.values()]
-    others = [other for other in others if other is not None]
+    ours, *others = losses.values()
     return ours <= min(others) + 0.05 * abs(min(others)) if others else None
+
+
+def _is_right(report: dict[str, Any]) -> bool:
+    """Whether the verdict's sentence is what the paired intervals say.
+
+    The constant is to be beaten surely; of the rivals the sentence names the best one, and says
+    of ours that it is better, worse or level as the interval lies above, below or about zero.
+    """
+    verdict, paired = report["verdict"], dict(report["paired"])
+    low, _ = paired.pop(next(iter(paired)))["interval_95"]  # the constant stands first
+    surely = low is not None and low > 0
+    if not surely or not paired:
+        return verdict.startswith("worth using: " if surely else "not worth using: ")
+    best = min(paired, key=lambda name: paired[name]["better_by"])
+    low, high = paired[best]["interval_95"]
+    said = "use {}" if high < 0 else "better than {}" if low > 0 else "level with {}"
+    return f"{said.format(best)} (" in verdict and not verdict.startswith("not")
 
 
 def sensible_target(path: Path) -> str:

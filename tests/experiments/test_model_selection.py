@@ -263,6 +263,9 @@ def test_groups_from_the_split_to_the_verdict(tmp_path, capsys):
     assert written["split"]["by"] == "groups" and written["split"]["column"] == "person"
     assert written["data"]["test_rows"] == 50 and written["study"]["folds"] == 5
     low, high = written["test"]["this study"]["interval_95"]
+    by = written["paired"]["the class frequencies"]["better_by"]
+    accuracies = [test["accuracy"] for test in written["test"].values()]
+    assert by == pytest.approx(accuracies[0] - accuracies[1])
     assert high - low > 0.3  # of 10 persons; of 50 rows on their own it would be 0.27 at most
     model_selection.main(tiny(tmp_path / "out", **options))
     assert "warning: 50 of 50 test rows share their 'person'" in capsys.readouterr().out
