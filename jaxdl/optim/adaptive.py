@@ -1,4 +1,8 @@
-"""Step sizes of each parameter's own: Adam, AdamW, RMSProp. Notes: §5.3."""
+"""Step sizes of each parameter's own: Adam, AdamW, RMSProp. Notes: §5.3.
+
+The moments are those of optax in other forms: infinite squares are the largest number, averages
+move by ``(1 - b) (g - V)``, and ``1 - b^t`` keeps its digits where b is close to 1.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +13,7 @@ import optax
 
 from jaxdl.arrays import precise, safe_sqrt
 from jaxdl.base import Array, Params
-from jaxdl.optim.gradient_descent import step_size_at
+from jaxdl.optim.composition import chain, moments_like, scale_by_learning_rate
 
 
 class AdamState(NamedTuple):
@@ -22,9 +26,8 @@ class AdamState(NamedTuple):
 
 
 class RMSPropState(NamedTuple):
-    """step: [] int32, updates so far. square: S, like the params but in float32 at least."""
+    """square: S, like the params but in float32 at least."""
 
-    step: Array
     square: Params
 
 
@@ -36,16 +39,10 @@ def adam(
     eps: float | Array = 1e-8,
     eps_root: float | Array = 0.0,
 ) -> optax.GradientTransformation:
-    """Adam: averages of the gradient and of its square, corrected for their start at zero.
+    """Adam: ``w_t = w_{t-1} - alpha u_t`` with the direction u of ``scale_by_adam``.
 
-    ``V_t = b1 V_{t-1} + (1 - b1) g_t``, ``S_t = b2 S_{t-1} + (1 - b2) g_t^2``, and
-    ``w_t = w_{t-1} - alpha V^_t / (sqrt(S^_t + eps_root) + eps)`` with ``V^_t = V_t / (1 - b1^t)``
-    and ``S^_t = S_t / (1 - b2^t)``, t = 1, 2, ... and V_0 = S_0 = 0 (D-58).
-
-    The first step is ``alpha sign(g)``. ``eps`` outside the root is Kingma and Ba's and PyTorch's;
-    the notes have it inside, ``eps=0, eps_root=1e-8``, which for small gradients is something else
-    (D-57). Every number may be traced; ``learning_rate`` may be a schedule ``step -> alpha``.
-    The update has the params' shapes and dtypes.
+    The first step is ``alpha sign(g)``. Every number may be traced; ``learning_rate`` may be a
+    schedule ``step -> alpha``. The update has the params' shapes and dtypes.
     Source: Kingma and Ba (2015). Notes: L901-L907, §5.3.
 
     >>> steps = adam(0.1)
@@ -53,7 +50,8 @@ def adam(
     >>> [round(u, 4) for u in updates.tolist()]
     [-0.1, 0.1]
     """
-    return adamw(learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=None)
+    direction = scale_by_adam(b1, b2, eps=eps, eps_root=eps_root)
+    return chain(direction, scale_by_learning_rate(learning_rate))
 
 
 def adamw(
@@ -63,51 +61,32 @@ def adamw(
     *,
     eps: float | Array = 1e-8,
     eps_root: float | Array = 0.0,
-    weight_decay: float | Array | None = 1e-2,
+    weight_decay: float | Array = 1e-2,
     mask: Any = None,
 ) -> optax.GradientTransformation:
-    """Adam with decoupled decay: ``w_t = (1 - alpha lambda) w_{t-1} - alpha Adam's direction``.
+    """Adam with decoupled decay: ``w_t = w_{t-1} - alpha (u_t + lambda w_{t-1})``.
 
-    The decay is no part of the gradient, so Adam does not rescale it: unlike a penalty it
-    shrinks all weights at one rate. Source: Loshchilov and Hutter (2019).
+    u is the direction of ``scale_by_adam``. The decay is no part of the gradient, so Adam does not
+    rescale it: unlike a penalty it shrinks all weights at one rate.
+    Source: Loshchilov and Hutter (2019).
 
     Args:
       learning_rate, b1, b2, eps, eps_root: as in ``adam``.
       weight_decay: lambda; may be traced.
       mask: which leaves decay, a pytree of bools like the params or a function of them that gives
-        one, as ``losses.decay_mask``; default all.
+        one, as ``losses.decay_mask``; static; default all.
 
-    The update has the params' shapes and dtypes. Raises ValueError where there is a decay and
-    ``update`` gets no params.
+    The update has the params' shapes and dtypes. Raises ValueError where ``update`` gets no params.
+
+    >>> steps, w = adamw(0.1, weight_decay=0.5), jnp.array([4.0])
+    >>> round(steps.update(jnp.zeros(1), steps.init(w), w)[0].item(), 4)
+    -0.2
     """
-
-    def init(params):
-        return AdamState(jnp.zeros((), jnp.int32), moments_like(params), moments_like(params))
-
-    def update(grads, state, params=None):
-        alpha = step_size_at(learning_rate, state.step)
-        t = state.step + 1
-        mean = jax.tree.map(lambda v, g: _average(b1, v, precise(g)), state.mean, grads)
-        square = jax.tree.map(lambda s, g: _average(b2, s, _square(g)), state.square, grads)
-        # Both corrections are scalars of a step: they are not taken for each entry.
-        of_mean, of_square = (share_seen(1 - b, t) for b in (b1, b2))
-
-        def direction(v, s):
-            return v / of_mean / (safe_sqrt(s / of_square + eps_root) + eps)
-
-        updates = jax.tree.map(direction, mean, square)
-        if weight_decay is not None:
-            if params is None:
-                raise ValueError("weight decay needs the params: update(grads, state, params)")
-            decays = mask(params) if callable(mask) else mask
-            decays = jax.tree.map(lambda p: True, params) if decays is None else decays
-            updates = jax.tree.map(
-                lambda u, w, d: u + jnp.where(d, weight_decay, 0) * w, updates, params, decays
-            )
-        updates = jax.tree.map(lambda u, g: (-alpha * u).astype(g.dtype), updates, grads)
-        return updates, AdamState(t, mean, square)
-
-    return optax.GradientTransformation(init, update)
+    return chain(
+        scale_by_adam(b1, b2, eps=eps, eps_root=eps_root),
+        optax.add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
 
 
 def rmsprop(
@@ -117,28 +96,86 @@ def rmsprop(
     eps: float | Array = 1e-8,
     eps_root: float | Array = 0.0,
 ) -> optax.GradientTransformation:
-    """``S_t = decay S_{t-1} + (1 - decay) g_t^2``, ``w_t = w_{t-1} - alpha g_t / (sqrt(S_t + eps_root) + eps)``.
+    """``w_t = w_{t-1} - alpha u_t`` with the direction u of ``scale_by_rms``.
 
-    Adam without the average of the gradient and without corrections. ``eps`` is PyTorch's,
-    outside the root; ``eps_root`` optax's default place. Every number may be traced. The update
-    has the params' shapes and dtypes. Source: Tieleman and Hinton (2012).
+    Adam without the average of the gradient and without corrections. Every number may be traced;
+    ``learning_rate`` may be a schedule ``step -> alpha``. The update has the params' shapes and
+    dtypes. Source: Tieleman and Hinton (2012).
+
+    >>> steps = rmsprop(0.1, 0.75)
+    >>> round(steps.update(jnp.array([5.0]), steps.init(jnp.zeros(1)))[0].item(), 4)
+    -0.2
+    """
+    direction = scale_by_rms(decay, eps=eps, eps_root=eps_root)
+    return chain(direction, scale_by_learning_rate(learning_rate))
+
+
+def scale_by_adam(
+    b1: float | Array = 0.9,
+    b2: float | Array = 0.999,
+    *,
+    eps: float | Array = 1e-8,
+    eps_root: float | Array = 0.0,
+) -> optax.GradientTransformation:
+    """Averages of the gradient and of its square, corrected for their start at zero.
+
+    ``V_t = b1 V_{t-1} + (1 - b1) g_t``, ``S_t = b2 S_{t-1} + (1 - b2) g_t^2``, and
+    ``u_t = V^_t / (sqrt(S^_t + eps_root) + eps)`` with ``V^_t = V_t / (1 - b1^t)`` and
+    ``S^_t = S_t / (1 - b2^t)``, t = 1, 2, ... and V_0 = S_0 = 0 (D-58).
+
+    ``eps`` outside the root is Kingma and Ba's and PyTorch's; the notes have it inside, ``eps=0,
+    eps_root=1e-8``, which for small gradients is something else (D-57). Every number may be traced.
+    u has the params' shapes, in float32 at least. Notes: L901-L905, §5.3.
+
+    >>> steps = scale_by_adam()
+    >>> updates, _ = steps.update(jnp.array([5.0, -0.3]), steps.init(jnp.zeros(2)))
+    >>> [round(u, 4) for u in updates.tolist()]
+    [1.0, -1.0]
     """
 
     def init(params):
-        return RMSPropState(jnp.zeros((), jnp.int32), moments_like(params))
+        return AdamState(jnp.zeros((), jnp.int32), moments_like(params), moments_like(params))
 
     def update(grads, state, params=None):
-        alpha = step_size_at(learning_rate, state.step)
-        square = jax.tree.map(lambda s, g: _average(decay, s, _square(g)), state.square, grads)
-        step = lambda g, s: (-alpha * precise(g) / (safe_sqrt(s + eps_root) + eps)).astype(g.dtype)
-        return jax.tree.map(step, grads, square), RMSPropState(state.step + 1, square)
+        t = state.step + 1
+        mean = jax.tree.map(lambda v, g: _average(b1, v, precise(g)), state.mean, grads)
+        square = jax.tree.map(lambda s, g: _average(b2, s, _square(g)), state.square, grads)
+        # Both corrections are scalars of a step: they are not taken for each entry.
+        of_mean, of_square = (share_seen(1 - b, t) for b in (b1, b2))
+
+        def direction(v, s):
+            return v / of_mean / (safe_sqrt(s / of_square + eps_root) + eps)
+
+        return jax.tree.map(direction, mean, square), AdamState(t, mean, square)
 
     return optax.GradientTransformation(init, update)
 
 
-def moments_like(params: Params) -> Params:
-    """Zeros in the params' shapes, in float32 at least: squares and sums outgrow 16 bits."""
-    return jax.tree.map(lambda w: jnp.zeros_like(precise(w)), params)
+def scale_by_rms(
+    decay: float | Array = 0.9, *, eps: float | Array = 1e-8, eps_root: float | Array = 0.0
+) -> optax.GradientTransformation:
+    """``S_t = decay S_{t-1} + (1 - decay) g_t^2``, S_0 = 0, ``u_t = g_t / (sqrt(S_t + eps_root) + eps)``.
+
+    ``eps`` is PyTorch's, outside the root; ``eps_root`` optax's default place. Every number may be
+    traced. u has the params' shapes, in float32 at least.
+
+    >>> steps = scale_by_rms(0.75)
+    >>> round(steps.update(jnp.array([5.0]), steps.init(jnp.zeros(1)))[0].item(), 4)
+    2.0
+    """
+
+    def init(params):
+        return RMSPropState(moments_like(params))
+
+    def update(grads, state, params=None):
+        square = jax.tree.map(lambda s, g: _average(decay, s, _square(g)), state.square, grads)
+
+        def direction(g, s):
+            return precise(g) / (safe_sqrt(s + eps_root) + eps)
+
+        return jax.tree.map(direction, grads, square), RMSPropState(square)
+
+    return optax.GradientTransformation(init, update)
 
 
 def share_seen(rest: float | Array, t: Array) -> Array:

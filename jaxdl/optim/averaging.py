@@ -8,7 +8,8 @@ import optax
 
 from jaxdl.arrays import safe_divide
 from jaxdl.base import Array, Params
-from jaxdl.optim.adaptive import moments_like, share_seen
+from jaxdl.optim.adaptive import share_seen
+from jaxdl.optim.composition import moments_like
 
 
 class Average(NamedTuple):

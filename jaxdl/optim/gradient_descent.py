@@ -9,6 +9,7 @@ import optax
 
 from jaxdl.arrays import floating, tree_norm
 from jaxdl.base import Array, Params
+from jaxdl.optim.composition import scale_by_learning_rate, step_size_at
 
 
 class Descent(NamedTuple):
@@ -28,11 +29,6 @@ class Descent(NamedTuple):
     grad_norm_history: Array
     loss_history: Array
     iterates: Params | None = None
-
-
-def step_size_at(step_size: float | Array | Callable, step: Array) -> Array | float:
-    """alpha_t: a schedule ``step -> alpha`` asked for step [], or the constant itself."""
-    return step_size(step) if callable(step_size) else step_size
 
 
 def _descend(params, grad, alpha):
@@ -131,25 +127,14 @@ def _scan(measure, goes_on, z, step_size, max_steps):
     return last, end_norm, steps, norms, losses, iterates
 
 
-class GradientDescentState(NamedTuple):
-    """step: [] int32, the number of updates so far."""
-
-    step: Array
-
-
 def gradient_descent(learning_rate: float | Array | Callable) -> optax.GradientTransformation:
     """Gradient descent as an optax transformation: the update is ``-alpha_t g_t``.
 
-    Notes: L262, Eqs. (14), (16), (24). ``learning_rate`` is a number (traced or not) or a schedule
-    ``step -> alpha``; updates have the dtypes of the gradients g_t.
+    ``learning_rate`` is alpha, a number (traced or not) or a schedule ``step -> alpha``; updates
+    have the shapes and dtypes of the gradients g_t. Notes: L262, Eqs. (14), (16), (24).
+
+    >>> steps = gradient_descent(0.5)
+    >>> steps.update(jnp.array([3.0, -1.0]), steps.init(jnp.zeros(2)))[0].tolist()
+    [-1.5, 0.5]
     """
-
-    def init(params):
-        return GradientDescentState(jnp.zeros([], jnp.int32))
-
-    def update(grads, state, params=None):
-        alpha = step_size_at(learning_rate, state.step)
-        updates = jax.tree.map(lambda g: -jnp.asarray(alpha, g.dtype) * g, grads)
-        return updates, GradientDescentState(state.step + 1)
-
-    return optax.GradientTransformation(init, update)
+    return scale_by_learning_rate(learning_rate)
