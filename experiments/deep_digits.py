@@ -108,7 +108,7 @@ def _study(config: Config) -> tuple[dict[str, Any], list[Row]]:
 
     from experiments import ingredients
     from jaxdl.data import load
-    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold
+    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold, tables
 
     began = time.perf_counter()
     digits = load("digits")
@@ -140,7 +140,7 @@ def _study(config: Config) -> tuple[dict[str, Any], list[Row]]:
     names.append(f"{names[best]}, {config.folded_members} averaged")
     table = compare(names, held, y, above=[*range(-1, len(names) - 2), best])
     print(show(table))
-    print(f"{study.caption()}\nchosen by its negative log-likelihood: {names[best]!r}")
+    print(f"{tables.caption(study)}\nchosen by its negative log-likelihood: {names[best]!r}")
 
     fitted = refit(study, (x, y), index=best, seeds=config.members, progress=config.progress)
     members = np.asarray(fitted.members(x_test))

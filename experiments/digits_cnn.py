@@ -165,7 +165,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from experiments import image_networks as networks
-    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold
+    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold, tables
 
     began = time.perf_counter()
     (x, y), (x_test, y_test), name, greatest = load(config)
@@ -192,7 +192,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
         predictions=True,
         progress=config.progress,
     )
-    print(study.caption())
+    print(tables.caption(study))
     table = candidates(list(rows), np.asarray(study.predictions), y)
     chosen = min(table, key=lambda row: row["nll"])
     print(show(table))

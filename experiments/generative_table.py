@@ -101,6 +101,7 @@ def _table(config: Config, folder: Path) -> list[dict[str, Any]]:
 
     from experiments.generative import run, selection
     from experiments.generative.data import load
+    from jaxdl.model_selection import exports
 
     rows, panels = [], {}
     for name in config.data:
@@ -117,7 +118,7 @@ def _table(config: Config, folder: Path) -> list[dict[str, Any]]:
                     data, settings, grid, key=jax.random.key(config.seed), folds=config.folds,
                     epochs=config.epochs, batch_size=config.batch_size, progress=config.progress,
                 )  # fmt: skip
-                study.to_csv(folder / f"study_{_plain(name)}_{model}.csv")
+                exports.write_csv(exports.rows(study), folder / f"study_{_plain(name)}_{model}.csv")
                 setting = study.best().hparams
             trained = run.train(options, data=data, chosen=setting)
             figures, samples, _ = run.measure(options, trained)

@@ -1,6 +1,5 @@
 """What a model-selection run says of itself: scores, lines, tables, pictures, a JSON summary."""
 
-import csv
 import dataclasses
 import importlib.metadata
 import json
@@ -17,7 +16,7 @@ from experiments.verdict import FEW, OURS
 from jaxdl import plotting
 from jaxdl.data import Dataset
 from jaxdl.data.tables.table import printable
-from jaxdl.model_selection import Choice, Study
+from jaxdl.model_selection import Choice, Study, exports
 from jaxdl.model_selection.fitted import Fitted
 from jaxdl.model_selection.words import plain
 
@@ -98,12 +97,8 @@ def tested(
 
 def write_tables(folder: Path, study: Study) -> None:
     """Write results.csv, a line for each score, and curves.csv, one for each point."""
-    study.to_csv(folder / "results.csv")
-    rows = study.curve_rows()
-    with open(folder / "curves.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({k: plain(v) for k, v in row.items()} for row in rows)
+    exports.write_csv(exports.rows(study), folder / "results.csv")
+    exports.write_csv(exports.curve_rows(study), folder / "curves.csv")
 
 
 def draw_study(folder: Path, study: Study) -> None:

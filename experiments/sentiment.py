@@ -174,7 +174,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
 
     from experiments import text_networks as networks
     from jaxdl import text
-    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold
+    from jaxdl.model_selection import cross_validate, refit, stratified_k_fold, tables
 
     began = time.perf_counter()
     texts, y, classes, name = load(config)
@@ -214,7 +214,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
         predictions=True,
         progress=config.progress,
     )
-    print(study.caption())
+    print(tables.caption(study))
     held, table = _best_of_each(config, study, y)
     rival, rival_held = _bag_of_words(config, texts, y)
     held[RIVAL] = rival_held

@@ -1,5 +1,6 @@
 """Model selection: splits, and whole studies over settings, folds and seeds."""
 
+from jaxdl.model_selection import exports, tables
 from jaxdl.model_selection.designs import (
     LearningCurve,
     Nested,
@@ -73,6 +74,7 @@ __all__ = [
     "degree_path",
     "diversity",
     "ensemble_size_curve",
+    "exports",
     "forward_k_fold",
     "forward_split",
     "group_k_fold",
@@ -95,6 +97,7 @@ __all__ = [
     "stratified_group_k_fold",
     "stratified_k_fold",
     "suspicious_accuracy",
+    "tables",
     "train_validation_test",
     "uniform",
     "zero_pad",

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxdl.base import Key
 from jaxdl.model_selection import grid as grids
+from jaxdl.model_selection import tables
 from jaxdl.model_selection.population.members import folds_key, responses_of
 from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Choice, Study, mean_and_error
@@ -46,7 +47,7 @@ class Nested(NamedTuple):
             f"{self.study.metric} {self.mean:.4f} ± {self.standard_error:.4f} over "
             f"{len(self.choices)} outer folds (chosen on them: {self.non_nested:.4f})",
             *(f"chosen on {count}: {h}" for h, count in chosen.most_common(MOST_SHOWN)),
-            self.study.caption(),
+            tables.caption(self.study),
         ])  # fmt: skip
 
 
@@ -67,7 +68,7 @@ class LearningCurve(NamedTuple):
         lines = [f"{metric} by training rows, held out and in training"]
         for n, *numbers in zip(self.sizes, *(part for pair in both for part in pair), strict=True):
             lines.append("{:8d}  {:.4f} ± {:.4f}  {:.4f} ± {:.4f}".format(n, *numbers))
-        return "\n".join([*lines, self.study.caption()])
+        return "\n".join([*lines, tables.caption(self.study)])
 
 
 def nested_cross_validate(

@@ -1,11 +1,7 @@
-"""What a model-selection study found: a plain value with its tables and its choice."""
+"""What a model-selection study found: a plain value and its choice."""
 
-import csv
 import dataclasses
-import html
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +9,8 @@ import numpy as np
 from jaxdl.base import Key, Transform
 from jaxdl.checks import one_of
 from jaxdl.metrics import directions
-from jaxdl.model_selection.words import in_words, plain, shown
+from jaxdl.model_selection import tables
+from jaxdl.model_selection.words import in_words
 from jaxdl.training import divergence
 from jaxdl.training.batching import Lengths
 from jaxdl.training.stopping import EarlyStopping
@@ -202,117 +199,6 @@ class Study:
             states=None,
         )
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Scores in long format: a dict for each setting x fold x seed x part x metric."""
-        parts = {"validation": self.scores, "train": self.train_scores}
-        return [
-            {
-                "setting": s,
-                **self.hparams[s],
-                "fold": f,
-                "seed": self.seeds[k],
-                "diverged": bool(self.diverged[s, f, k]),
-                "trained_epochs": int(self.epochs[s, f, k]),
-                "part": part,
-                "metric": metric,
-                "value": float(values[s, f, k]),
-            }
-            for part, scores in parts.items()
-            for metric, values in scores.items()
-            for s, f, k in np.ndindex(*values.shape)
-        ]
-
-    def curve_rows(self) -> list[dict[str, Any]]:
-        """Learning curves in long format: a dict for each point."""
-        parts = {"validation": self.curves, "train": self.train_curves}
-        points = [
-            (part, metric, curve, self.curve_epochs)
-            for part, curves in parts.items()
-            for metric, curve in curves.items()
-        ]
-        points.append(
-            ("train", "loss", self.train_loss, np.arange(1, self.train_loss.shape[-1] + 1))
-        )
-        return [
-            {
-                "setting": s,
-                "fold": f,
-                "seed": self.seeds[k],
-                "epoch": int(epochs[v]),
-                "part": part,
-                "metric": metric,
-                "value": float(curve[s, f, k, v]),
-            }
-            for part, metric, curve, epochs in points
-            for s, f, k, v in np.ndindex(*curve.shape)
-        ]
-
-    def to_csv(self, path: str | Path) -> None:
-        """Write ``rows()`` as a CSV file."""
-        rows = self.rows()
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows({k: plain(v) for k, v in row.items()} for row in rows)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All numbers as plain lists, for JSON."""
-        mean, error = self.summary()
-        return {
-            "hparams": [{k: plain(v) for k, v in h.items()} for h in self.hparams],
-            "metric": self.metric,
-            "maximize": self.maximize,
-            "mean": plain(mean),
-            "standard_error": plain(error),
-            "scores": {k: plain(v) for k, v in self.scores.items()},
-            "train_scores": {k: plain(v) for k, v in self.train_scores.items()},
-            "curves": {k: plain(v) for k, v in self.curves.items()},
-            "curve_epochs": plain(self.curve_epochs),
-            "train_loss": plain(self.train_loss),
-            "diverged": plain(self.diverged),
-            "epochs": plain(self.epochs),
-            "best_epochs": plain(self.best_epochs),
-            "dropped": plain(self.dropped),
-            "seeds": [int(s) for s in self.seeds],
-            "num_params": plain(self.num_params),
-            "strategy": self.strategy,
-            "num_programs": self.num_programs,
-            "num_traces": self.num_traces,
-            "compile_seconds": self.compile_seconds,
-            "run_seconds": self.run_seconds,
-        }
-
-    def to_json(self, path: str | Path) -> None:
-        """Write ``to_dict()`` as a JSON file; NaN becomes null."""
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        Path(path).write_text(text + "\n", encoding="utf-8")
-
-    def table(self, limit: int | None = 20) -> tuple[list[str], list[list[str]]]:
-        """A header and the rows of the ``limit`` best settings as text, best first."""
-        names = list(dict.fromkeys(name for h in self.hparams for name in h))
-        header = ["rank", *names, "params"]
-        columns = []
-        for metric in sorted(self.scores, key=lambda m: m != self.metric):
-            header.append(metric)
-            columns.append(self.summary(metric))
-        failed = self.diverged.sum((1, 2))
-        if failed.any():
-            header.append("diverged")
-        trained = self.epochs.mean((1, 2))
-        some_ended = bool((self.epochs != self.epochs.max()).any())
-        if some_ended:
-            header.append("trained epochs")
-        members = self.diverged[0].size
-        body = []
-        for rank, s in enumerate(self.ranking()[:limit], 1):
-            cells = [shown(self.hparams[s].get(name, "")) for name in names]
-            scores = [f"{mean[s]:.4f} ± {error[s]:.4f}" for mean, error in columns]
-            extra = [f"{failed[s]}/{members}"] if failed.any() else []
-            extra += [f"{trained[s]:.0f}"] if some_ended else []
-            body.append([str(rank), *cells, str(self.num_params[s]), *scores, *extra])
-        return header, body
-
     def _loss(self, metric: str | None, maximize: bool | None) -> np.ndarray:
         """The means [S] of a metric so that less is better."""
         mean, _ = self.summary(metric)
@@ -326,34 +212,13 @@ class Study:
             raise ValueError(f"metric {name!r} is none of {', '.join(self.scores)}")
         return self.scores[name]
 
-    def caption(self) -> str:
-        """One line that counts settings, folds, seeds, programs and seconds."""
-        s, f, k = self.diverged.shape
-        return (
-            f"{s} settings x {f} folds x {k} seeds = {s * f * k} members in {self.num_programs} "
-            f"program{'s' if self.num_programs != 1 else ''}; compiled in "
-            f"{self.compile_seconds:.1f} s, ran in {self.run_seconds:.1f} s ({self.strategy})"
-        )
-
     def __str__(self) -> str:
-        header, body = self.table()
-        widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-        line = lambda cells: "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
-        more = len(self.hparams) - len(body)
-        tail = [f"... and {more} more settings"] if more > 0 else []
-        tail += [self.divergence()] if self.diverged.any() else []
-        return "\n".join([line(header), *map(line, body), *tail, self.caption()])
+        return tables.as_text(self)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        header, body = self.table()
-        cells = lambda row, tag: "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)
-        rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
-        return (
-            f"<table><caption>{html.escape(self.caption())}</caption>"
-            f"<thead><tr>{cells(header, 'th')}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        return tables.as_html(self)
 
 
 def mean_and_error(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

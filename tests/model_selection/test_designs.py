@@ -10,6 +10,7 @@ from jaxdl.model_selection import (
     learning_curve,
     member_key,
     nested_cross_validate,
+    tables,
 )
 from jaxdl.training import fit
 
@@ -53,7 +54,7 @@ def test_nested_equals_choosing_and_scoring_by_hand(x64):
     assert nested.standard_error > 1e-3
     lines = repr(nested).splitlines()
     assert lines[0].startswith(f"nll {nested.mean:.4f} ± {nested.standard_error:.4f} over 2 outer")
-    assert len(lines) < 6 and lines[-1] == nested.study.caption()
+    assert len(lines) < 6 and lines[-1] == tables.caption(nested.study)
 
 
 def test_a_learning_curve_trains_on_growing_parts(x64):

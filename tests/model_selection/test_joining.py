@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_study import assert_same, study
 
-from jaxdl.model_selection import join
+from jaxdl.model_selection import join, tables
 from jaxdl.training.batching import Lengths
 
 RATES = [{"rate": rate} for rate in (0.03, 0.1, 0.3, 1.0)]
@@ -38,7 +38,9 @@ def test_programs_and_seconds_are_added_up(parts):
     joined = join([a, b])
     assert joined.num_programs == a.num_programs + b.num_programs
     assert joined.run_seconds == a.run_seconds + b.run_seconds
-    assert joined.caption().startswith("4 settings x 3 folds x 2 seeds = 24 members in 2 programs")
+    assert tables.caption(joined).startswith(
+        "4 settings x 3 folds x 2 seeds = 24 members in 2 programs"
+    )
 
 
 def test_what_one_study_has_not_is_left_out(parts):

@@ -8,7 +8,7 @@ import pytest
 
 from jaxdl import plotting
 from jaxdl.base import Objective, stateless
-from jaxdl.model_selection import Halving, cross_validate, nested_cross_validate, refit
+from jaxdl.model_selection import Halving, cross_validate, exports, nested_cross_validate, refit
 from jaxdl.training import Checkpoint, EarlyStopping, fit, fit_stream, gradient_learner
 
 X = np.linspace(0, 1, 12).astype(np.float32)
@@ -47,7 +47,7 @@ def test_the_best_setting(name, maximize, wins):
     order = [levels[s] for s in result.ranking()]
     assert order == sorted(levels, reverse=wins == 0.9)
     assert refit(result, X).hparams[0]["level"] == pytest.approx(wins)
-    assert result.to_dict()["maximize"] is (wins == 0.9)
+    assert exports.as_dict(result)["maximize"] is (wins == 0.9)
 
 
 def test_an_unknown_name_is_refused_before_anything_runs():

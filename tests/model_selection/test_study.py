@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from networks import classifier, three_classes
 
-from jaxdl.model_selection import cross_validate
+from jaxdl.model_selection import cross_validate, exports, tables
 from jaxdl.model_selection.words import plain
 
 
@@ -92,7 +92,7 @@ def test_folds_alone(by_hand):
 
 
 def test_text_and_html_show_the_same_table(trained):
-    header, rows = trained.table()
+    header, rows = tables.table(trained)
     assert header[:4] == ["rank", "rate", "width", "params"]
     assert len(rows) == 3
     best = trained.best()
@@ -102,7 +102,7 @@ def test_text_and_html_show_the_same_table(trained):
     html = trained._repr_html_()
     assert all(f"<td>{cell}</td>" in html for cell in rows[0])
     assert "... and 2 more settings" not in text
-    assert len(trained.table(limit=1)[1]) == 1
+    assert len(tables.table(trained, limit=1)[1]) == 1
 
 
 def test_names_cannot_break_the_page(trained):
@@ -111,7 +111,7 @@ def test_names_cannot_break_the_page(trained):
 
 
 def test_csv_and_json_hold_every_score(trained, tmp_path):
-    trained.to_csv(tmp_path / "s.csv")
+    exports.write_csv(exports.rows(trained), tmp_path / "s.csv")
     with open(tmp_path / "s.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 4 * 2 * 2 * 2  # settings, folds, seeds, metrics, parts
@@ -119,7 +119,7 @@ def test_csv_and_json_hold_every_score(trained, tmp_path):
                == ("2", "3", "1", "validation", "nll"))  # fmt: skip
     assert float(one["value"]) == pytest.approx(trained.scores["nll"][2, 3, 1])
     assert float(one["rate"]) == 0.03 and one["width"] == "3"
-    trained.to_json(tmp_path / "s.json")
+    exports.write_json(trained, tmp_path / "s.json")
     read = json.loads((tmp_path / "s.json").read_text())
     np.testing.assert_allclose(read["scores"]["nll"], trained.scores["nll"])
     assert read["hparams"][0] == {"rate": 0.003, "width": 3}
@@ -127,7 +127,7 @@ def test_csv_and_json_hold_every_score(trained, tmp_path):
 
 
 def test_curves_in_long_format(trained):
-    rows = trained.curve_rows()
+    rows = exports.curve_rows(trained)
     assert {r["epoch"] for r in rows} == {1, 2, 3}
     last = [r for r in rows if r["epoch"] == 3 and r["part"] == "validation"
             and r["metric"] == "nll" and r["setting"] == 1]  # fmt: skip
