@@ -6,17 +6,17 @@ sizes share one program: their rows are padded to one length and masked. Where i
 is traced, so a run cut into stretches anywhere is the run itself.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxdl.arrays import masked_mean
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.metrics.directions import as_loss
 from jaxdl.training import stopping
-from jaxdl.training.batching import Lengths, Padding, Rows, epoch_order, steps_per_epoch, take
+from jaxdl.training.batching import Lengths, Padding, Rows, steps_per_epoch
+from jaxdl.training.passes import evaluate_rows, run_batches
 from jaxdl.training.run_state import (
     NOTHING,
     RunState,
@@ -27,82 +27,9 @@ from jaxdl.training.run_state import (
     select,
     with_clock,
     with_key_words,
-    with_slice,
     without_clock,
 )
-from jaxdl.training.stopping import Best
-
-
-def masked_step(learner: Learner, state: Any, batch: Batch, mask: Array) -> tuple[Any, Any]:
-    """A step on the rows of a batch that count. Raises a ValueError for a learner without masks."""
-    try:
-        return learner.step(state, batch, mask=mask)
-    except TypeError as error:
-        if "unexpected keyword argument 'mask'" not in str(error):
-            raise
-        raise ValueError(
-            "batches differ in size here (uneven folds, or a smaller last batch), so Learner.step, "
-            "and the loss behind it, must take the keyword mask [B]; or use a batch_size that "
-            "divides the training rows"
-        ) from error
-
-
-def run_batches(learner, state, totals, data, rows, key, lo, hi, lengths, padding: Padding):
-    """Steps ``lo`` to ``hi`` of an epoch, each on a batch of the shuffled rows.
-
-    Returns the state, the totals, and the number [] of the epoch's rows up to ``hi``.
-    """
-    size = lengths.batch_size
-    n = rows.index.shape[0]
-    num_steps = int(steps_per_epoch(n, lengths))
-    if lengths.shuffle and num_steps * size > size:
-        order = epoch_order(key, rows.mask)
-        rows = Rows(rows.index[order], rows.mask[order])
-    length = num_steps * size
-    fill = max(length - n, 0)
-    index = jnp.pad(rows.index, (0, fill))[:length].reshape(num_steps, size)
-    mask = jnp.pad(rows.mask, (0, fill))[:length].reshape(num_steps, size)
-    if lengths.remainder == "drop":
-        mask &= jnp.all(mask, axis=1, keepdims=True)
-
-    def step(i, carry):
-        state, totals = carry
-        batch = take(data, index[i])
-        if not padding.masked:
-            new, info = learner.step(state, batch)
-            return new, {k: t + size * info[k] for k, t in totals.items()}
-        new, info = masked_step(learner, state, batch, mask[i])
-        count = jnp.sum(mask[i])
-        if padding.uneven:
-            # Where a shorter part of the data has run out of batches, nothing but the clock moves.
-            new = with_clock(select(count > 0, without_clock(new), without_clock(state)), new, 0)
-        add = lambda t, v: t + jnp.where(count > 0, count * v, 0).astype(t.dtype)
-        return new, {k: add(t, info[k]) for k, t in totals.items()}
-
-    state, totals = lax.fori_loop(lo, hi, step, (state, totals))
-    seen = jnp.sum(mask & (jnp.arange(num_steps) < hi)[:, None])
-    return state, totals, seen
-
-
-def evaluate_rows(learner, state, data, rows: Rows, lengths: Lengths) -> dict[str, Array]:
-    """Mean of every metric over the rows that count, {name: []}, in slices that fit in memory."""
-    n = rows.index.shape[0]
-    size = min(n, lengths.eval_batch)
-    slices = -(-n // size)
-    fill = slices * size - n
-    index = jnp.pad(rows.index, (0, fill)).reshape(slices, size)
-    mask = jnp.pad(rows.mask, (0, fill)).reshape(slices, size)
-
-    def one(part):
-        number, index, mask = part
-        values = learner.evaluate(with_slice(state, number), take(data, index))
-        return {k: masked_mean(v, mask) for k, v in values.items()}, jnp.sum(mask)
-
-    if slices == 1:
-        return one((0, index[0], mask[0]))[0]
-    means, counts = lax.map(one, (jnp.arange(slices), index, mask))
-    total = jnp.maximum(jnp.sum(counts), 1)
-    return {k: jnp.sum(v * counts) / total for k, v in means.items()}
+from jaxdl.training.stopping import Best, EarlyStopping
 
 
 def run_stretch(
@@ -146,99 +73,137 @@ def run_stretch(
     )
     per_epoch = int(steps_per_epoch(train.mask.shape[0], lengths))
     own = steps_per_epoch(jnp.sum(train.mask), lengths) if padding.uneven else per_epoch
-    last_slot = len(lengths.evaluation_epochs) - 1
-    some = lambda flag: (
-        flag if besides.axis is None else lax.pmax(flag.astype(jnp.int8), besides.axis) > 0
-    )
+    course = Course(
+        learner, data, train, valid, lengths, padding, besides, fresh, words, shuffle_key, per_epoch,
+        own,
+    )  # fmt: skip
 
     def epoch(carry):
         e, run = carry
-        lo, hi = 0, per_epoch
-        if lengths.within_epochs:
-            lo = jnp.maximum(start - e * per_epoch, 0)
-            hi = jnp.minimum(stop - e * per_epoch, per_epoch)
-        old = select(lo > 0, run.epoch_start, run.state) if lengths.within_epochs else run.state
-        totals = {k: jnp.where(lo > 0, t, 0).astype(t.dtype) for k, t in run.totals.items()}
-        state = with_clock(run.state, fresh, e * own + lo)
-        shuffle = jax.random.fold_in(shuffle_key, e)
-        state, totals, seen = run_batches(
-            learner, state, totals, data, train, shuffle, lo, hi, lengths, padding
-        )
-        state = without_clock(state)
-        if not lengths.within_epochs:
-            return e + 1, close(e, run, old, state, totals, seen)
-        full = (hi == per_epoch) | (e * per_epoch + hi == lengths.total_steps(per_epoch))
-        midway = run._replace(state=state, epoch_start=old, totals=totals)
-        done = lambda: close(e, run, old, state, totals, seen)._replace(epoch_start=old)
-        return e + 1, lax.cond(full, done, lambda: midway)
+        return e + 1, _train_epoch(course, e, run, start, stop)
 
-    def close(e, run, old, state, totals, seen):
-        """The end of an epoch: divergence, evaluation, early stopping."""
-        mean = {k: t / jnp.maximum(seen, 1) for k, t in totals.items()}
-        active = run.active
-        finite = jnp.isfinite(mean["loss"]) & all_finite(state)
-        put = lambda history, value: history.at[e].set(
-            jnp.where(active, value, history[e]).astype(history.dtype)
-        )
-        run = run._replace(
-            state=select(active & finite, state, old),
-            totals=totals,
-            diverged=jnp.where(active & ~finite, e, run.diverged).astype(jnp.int32),
-            loss=put(run.loss, mean["loss"]),
-        )
-        if besides.tolerance is not None:
-            flat = active & finite & (mean["grad_norm"] < besides.tolerance)
-            run = run._replace(
-                grad_norm=put(run.grad_norm, mean["grad_norm"]),
-                stopped=jnp.where(flat, e + 1, run.stopped).astype(jnp.int32),
-            )
-        if valid is None and besides.record is None:
-            return run
-        due = ((e + 1) % lengths.evaluate_every == 0) | (e + 1 == lengths.epochs)
-        # One that ends between two evaluations is measured then, its row-mates are not.
-        due = active & (due | ~run.active)
-        return lax.cond(some(due), lambda p: evaluated(e, due, p), lambda p: p, run)
-
-    def evaluated(e, due, run):
-        slot = jnp.minimum(e // lengths.evaluate_every, last_slot)
-        now = with_clock(run.state, with_key_words(fresh, words), (e + 1) * own)
-
-        def write(curves, values):
-            later = due & (jnp.arange(last_slot + 1) >= slot)
-            spread = lambda x: later.reshape(-1, *(1,) * x.ndim)
-            return jax.tree.map(
-                lambda c, v: jnp.where(spread(v), v.astype(c.dtype), c), curves, values
-            )
-
-        def measure(curves, rows):
-            return write(curves, evaluate_rows(learner, now, data, rows, lengths))
-
-        if besides.record is not None:
-            run = run._replace(record=write(run.record, besides.record(now)))
-        if valid is None:
-            return run
-        run = run._replace(curves=measure(run.curves, valid))
-        if lengths.evaluate_train:
-            run = run._replace(train_curves=measure(run.train_curves, train))
-        if besides.early_stopping is None:
-            return run
-        best = run.best
-        score = as_loss(
-            run.curves[besides.early_stopping.metric][slot], besides.early_stopping.maximize
-        )
-        running = due & (run.diverged < 0)
-        better, out_of_patience = stopping.check_patience(
-            besides.early_stopping, best, score, e + 1
-        )
-        better &= running
-        new = Best(score, e + 1, run.state if besides.early_stopping.restore_best else ())
-        return run._replace(
-            best=jax.tree.map(lambda n, o: jnp.where(better, n, o).astype(o.dtype), new, best),
-            stopped=jnp.where(
-                running & out_of_patience & (run.stopped < 0), e + 1, run.stopped
-            ).astype(jnp.int32),
-        )
-
-    goes_on = lambda carry: (carry[0] * per_epoch < stop) & some(carry[1].active)
+    goes_on = lambda carry: (carry[0] * per_epoch < stop) & _some(course, carry[1].active)
     first = jnp.asarray(start, jnp.int32) // per_epoch
     return lax.while_loop(goes_on, epoch, (first, run))[1]
+
+
+class Course(NamedTuple):
+    """What the parts of an epoch share: arguments of ``run_stretch``, and what follows from them.
+
+    fresh: a state whose clock is at 0. words: those of its key, to be taken into a branch.
+    shuffle_key: the orders of rows derive from it. per_epoch: the batches S that an epoch counts;
+    own: those of this run.
+    """
+
+    learner: Learner
+    data: Batch
+    train: Rows
+    valid: Rows | None
+    lengths: Lengths
+    padding: Padding
+    besides: StopAndRecord
+    fresh: Any
+    words: Array | None
+    shuffle_key: Key
+    per_epoch: int
+    own: int | Array
+
+
+def _train_epoch(course: Course, e: Array, run: RunState, start: Array, stop: Array) -> RunState:
+    """Epoch ``e`` of a run, or the part of it that lies in the stretch."""
+    lengths, per_epoch = course.lengths, course.per_epoch
+    lo, hi, old = 0, per_epoch, run.state
+    if lengths.within_epochs:
+        lo = jnp.maximum(start - e * per_epoch, 0)
+        hi = jnp.minimum(stop - e * per_epoch, per_epoch)
+        old = select(lo > 0, run.epoch_start, run.state)
+    totals = {k: jnp.where(lo > 0, t, 0).astype(t.dtype) for k, t in run.totals.items()}
+    state = with_clock(run.state, course.fresh, e * course.own + lo)
+    state, totals, seen = run_batches(
+        course.learner, state, totals, course.data, course.train,
+        jax.random.fold_in(course.shuffle_key, e), lo, hi, lengths, course.padding,
+    )  # fmt: skip
+    run = run._replace(state=without_clock(state), totals=totals)
+    if not lengths.within_epochs:
+        return _close_epoch(course, e, run, old, seen)
+    full = (hi == per_epoch) | (e * per_epoch + hi == lengths.total_steps(per_epoch))
+    run = run._replace(epoch_start=old)
+    return lax.cond(full, lambda: _close_epoch(course, e, run, old, seen), lambda: run)
+
+
+def _close_epoch(course: Course, e: Array, run: RunState, old: Any, seen: Array) -> RunState:
+    """Its losses, and whether the run diverged, then stays as it was, is flat, or to be evaluated.
+
+    ``old`` is the state before the epoch; ``seen`` [] the rows that it trained on.
+    """
+    besides, lengths = course.besides, course.lengths
+    mean = {k: t / jnp.maximum(seen, 1) for k, t in run.totals.items()}
+    active = run.active
+    finite = jnp.isfinite(mean["loss"]) & all_finite(run.state)
+    put = lambda history, value: history.at[e].set(
+        jnp.where(active, value, history[e]).astype(history.dtype)
+    )
+    run = run._replace(
+        state=select(active & finite, run.state, old),
+        diverged=jnp.where(active & ~finite, e, run.diverged).astype(jnp.int32),
+        loss=put(run.loss, mean["loss"]),
+    )
+    if besides.tolerance is not None:
+        flat = active & finite & (mean["grad_norm"] < besides.tolerance)
+        run = run._replace(
+            grad_norm=put(run.grad_norm, mean["grad_norm"]),
+            stopped=jnp.where(flat, e + 1, run.stopped).astype(jnp.int32),
+        )
+    if course.valid is None and besides.record is None:
+        return run
+    due = ((e + 1) % lengths.evaluate_every == 0) | (e + 1 == lengths.epochs)
+    # One that ends between two evaluations is measured then, its row-mates are not.
+    due = active & (due | ~run.active)
+    return lax.cond(_some(course, due), lambda r: _evaluate(course, e, due, r), lambda r: r, run)
+
+
+def _evaluate(course: Course, e: Array, due: Array, run: RunState) -> RunState:
+    """The run with its scores after epoch ``e``, and what is recorded, where they are ``due`` []."""
+    lengths, besides = course.lengths, course.besides
+    last = len(lengths.evaluation_epochs) - 1
+    slot = jnp.minimum(e // lengths.evaluate_every, last)
+    state = with_clock(run.state, with_key_words(course.fresh, course.words), (e + 1) * course.own)
+
+    def write(curves, values):
+        later = due & (jnp.arange(last + 1) >= slot)  # flat from here on, unless more follows
+        spread = lambda x: later.reshape(-1, *(1,) * x.ndim)
+        return jax.tree.map(lambda c, v: jnp.where(spread(v), v.astype(c.dtype), c), curves, values)
+
+    def measure(curves, rows):
+        return write(curves, evaluate_rows(course.learner, state, course.data, rows, lengths))
+
+    if besides.record is not None:
+        run = run._replace(record=write(run.record, besides.record(state)))
+    if course.valid is None:
+        return run
+    run = run._replace(curves=measure(run.curves, course.valid))
+    if lengths.evaluate_train:
+        run = run._replace(train_curves=measure(run.train_curves, course.train))
+    if besides.early_stopping is None:
+        return run
+    score = run.curves[besides.early_stopping.metric][slot]
+    return _keep_best(besides.early_stopping, e, due & (run.diverged < 0), score, run)
+
+
+def _keep_best(early: EarlyStopping, e: Array, due: Array, score: Array, run: RunState) -> RunState:
+    """The run with its best state so far, stopped where its patience has run out."""
+    score = as_loss(score, early.maximize)
+    better, out_of_patience = stopping.check_patience(early, run.best, score, e + 1)
+    better &= due
+    new = Best(score, e + 1, run.state if early.restore_best else ())
+    ends = due & out_of_patience & (run.stopped < 0)
+    return run._replace(
+        best=jax.tree.map(lambda n, o: jnp.where(better, n, o).astype(o.dtype), new, run.best),
+        stopped=jnp.where(ends, e + 1, run.stopped).astype(jnp.int32),
+    )
+
+
+def _some(course: Course, flag: Array) -> Array:
+    """Whether the flag [] holds for any of the runs that share one clock."""
+    axis = course.besides.axis
+    return flag if axis is None else lax.pmax(flag.astype(jnp.int8), axis) > 0

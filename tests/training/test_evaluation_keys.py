@@ -9,7 +9,7 @@ import pytest
 from jaxdl.base import Objective, evaluation_key, stateless
 from jaxdl.model_selection import cross_validate
 from jaxdl.model_selection.population.members import member_key
-from jaxdl.training import fit, gradient_learner, loop
+from jaxdl.training import fit, gradient_learner, passes
 from jaxdl.training.batching import Lengths, Rows
 
 N = 24
@@ -80,7 +80,7 @@ def test_the_draws_by_hand():
     learner = drawing_learner()
     state = learner.init(jax.random.key(0))
     rows = Rows(jnp.arange(N, dtype=jnp.int32), jnp.ones(N, bool))
-    sliced = loop.evaluate_rows(learner, state, X, rows, Lengths(1, 1, 1, eval_batch=10))
+    sliced = passes.evaluate_rows(learner, state, X, rows, Lengths(1, 1, 1, eval_batch=10))
     expected = [
         jax.random.normal(
             evaluation_key(jax.random.fold_in(evaluation_key(state.key), i)), (10,)
@@ -94,7 +94,7 @@ def test_no_two_slices_share_their_draws():
     learner = drawing_learner()
     state = learner.init(jax.random.key(0))
     one = lambda rows: float(
-        loop.evaluate_rows(learner, state, X, rows, Lengths(1, 1, 1, eval_batch=1))["nll"]
+        passes.evaluate_rows(learner, state, X, rows, Lengths(1, 1, 1, eval_batch=1))["nll"]
     )
     first = one(Rows(jnp.array([0, 1], jnp.int32), jnp.array([True, False])))
     both = one(Rows(jnp.array([0, 1], jnp.int32), jnp.array([True, True])))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import classifier, three_classes
 
-from jaxdl.training import fit, loop
+from jaxdl.training import fit, passes
 from jaxdl.training.batching import Lengths, Rows, epoch_order, stable_argsort
 
 
@@ -168,7 +168,7 @@ def test_evaluation_in_slices_equals_the_whole(x64):
     rows = Rows(jnp.arange(23), jnp.arange(23) < 19)
     data = (jnp.asarray(x), jnp.asarray(y))
     whole, sliced = (
-        loop.evaluate_rows(learner, state, data, rows, Lengths(1, 1, 1, eval_batch=size))
+        passes.evaluate_rows(learner, state, data, rows, Lengths(1, 1, 1, eval_batch=size))
         for size in (100, 5)
     )
     by_hand = np.mean(learner.evaluate(state, (data[0][:19], data[1][:19]))["nll"])

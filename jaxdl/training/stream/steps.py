@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.checks import is_key
-from jaxdl.training import loop, run_state
+from jaxdl.training import passes, run_state
 from jaxdl.training.batching import Lengths, Rows
 
 
@@ -46,7 +46,7 @@ def evaluate(learner: Learner, state, validation: Batch):
     """The mean of each metric over validation rows [M, D], {name: []}."""
     m = num_rows(validation)
     every = Rows(jnp.arange(m, dtype=jnp.int32), jnp.ones(m, bool))
-    return loop.evaluate_rows(learner, state, validation, every, Lengths(1, 1, 1))
+    return passes.evaluate_rows(learner, state, validation, every, Lengths(1, 1, 1))
 
 
 def copy(x):
