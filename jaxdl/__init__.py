@@ -22,6 +22,7 @@ _SUBMODULES = (
     "flows",
     "generation",
     "inference",
+    "interop",
     "layers",
     "losses",
     "metrics",
