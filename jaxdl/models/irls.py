@@ -1,12 +1,14 @@
 """Iteratively reweighted least squares for location families, kinked ones included."""
 
-from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import inner, rows_dot, tree_norm
 from jaxdl.base import Array, Family
+from jaxdl.models import glm_objective
+from jaxdl.models.glm_objective import Problem
 from jaxdl.optim.gradient_descent import Descent, hold_last
 from jaxdl.optim.newton import newton_direction
 
@@ -30,43 +32,35 @@ def location_weights(
     return jnp.maximum(score / apart, 0), residual
 
 
-def irls(
-    family: Family,
-    start: Array,
-    design: Array,
-    y: Array,
-    weights: Array,
-    *,
-    assemble: Callable,
-    objective: Callable,
-    regulariser: Callable,
-    max_steps: int,
-    tolerance: float | Array,
-) -> Descent:
+def irls(problem: Problem, start: Array, *, max_steps: int, tolerance: float | Array) -> Descent:
     """Weighted least squares, again and again with new weights.
 
     Each step minimises the sum of the parabolas of ``location_weights``. Their floor on residuals
     is the mean of |y| at first and 0.8 of itself after each step, down to the square root of the
     dtype's resolution times that mean; from a fixed floor a Laplace fit would stick at the first
-    rows that it meets exactly (Daubechies, DeVore, Fornasier & Gunturk 2010). Gradient norms are those of the loss rounded off below the floor.
+    rows that it meets exactly (Daubechies, DeVore, Fornasier & Gunturk 2010). Gradient norms are
+    those of the loss rounded off below the floor.
 
     Args:
+      problem: what is minimised, of N rows.
       start: w_0, [P] or [P, K].
-      family, design [N, P], y [N] or [N, K], weights [N]: ``sum_n weight_n -log p(y_n; w'x_n)``.
-      assemble: ``(h [N, K, K]) -> [P K, P K]``, the averaged curvature, penalty included.
-      objective, regulariser: ``(w) -> []``, the penalised loss and the penalty in it.
       max_steps, tolerance: it has converged where the gradient norm is below the tolerance at the
         last floor.
     """
-    y = y.astype(design.dtype)
+    family, design, weights = problem.family, problem.design, problem.weights
+    y = problem.y.astype(design.dtype)
     per_row = lambda a: a.reshape(len(y), -1)
     spread = jnp.vdot(weights, jnp.mean(jnp.abs(per_row(y)), axis=1))
     last = jnp.sqrt(jnp.finfo(y.dtype).eps) * jnp.where(spread > 0, spread, 1)
 
+    objective = partial(glm_objective.objective, problem)
+
     def measure(w, floor):
         omega, residual = location_weights(family, rows_dot(design, w), y, floor)
         pull = per_row(omega * residual) * weights[:, None]
-        grad = inner(design, pull).reshape(w.shape) + jax.grad(regulariser)(w)
+        grad = inner(design, pull).reshape(w.shape) + jax.grad(
+            partial(glm_objective.regulariser, problem)
+        )(w)
         return omega, grad, tree_norm(grad)
 
     def cond(carry):
@@ -76,7 +70,7 @@ def irls(
     def body(carry):
         t, w, floor, omega, grad, _, norms, losses = carry
         h = per_row(omega)[:, :, None] * jnp.eye(omega.size // len(y), dtype=y.dtype)
-        w = w + newton_direction(assemble(h), grad.ravel()).reshape(w.shape)
+        w = w + newton_direction(glm_objective.penalized(problem, h), grad.ravel()).reshape(w.shape)
         t, floor = t + 1, jnp.maximum(0.8 * floor, last)
         omega, grad, norm = measure(w, floor)
         return t, w, floor, omega, grad, norm, norms.at[t].set(norm), losses.at[t].set(objective(w))

@@ -10,7 +10,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 from jaxdl import families
-from jaxdl.models import glm, linear
+from jaxdl.models import glm, glm_objective, linear
 from jaxdl.models.irls import location_weights
 
 fit = jax.jit(
@@ -266,7 +266,7 @@ def test_the_curvature_of_several_outputs():
     h = half + half.transpose(0, 2, 1)
     expected = sum(np.kron(np.outer(x, x), rows) for x, rows in zip(design, h, strict=True))
     np.testing.assert_allclose(
-        glm.curvature(jnp.asarray(design), jnp.asarray(h)), expected, atol=1e-5
+        glm_objective.curvature(jnp.asarray(design), jnp.asarray(h)), expected, atol=1e-5
     )
 
 
