@@ -11,9 +11,8 @@ from jaxdl.base import Key, features
 from jaxdl.checks import positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
-from jaxdl.model_selection.population.campaign import Campaign
+from jaxdl.model_selection.population.job import StudyJob
 from jaxdl.model_selection.population.members import Group, refit_key
-from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import Population
 from jaxdl.model_selection.population.transforms import fitted_to_all
 from jaxdl.model_selection.study import Study
@@ -21,6 +20,7 @@ from jaxdl.model_selection.validation import check_data, make_lengths, unfit_fol
 from jaxdl.training import divergence
 from jaxdl.training.batching import pad_rows
 from jaxdl.training.host import inputs
+from jaxdl.training.host.driver import Host, drive
 
 
 def refit(
@@ -92,18 +92,8 @@ def refit(
         for signature in signatures
     ]
     inputs.check_responses(data, populations[0].responses)
-    with Reporter(lengths.epochs * len(hparams) * seeds, enabled=progress) as reporter:
-        Campaign(
-            populations,
-            study.metric,
-            study.maximize,
-            [],
-            checkpoint=None,
-            log=None,
-            reporter=reporter,
-            host_watches=False,
-            about={},
-        ).train()
+    job = StudyJob(populations, study.metric, study.maximize, fingerprint={})
+    drive(job, Host(progress=progress))
     results = [population.result(states=True) for population in populations]
     members = [
         (hparams[s], jax.tree.map(lambda leaf, i=i, j=j: leaf[i, j], result.states),

@@ -26,17 +26,17 @@ from jaxdl.metrics import directions
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection import splits
 from jaxdl.model_selection.population.assemble import assemble, study_metric
-from jaxdl.model_selection.population.campaign import Campaign, study_fingerprint
 from jaxdl.model_selection.population.halving import Halving, rungs
+from jaxdl.model_selection.population.job import StudyJob, study_fingerprint
 from jaxdl.model_selection.population.members import LAST_SEED, Group, folds_key, responses_of
 from jaxdl.model_selection.population.plan import check_strategy
-from jaxdl.model_selection.population.reporter import Reporter
 from jaxdl.model_selection.population.run import COMPACT, Population
 from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Recipe, Study
 from jaxdl.training.batching import Lengths, Rows, pad_rows, take
 from jaxdl.training.host import checkpoints, inputs, runlog
 from jaxdl.training.host.checkpoints import Checkpoint
+from jaxdl.training.host.driver import Host, drive
 from jaxdl.training.stopping import EarlyStopping
 
 
@@ -160,7 +160,6 @@ def cross_validate(
         seed=np.tile(np.asarray(seeds, np.int32), len(parts)),
     )
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
-    reporter = Reporter(epochs * len(settings) * len(groups.fold), enabled=progress)
     # What is to be resumed exactly is compacted at epochs that do not depend on the clock.
     milestones = None
     if checkpoint is not None:
@@ -188,26 +187,21 @@ def cross_validate(
         inputs.check_responses(data, population.responses)
     metric = study_metric(list(populations[0].store[0].curves), metric)
     maximize = directions.resolve(metric, maximize)
-    about = {}
+    fingerprint = {}
     if checkpoint is not None:
-        about = study_fingerprint(
+        fingerprint = study_fingerprint(
             settings, data, parts, seeds, populations, metric, maximize, levels
         )
-    campaign = Campaign(
+    job = StudyJob(
         populations,
         metric,
         maximize,
-        levels,
-        checkpoint=checkpoint,
-        log=log,
-        reporter=reporter,
-        host_watches=compact == "always"
-        or any(x is not None for x in (checkpoint, log, early_stopping)),
+        rungs=levels,
         milestones=milestones or (),
-        about=about,
+        compacts=compact == "always" or early_stopping is not None,
+        fingerprint=fingerprint,
     )
-    with reporter:
-        campaign.train()
+    drive(job, Host(checkpoint, log, progress))
     results = [population.result(states) for population in populations]
     unfit = np.zeros(len(parts), bool)
     if any((result.run.diverged >= 0).any() for result in results):

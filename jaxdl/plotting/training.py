@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jaxdl.training.fit import History
-    from jaxdl.training.stream.run import StreamHistory
+    from jaxdl.training.stream.fit import StreamHistory
 
 
 def training_curves(history: History | StreamHistory, metric: str | None = None) -> Figure:

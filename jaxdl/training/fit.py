@@ -13,8 +13,10 @@ from jaxdl.base import Array, Batch, Key, Learner, Sequences
 from jaxdl.checks import one_of, positive_int, typed_key
 from jaxdl.training import divergence, stopping
 from jaxdl.training.batching import Lengths, steps_per_epoch
-from jaxdl.training.host import checkpoints, driver, inputs, programs, runlog
+from jaxdl.training.fit_job import FitJob, fit_fingerprint
+from jaxdl.training.host import checkpoints, inputs, programs, runlog
 from jaxdl.training.host.checkpoints import Checkpoint
+from jaxdl.training.host.driver import Host, drive
 from jaxdl.training.run_state import RunState, num_params
 from jaxdl.training.stopping import EarlyStopping
 
@@ -138,8 +140,8 @@ def fit(
     """
     inputs.check_learner(learner)
     typed_key(key)
-    checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
-    watched = checkpoint is not None or log is not None or progress
+    host = Host(checkpoints.as_checkpoint(checkpoint), runlog.as_log(log), progress)
+    watched = host.seconds is not None
     data = inputs.as_arrays(data)
     n = num_rows(data)
     lengths = _lengths(n, epochs, steps, batch_size, evaluate_every, remainder)
@@ -159,34 +161,43 @@ def fit(
     spec = programs.FitSpec(
         learner,
         lengths._replace(within_epochs=watched or steps is not None),
-        n,
-        num_valid,
-        early_stopping.metric if early_stopping else None,
-        bool(early_stopping and early_stopping.maximize),
-        bool(early_stopping and early_stopping.restore_best),
-        tolerance is not None,
-        record,
+        num_train=n,
+        num_valid=num_valid,
+        metric=early_stopping.metric if early_stopping else None,
+        maximize=bool(early_stopping and early_stopping.maximize),
+        restore_best=bool(early_stopping and early_stopping.restore_best),
+        has_tolerance=tolerance is not None,
+        record=record,
     )
-    numbers = (
-        (early_stopping.patience, early_stopping.min_delta) if early_stopping else (0, 0.0),
-        0.0 if tolerance is None else tolerance,
-    )
+    thresholds = programs.Thresholds()
+    if early_stopping is not None:
+        thresholds = thresholds._replace(
+            patience=early_stopping.patience, min_delta=early_stopping.min_delta
+        )
+    if tolerance is not None:
+        thresholds = thresholds._replace(tolerance=tolerance)
     run = programs.empty(spec, whole, key)
-    # Only the host's own loop gives its buffers up: fit may itself be under vmap otherwise.
-    donated = ("run",) if watched else ()
-    again = lambda: jax.random.clone(key)  # every stretch derives its draws from the same key
-    more = (donated, spec, whole)
-    advance = lambda *stretch: programs.call(programs.advance, *more, again(), *stretch)
-    if not watched:
-        run = advance(run, 0, spec.total, numbers)
-    else:
-        about = {"kind": "fit"}
+    if watched:
+        fingerprint = {}
         if checkpoint is not None:
-            about["run"] = driver.fit_fingerprint(
-                spec, data, validation, key, early_stopping, tolerance
-            )
-        run = driver.train(spec, advance, run, numbers, metrics, about, checkpoint, log, progress)
-    state, run, taken = programs.call(programs.finish, (), spec, again(), run)
+            fingerprint = fit_fingerprint(spec, data, validation, key, early_stopping, tolerance)
+        job = FitJob(
+            spec,
+            whole,
+            key,
+            run,
+            thresholds,
+            metrics=metrics,
+            early_stopping=early_stopping,
+            fingerprint=fingerprint,
+        )
+        drive(job, host)
+        run = job.run
+    else:
+        run = programs.call(
+            programs.advance, (), spec, whole, jax.random.clone(key), run, 0, spec.total, thresholds
+        )
+    state, run, taken = programs.call(programs.finish, (), spec, jax.random.clone(key), run)
     return FitResult(state, _history(spec, run, tolerance), taken)
 
 

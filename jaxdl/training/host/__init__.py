@@ -1,4 +1,4 @@
-"""What the host does around a compiled run: checks, stretches, bar, signals, checkpoints, logs."""
+"""What the host does around a compiled run: the driver, its checkpoints, logs, bar and signals."""
 
 from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.host.runlog import RunLog, TensorBoardLog, read_log

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,7 +53,7 @@ class Checkpoint(NamedTuple):
 
 
 def judged_by(
-    checkpoint: Checkpoint, metrics: list[str], stopping: EarlyStopping | None
+    checkpoint: Checkpoint, metrics: Sequence[str], stopping: EarlyStopping | None
 ) -> tuple[str, bool]:
     """The metric by which the best checkpoint is known, and whether more of it is better.
 
@@ -280,11 +280,11 @@ def _mismatched(path: Path, header: dict[str, Any]) -> str | None:
     return None
 
 
-def check_types(path: Path, about: dict[str, Any], **types: type) -> None:
+def check_types(about: dict[str, Any], **types: type) -> None:
     """Raise a ValueError unless a checkpoint's ``about`` has these fields of these types."""
     for name, kind in types.items():
         if type(about.get(name)) is not kind:
-            raise ValueError(f"{path}: damaged (its {name} makes no sense)")
+            raise ValueError(f"damaged (its {name} makes no sense)")
 
 
 def _describe(tree, read: bool = True):

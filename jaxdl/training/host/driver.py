@@ -1,177 +1,181 @@
-"""A run that the host looks at now and then: checkpoints and going on from them, logs, a bar."""
+"""One driver for whatever trains in stretches: it resumes, looks, logs, shows, saves and obeys."""
 
+import contextlib
 import functools
 import time
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
-from jaxdl.metrics.directions import as_loss, default_metric
+from jaxdl.metrics.directions import as_loss
 from jaxdl.training.host import checkpoints, fingerprint
+from jaxdl.training.host.checkpoints import Checkpoint
 from jaxdl.training.host.interrupts import Interrupts
-from jaxdl.training.host.programs import FitSpec
-from jaxdl.training.host.stretches import Bar, stretches
-from jaxdl.training.run_state import RunState
+from jaxdl.training.host.stretches import Bar
 from jaxdl.training.stopping import EarlyStopping
 
 # Between two looks of the host: with a bar, and with checkpoints and logs alone.
-SECONDS_WITH_BAR, SECONDS = 0.5, 2.0
+SECONDS_WITH_BAR, SECONDS = 0.5, 1.0
 
 
-def train(spec, advance, run, numbers, metrics, about, checkpoint, log, bar_wanted) -> RunState:
-    """The RunState at the end of a run that the host looks at, from where a checkpoint left it.
+class Host(NamedTuple):
+    """What the host keeps of a job: its checkpoints, a log (``start`` and ``add``), a bar."""
 
-    ``advance(run, start, stop, numbers)`` is the RunState after a stretch. Raises a ValueError for
-    a checkpoint of another run.
+    checkpoint: Checkpoint | None = None
+    log: Any = None
+    progress: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """Between two looks; None where nobody looks."""
+        watches = self.checkpoint is not None or self.log is not None
+        return SECONDS_WITH_BAR if self.progress else SECONDS if watches else None
+
+
+class Snapshot(NamedTuple):
+    """What a job has to know to go on.
+
+    position: how far it is. arrays: a pytree. about: the rest, in JSON's types.
+    scores: {metric: value} of the last evaluation, by which the best checkpoint is known.
     """
-    metric = spec.metric or default_metric(metrics)
+
+    position: int
+    arrays: Any
+    about: dict[str, Any]
+    scores: dict[str, float]
+
+
+class Job(Protocol):
+    """What trains in stretches that the host looks between: a fit, a stream, a study.
+
+    kind: its name. unit: what its positions count. total: the last of them.
+    fingerprint: what makes it the same job, in JSON's types; it is asked for with checkpoints only.
+    metrics: the names of the scores of its snapshots. early_stopping: by one of them, or None.
+    """
+
+    kind: str
+    unit: str
+    total: int
+    fingerprint: dict[str, Any]
+    metrics: Sequence[str]
+    early_stopping: EarlyStopping | None
+
+    @property
+    def position(self) -> int:
+        """How far it is, 0 before the first stretch."""
+        ...
+
+    def stretches(self, seconds: float | None) -> Generator[bool, None, None]:
+        """Train to the end, and yield about every so many ``seconds`` (None: seldom).
+
+        Wherever it yields it can be saved and left; what it yields says whether there is
+        something new to log and to show.
+        """
+        ...
+
+    def rows(self) -> Iterable[dict[str, Any]]:
+        """The rows of a log since they were asked for last; at first all from the beginning."""
+        ...
+
+    def numbers(self) -> dict[str, Any]:
+        """What to show beside the bar, by name."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """What it has to know to go on from here."""
+        ...
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot. Raises a ValueError for one that it would not have come to."""
+        ...
+
+
+def drive(job: Job, host: Host) -> None:
+    """Train a job to its end, from where a checkpoint left it.
+
+    With checkpoints, SIGTERM and SIGINT are obeyed once it is saved. Raises a ValueError for a
+    checkpoint of another job.
+    """
+    checkpoint = host.checkpoint
     if checkpoint is None:
-        return _stretches(spec, advance, run, 0, numbers, metric, None, log, bar_wanted)
+        _train(job, host, None)
+        return
     by = None
-    if spec.num_valid:
-        stopping = spec.metric and EarlyStopping(metric=spec.metric, maximize=spec.maximize)
-        by = checkpoints.judged_by(checkpoint, metrics, stopping or None)
-    about = {**about, "run": {**about["run"], "best by": by and list(by)}}
+    if job.metrics:
+        by = checkpoints.judged_by(checkpoint, job.metrics, job.early_stopping)
+    run = {**job.fingerprint, "best by": by and list(by)}
     with checkpoints.opened(checkpoint.folder) as folder:
-        begin = 0
         if known := checkpoints.positions(folder):
-            begin = known[-1]
-            run = _resumed(spec, folder, begin, about, run)
-        save = functools.partial(_save, spec, checkpoint, about, by)
-        return _stretches(spec, advance, run, begin, numbers, metric, save, log, bar_wanted)
+            _resume(job, run, folder, known[-1])
+        _train(job, host, functools.partial(_save, job, run, by, checkpoint))
 
 
-def _stretches(spec, advance, run, begin, numbers, metric, save, log, bar_wanted) -> RunState:
-    bar = Bar(spec.total, min(begin, spec.total), bar_wanted)
-    logged = _epochs_done(spec, run, begin)
-    if log is not None:
-        log.start(_rows(spec, run, 0, logged))
-    saved, saved_at, position = time.perf_counter(), begin, begin
-    go_on = lambda start, stop: jax.block_until_ready(advance(run, start, stop, numbers))
-    try:
-        with Interrupts(save is not None) as interrupts:
-            seconds = SECONDS_WITH_BAR if bar_wanted else SECONDS
-            total = spec.total if bool(run.active) else begin
-            for start, position, run in stretches(go_on, begin, total, seconds):
-                done = _epochs_done(spec, run, position)
-                if log is not None:
-                    log.add(_rows(spec, run, logged, done))
-                logged = done
-                bar.update(position - start, _numbers(spec, run, done, metric))
-                due = save is not None and time.perf_counter() - saved >= save.args[1].seconds
-                if save is not None and (due or interrupts.caught):
-                    save(run, position)
-                    saved, saved_at = time.perf_counter(), position
-                interrupts.obey()
-                if not bool(run.active):
-                    break
-            if save is not None and saved_at != position:
-                save(run, position)
-    finally:
-        bar.close()
-    return run
+def _train(job: Job, host: Host, save: Callable[[], None] | None) -> None:
+    with (
+        Bar(job.total, job.position, job.unit, host.progress) as bar,
+        Interrupts(save is not None) as interrupts,
+        contextlib.closing(job.stretches(host.seconds)) as stretches,
+    ):
+        if host.log is not None:
+            host.log.start(job.rows())
+        looks, saved, saved_at = 0, (job.position, 0), time.perf_counter()
+        for looked in stretches:
+            if looked:
+                looks += 1
+                _tell(job, host, bar)
+            moved = saved != (job.position, looks)
+            if save is not None and moved:
+                due = time.perf_counter() - saved_at >= host.checkpoint.seconds
+                if due or interrupts.caught:
+                    save()
+                    saved, saved_at = (job.position, looks), time.perf_counter()
+            interrupts.obey()
+        if save is not None and saved != (job.position, looks):
+            save()
 
 
-def _save(spec, checkpoint, about, by, run, position) -> None:
+def _tell(job: Job, host: Host, bar: Bar) -> None:
+    if host.log is not None:
+        host.log.add(job.rows())
+    if host.progress:
+        bar.update(job.position, job.numbers())
+
+
+def _save(job: Job, run: dict[str, Any], by, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; ``by`` is the metric of its score and whether more of it is better."""
+    position, arrays, about, scores = job.snapshot()
     score = None
-    done = _epochs_done(spec, run, position)
-    slot = int(np.searchsorted(spec.lengths.evaluation_epochs, done, side="right")) - 1
-    if by is not None and slot >= 0:
-        metric, maximize = by
-        value = as_loss(float(np.asarray(run.curves[metric])[slot]), maximize)
-        score = value if np.isfinite(value) else None
-    about = {**about, "epochs": spec.lengths.epochs, "steps": spec.total}
-    checkpoints.save(checkpoint, position, jax.device_get(run), about, score)
+    if by is not None and by[0] in scores:
+        loss = as_loss(scores[by[0]], by[1])
+        score = loss if np.isfinite(loss) else None
+    about = {"kind": job.kind, "run": run, **about}
+    checkpoints.save(checkpoint, position, jax.device_get(arrays), about, score)
 
 
-def _resumed(spec, folder, position, about, blank) -> RunState:
-    """The RunState of a checkpoint, its histories as long as this run's."""
+def _resume(job: Job, run: dict[str, Any], folder: Path, position: int) -> None:
     path = folder / f"{position:010d}"
-    there = checkpoints.read_about(folder, position)["about"]
-    if there.get("kind") != about["kind"]:
-        raise ValueError(f"{path}: of a {there.get('kind', 'run of another kind')}, not of a fit")
-    checkpoints.check_types(path, there, run=dict, steps=int)
-    fingerprint.refuse_another(path, there["run"], about["run"])
-    if position > spec.total:
-        raise ValueError(
-            f"{path}: already has {position} steps, more than the {spec.total} asked for"
-        )
-    shorter = min(there["steps"], spec.total)
-    unscheduled = shorter % (spec.per_epoch * spec.lengths.evaluate_every) != 0
-    judged = spec.metric is not None or spec.has_tolerance or spec.total == shorter
-    if there["steps"] != spec.total and position == shorter and unscheduled and judged:
-        raise ValueError(
-            f"{path}: ended, or would end, between two evaluations, other than a run of "
-            f"{max(there['steps'], spec.total)} steps; take another folder"
-        )
-    stored, _ = checkpoints.restore(folder, position, blank)
-
-    def fill(old, new):
-        if old.shape == new.shape:
-            return old
-        more = [(0, len(new) - len(old)), *[(0, 0)] * (old.ndim - 1)]
-        if more[0][1] < 0:
-            return old[: len(new)]
-        return np.pad(old, more, mode="edge")
-
-    def history(old, new):
-        filled = fill(old, new)
-        filled[len(old) :] = np.nan
-        return filled
-
-    return stored._replace(
-        loss=history(stored.loss, blank.loss),
-        grad_norm=jax.tree.map(history, stored.grad_norm, blank.grad_norm),
-        curves=jax.tree.map(fill, stored.curves, blank.curves),
-        record=jax.tree.map(fill, stored.record, blank.record),
-    )
+    about = checkpoints.read_about(folder, position)["about"]
+    if (why := _another(job, run, position, about)) is not None:
+        raise ValueError(f"{path}: {why}")
+    arrays, _ = checkpoints.restore(folder, position, job.snapshot().arrays)
+    try:
+        job.restore(Snapshot(position, arrays, about, {}))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
-def fit_fingerprint(spec, data, validation, key, early_stopping, tolerance) -> dict[str, Any]:
-    """What must be the same for a run to go on, in JSON's types; data and program by checksum."""
-    # Epochs are left out: a longer run has the same first part.
-    two = jax.tree.map(lambda leaf: leaf[np.zeros(2, int)], data)
-    return {
-        "rows": spec.num_train,
-        "data": fingerprint.of_arrays(data),
-        "validation": fingerprint.of_arrays(validation),
-        "key": fingerprint.of_key(key),
-        "batch_size": spec.lengths.batch_size,
-        "remainder": spec.lengths.remainder,
-        "evaluate_every": spec.lengths.evaluate_every,
-        "early_stopping": fingerprint.of_stopping(early_stopping),
-        "tolerance": None if tolerance is None else float(tolerance),
-        "program": fingerprint.of_learner(spec.learner, two, key),
-    }
-
-
-def _epochs_done(spec: FitSpec, run: RunState, position: int) -> int:
-    ended = [int(run.stopped), int(run.diverged) + 1]
-    run_out = spec.lengths.epochs if position >= spec.total else position // spec.per_epoch
-    return min([run_out, *(e for e in ended if e > 0)])
-
-
-def _numbers(spec, run, done, metric) -> dict[str, float]:
-    if not done:
-        return {}
-    numbers = {"loss": np.asarray(run.loss)[done - 1]}
-    slot = int(np.searchsorted(spec.lengths.evaluation_epochs, done, side="right")) - 1
-    if spec.num_valid and slot >= 0:
-        numbers[f"validation {metric}"] = np.asarray(run.curves[metric])[slot]
-    return numbers
-
-
-def _rows(spec, run, start, stop):
-    """Rows of a log for the epochs from ``start`` to ``stop``."""
-    loss, rows = np.asarray(run.loss), []
-    at = {int(e): slot for slot, e in enumerate(spec.lengths.evaluation_epochs)}
-    curves = {m: np.asarray(c) for m, c in run.curves.items()} if spec.num_valid else {}
-    for epoch in range(start + 1, stop + 1):
-        place = {"epoch": epoch, "step": min(epoch * spec.per_epoch, spec.total)}
-        rows.append({**place, "part": "train", "metric": "loss", "value": float(loss[epoch - 1])})
-        if epoch in at:
-            rows += [{**place, "part": "validation", "metric": m, "value": float(c[at[epoch]])}
-                     for m, c in curves.items()]  # fmt: skip
-    return rows
+def _another(job: Job, run: dict[str, Any], position: int, about: dict[str, Any]) -> str | None:
+    """Why a checkpoint is of no earlier part of a job, or None."""
+    if about.get("kind") != job.kind:
+        return f"of a {about.get('kind', 'run of another kind')}, not of a {job.kind}"
+    there = about.get("run", about)  # studies used to say it beside the rest
+    if not isinstance(there, dict):
+        return "damaged (its run makes no sense)"
+    if changed := fingerprint.differences(there, run):
+        return f"of another {job.kind} ({changed}); take another folder"
+    if position > job.total:
+        return f"already has {position} {job.unit}, more than the {job.total} asked for"
+    return None

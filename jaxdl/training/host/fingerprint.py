@@ -5,6 +5,7 @@ them: by their operations, shapes, dtypes and constants. What a trace does not s
 what a host callback does, and what the data's rows mean.
 """
 
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +19,11 @@ from jaxdl.checks import is_key
 from jaxdl.training.stopping import EarlyStopping
 
 
-def of_arrays(tree: Any) -> int:
+class Checksum(int):
+    """A CRC-32. Nobody reads one, so messages do not show it."""
+
+
+def of_arrays(tree: Any) -> Checksum:
     """A CRC-32 of a tree's leaves: of their dtypes, shapes and bytes."""
     total = 0
     for leaf in jax.tree.leaves(tree):
@@ -26,14 +31,19 @@ def of_arrays(tree: Any) -> int:
         leaf = np.ascontiguousarray(leaf)
         total = zlib.crc32(f"{leaf.dtype}{leaf.shape}".encode(), total)
         total = zlib.crc32(leaf.tobytes(), total)
-    return total
+    return Checksum(total)
 
 
-def of_program(fn: Callable, *args) -> int:
+def of_json(value: Any) -> Checksum:
+    """A CRC-32 of a value in JSON's types; of others by their ``repr``."""
+    return Checksum(zlib.crc32(json.dumps(value, sort_keys=True, default=repr).encode()))
+
+
+def of_program(fn: Callable, *args) -> Checksum:
     """A CRC-32 of the trace of a pure function for arguments of these shapes: text and constants."""
     closed = jax.make_jaxpr(fn)(*args)
     text = re.sub(r"0x[0-9a-f]+", "", str(closed))  # addresses differ from process to process
-    return zlib.crc32(text.encode(), of_arrays(list(_constants(closed))))
+    return Checksum(zlib.crc32(text.encode(), of_arrays(list(_constants(closed)))))
 
 
 def _constants(closed: Any) -> Iterator[Any]:
@@ -46,7 +56,7 @@ def _constants(closed: Any) -> Iterator[Any]:
                     yield from _constants(inner)
 
 
-def of_learner(learner: Learner, batch: Batch, key: Key) -> int:
+def of_learner(learner: Learner, batch: Batch, key: Key) -> Checksum:
     """A CRC-32 of what a learner does on a batch: its start, a step, and the scores after that."""
 
     def run(key, batch):
@@ -68,8 +78,20 @@ def of_stopping(early_stopping: EarlyStopping | None) -> list | None:
     return [v if v is None or isinstance(v, (str, bool)) else float(v) for v in early_stopping]
 
 
-def refuse_another(path: Any, there: dict[str, Any], here: dict[str, Any]) -> None:
-    """Raise a ValueError that names what differs between two runs."""
-    mismatched = [f"{k} was {there.get(k)}, is {v}" for k, v in here.items() if there.get(k) != v]
-    if mismatched:
-        raise ValueError(f"{path}: of another run ({'; '.join(mismatched)}); take another folder")
+def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """What differs of one run from another, by name; "" where nothing does.
+
+    >>> there = {"data": 7, "key": ["fry", [0, 1]], "rows": 3}
+    >>> differences(there, {**there, "data": of_arrays(1.0), "rows": 4})
+    'other data; rows was 3, is 4'
+    """
+    changed = [name for name, value in here.items() if there.get(name) != value]
+    unread = [name for name in changed if _is_unread(there.get(name)) or _is_unread(here[name])]
+    told = [f"{n} was {there.get(n)}, is {here[n]}" for n in changed if n not in unread]
+    return "; ".join([f"other {', '.join(unread)}"] * bool(unread) + told)
+
+
+def _is_unread(value: Any) -> bool:
+    """Whether a value says nothing to a reader: a checksum, or more than fits in a line."""
+    listed = value if isinstance(value, list) else [value]
+    return any(isinstance(item, Checksum) for item in listed) or len(str(value)) > 80

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import programs
-from jaxdl.base import Batch, Key, Learner
+from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.checks import is_key
 from jaxdl.training import loop, run_state
 from jaxdl.training.batching import Lengths, Rows, padding_of, steps_per_epoch, take
@@ -40,6 +40,14 @@ class FitSpec(NamedTuple):
         return self.lengths.total_steps(self.per_epoch)
 
 
+class Thresholds(NamedTuple):
+    """What a run stops by, traced: the EarlyStopping's two numbers and the tolerance."""
+
+    patience: float | Array = 0
+    min_delta: float | Array = 0.0
+    tolerance: float | Array = 0.0
+
+
 def reports(learner: Learner, data: Batch, key: Key) -> tuple[list[str], list[str]]:
     """The names of what a step reports and of the metrics; nothing is run."""
     info, metrics = _shapes(_peek, learner, data, key)
@@ -58,7 +66,9 @@ def empty(spec: FitSpec, data: Batch, key: Key) -> RunState:
     return run._replace(stopped=np.int32(-1), diverged=np.int32(-1))
 
 
-def advance(spec: FitSpec, data: Batch, key: Key, run: RunState, start, stop, numbers):
+def advance(
+    spec: FitSpec, data: Batch, key: Key, run: RunState, start, stop, thresholds: Thresholds
+) -> RunState:
     """The RunState after steps ``start`` to ``stop`` of a run."""
     every = lambda count, first: Rows(
         jnp.arange(first, first + count, dtype=jnp.int32), jnp.ones(count, bool)
@@ -67,7 +77,7 @@ def advance(spec: FitSpec, data: Batch, key: Key, run: RunState, start, stop, nu
     padding = padding_of(np.array([n]), spec.lengths)
     return loop.run_stretch(
         spec.learner, data, every(n, 0), every(m, n) if m else None, key, run, start, stop,
-        spec.lengths, padding, _besides(spec, numbers),
+        spec.lengths, padding, _besides(spec, thresholds),
     )  # fmt: skip
 
 
@@ -88,16 +98,12 @@ def call(fn: Callable, donated: tuple[str, ...], spec: FitSpec, *args):
     return programs.compiled(fn, donated)(spec, *args)
 
 
-def _besides(spec: FitSpec, numbers=((0, 0.0), 0.0)) -> StopAndRecord:
-    (patience, min_delta), tolerance = numbers
+def _besides(spec: FitSpec, thresholds: Thresholds) -> StopAndRecord:
+    patience, min_delta, tolerance = thresholds
     early = None
     if spec.metric is not None:
         early = EarlyStopping(patience, min_delta, spec.metric, spec.restore_best, spec.maximize)
-    return StopAndRecord(
-        early,
-        tolerance if spec.has_tolerance else None,
-        spec.record,
-    )
+    return StopAndRecord(early, tolerance if spec.has_tolerance else None, spec.record)
 
 
 def _shapes(fn: Callable, static, *args):
@@ -111,4 +117,4 @@ def _peek(learner: Learner, data: Batch, key: Key):
 
 
 def _init(spec: FitSpec, data: Batch, key: Key) -> RunState:
-    return run_state.init_run(spec.learner, data, key, spec.lengths, _besides(spec))
+    return run_state.init_run(spec.learner, data, key, spec.lengths, _besides(spec, Thresholds()))

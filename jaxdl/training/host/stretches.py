@@ -27,28 +27,32 @@ def stretches(
 
 
 class Bar:
-    """A bar over the steps of one run, in a terminal or a notebook; nothing where not enabled.
+    """A bar from ``start`` to ``total``, in a terminal or a notebook; nothing where not enabled.
 
-    It shows the last loss, the last validation score, steps/s and the time left.
+    It shows numbers by their names, the pace and the time left.
     """
 
-    def __init__(self, total: int | None, start: int, enabled: bool):
+    def __init__(self, total: int, start: int, unit: str, enabled: bool):
         self._bar = None
         if enabled:
             from tqdm.auto import tqdm
 
             self._bar = tqdm(
-                total=total, initial=start, unit=" steps", desc="compiling", smoothing=0.3
+                total=total, initial=start, unit=f" {unit}", desc="compiling", smoothing=0.3
             )
 
-    def update(self, steps: int, numbers: dict[str, Any]) -> None:
-        """Move on by ``steps`` and show the numbers beside their names."""
-        if self._bar is not None:
-            self._bar.set_description("training", refresh=False)
-            self._bar.set_postfix({k: f"{float(v):.4g}" for k, v in numbers.items()}, refresh=False)
-            self._bar.update(steps)
+    def __enter__(self) -> "Bar":
+        return self
 
-    def close(self) -> None:
-        """Stop, and leave the bar on the screen as it is."""
+    def __exit__(self, *error) -> None:
+        """It is left on the screen as it is."""
         if self._bar is not None:
             self._bar.close()
+
+    def update(self, position: int, numbers: dict[str, Any]) -> None:
+        """Move on to a position and show the numbers beside their names."""
+        if self._bar is not None:
+            shown = {k: v if isinstance(v, int) else f"{float(v):.4g}" for k, v in numbers.items()}
+            self._bar.set_description("training", refresh=False)
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update(position - self._bar.n)

@@ -1,7 +1,6 @@
 """Training on batches that come one by one: data larger than memory."""
 
-from jaxdl.training.stream.fit import fit_stream
-from jaxdl.training.stream.run import StreamHistory, StreamResult
+from jaxdl.training.stream.fit import StreamHistory, StreamResult, fit_stream
 
 __all__ = [
     "StreamHistory",

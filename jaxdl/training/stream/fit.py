@@ -2,17 +2,51 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxdl.base import Batch, Key, Learner
 from jaxdl.checks import positive_int, typed_key
-from jaxdl.training.host import checkpoints, fingerprint, inputs, runlog
+from jaxdl.training.host import checkpoints, inputs, runlog
 from jaxdl.training.host.checkpoints import Checkpoint
+from jaxdl.training.host.driver import Host, drive
+from jaxdl.training.run_state import num_params
 from jaxdl.training.stopping import EarlyStopping
-from jaxdl.training.stream.run import StreamResult, StreamRun
+from jaxdl.training.stream.job import StreamJob, stream_fingerprint
+
+
+class StreamHistory(NamedTuple):
+    """What happened, at V looks.
+
+    steps: [V]. loss: [V], mean training loss since the look before. validation: {metric: [V]}.
+    diverged: the step whose loss or state was not finite, -1 if none. stopped: whether early
+    stopping ended it. best_step: of the best validation score; 0 without early stopping.
+    """
+
+    steps: np.ndarray
+    loss: np.ndarray
+    validation: dict[str, np.ndarray]
+    diverged: int
+    stopped: bool
+    best_step: int
+
+
+class StreamResult(NamedTuple):
+    """state: the trained state, with early stopping the best. history: a StreamHistory."""
+
+    state: Any
+    history: StreamHistory
+
+    def __repr__(self) -> str:
+        history = self.history
+        at = f"after step {history.steps[-1]}" if len(history.steps) else "before the first step"
+        loss = f"; training loss {history.loss[-1]:.4g}" if len(history.loss) else ""
+        scores = ", ".join(f"{k} {v[-1]:.4g}" for k, v in history.validation.items() if len(v))
+        lines = [f"{num_params(self.state)} parameters {at}{loss}"]
+        lines += [f"validation: {scores} at the end"] if scores else []
+        lines += [f"diverged in step {history.diverged + 1}"] if history.diverged >= 0 else []
+        return "\n".join(lines)
 
 
 def fit_stream(
@@ -70,20 +104,36 @@ def fit_stream(
         validation = inputs.as_arrays(validation, "validation data")
         inputs.check_responses(validation, learner.responses, "validation data")
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
-    same = {} if checkpoint is None else {
-        "validation": fingerprint.of_arrays(validation),
-        "key": fingerprint.of_key(key),
-        "evaluate_every": evaluate_every,
-        "early_stopping": fingerprint.of_stopping(early_stopping),
-        "program": None if validation is None else fingerprint.of_learner(
-            learner, jax.tree.map(lambda leaf: leaf[np.zeros(2, int)], validation), key
-        ),
-    }  # fmt: skip
-    run = StreamRun(
-        learner, key, steps, validation, evaluate_every, early_stopping, log, checkpoint
+    fingerprint = {}
+    if checkpoint is not None:
+        fingerprint = stream_fingerprint(learner, key, validation, evaluate_every, early_stopping)
+    job = StreamJob(
+        learner,
+        batches,
+        key,
+        steps,
+        validation=validation,
+        evaluate_every=evaluate_every,
+        early_stopping=early_stopping,
+        ahead=ahead,
+        fingerprint=fingerprint,
     )
-    if checkpoint is None:
-        return run.train(batches, None, progress, ahead)
-    with checkpoints.opened(checkpoint.folder):
-        run.resume(checkpoint, same)
-        return run.train(batches, checkpoint, progress, ahead)
+    drive(job, Host(checkpoint, log, progress))
+    return _result(job)
+
+
+def _result(job: StreamJob) -> StreamResult:
+    looks = {name: np.asarray(v) for name, v in job.looks.items()}
+    state, best_step = job.carry.state, 0
+    if job.best is not None and job.best.epoch:
+        best_step = int(job.best.epoch)
+        state = job.best.state if job.early_stopping.restore_best else state
+    history = StreamHistory(
+        steps=looks["steps"].astype(int),
+        loss=looks["loss"],
+        validation={metric: looks[f"validation {metric}"] for metric in job.metrics},
+        diverged=int(job.carry.diverged),
+        stopped=job.stopped,
+        best_step=best_step,
+    )
+    return StreamResult(state, history)

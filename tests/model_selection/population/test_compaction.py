@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tiny_study import assert_same, study
 
-from jaxdl.model_selection.population import campaign
 from jaxdl.model_selection.population.members import pack
 from jaxdl.model_selection.population.run import Population
 from jaxdl.training import EarlyStopping
+from jaxdl.training.host import driver
 
 # One of sixteen goes on to the end; the rest stop after two or three epochs.
 GRID = [{"rate": 0.3, "patience": 99.0 if s == 5 else 1.0 + (s % 2)} for s in range(16)]
@@ -26,7 +26,7 @@ WAYS = ("always", "auto", "never")
 
 @pytest.fixture(autouse=True)
 def looks_after_every_epoch(monkeypatch):
-    monkeypatch.setattr(campaign, "SECONDS", 1e-9)
+    monkeypatch.setattr(driver, "SECONDS", 1e-9)
 
 
 @pytest.fixture(scope="module")

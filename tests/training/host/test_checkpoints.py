@@ -494,9 +494,9 @@ def test_what_a_run_is_of_is_stored(run_folder):
     ("change", "message"),
     [
         ({"key": 1}, "key was"),
-        ({"data": three_classes(seed=2)}, "data was"),
+        ({"data": three_classes(seed=2)}, "other data"),
         ({"data": three_classes(46)}, "rows was 47, is 46"),
-        ({"validation": three_classes(9, seed=3)}, "validation was"),
+        ({"validation": three_classes(9, seed=3)}, "other validation"),
         ({"batch_size": 11}, "batch_size was 12, is 11"),
         ({"evaluate_every": 2}, "evaluate_every was 1, is 2"),
         ({"early_stopping": EarlyStopping(2)}, "early_stopping was None"),
@@ -504,7 +504,7 @@ def test_what_a_run_is_of_is_stored(run_folder):
         ({"record": lambda state: state.params}, "of another model"),
         ({"learner": softmax_learner({"rate": 0.1})._replace(
             init=lambda key: LEARNER.init(key)._replace(opt_state=())
-        )}, "program was"),
+        )}, "other program"),
     ],
 )  # fmt: skip
 def test_another_run_is_refused(change, message, run_folder):

@@ -69,8 +69,8 @@ def test_a_fit_by_another_optimizer_or_dtype_does_not_go_on(tmp_path):
     run = lambda made, data=DATA: fit(made, data, key=jax.random.key(0), epochs=1,
                                       checkpoint=tmp_path)  # fmt: skip
     run(learner())
-    with pytest.raises(ValueError, match=r"of another run .program was"):
+    with pytest.raises(ValueError, match=r"of another fit .other program"):
         run(learner(optax.adam(0.2)))
-    with pytest.raises(ValueError, match=r"of another run .data was"):
+    with pytest.raises(ValueError, match=r"of another fit .other data"):
         run(learner(), (DATA[0].astype(np.float64), DATA[1]))
     run(learner())

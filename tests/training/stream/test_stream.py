@@ -14,7 +14,7 @@ from networks import softmax_learner, three_classes
 
 from jaxdl.training import Checkpoint, EarlyStopping, fit, fit_stream
 from jaxdl.training.host import checkpoints
-from jaxdl.training.stream import run as stream_run
+from jaxdl.training.stream.job import StreamJob
 
 X, Y = three_classes(80)
 VALID = (X[60:], Y[60:])
@@ -176,7 +176,7 @@ def test_another_run_is_refused(tmp_path):
         again(evaluate_every=3)
     with pytest.raises(ValueError, match="ended between two evaluations"):
         again(steps=20)
-    with pytest.raises(ValueError, match="validation was"):
+    with pytest.raises(ValueError, match="other validation"):
         again(validation=VALID)
     with pytest.raises(ValueError, match="key was"):
         fit_stream(LEARNER, batches(), key=jax.random.key(1), steps=6, evaluate_every=4,
@@ -217,16 +217,30 @@ def waiting(count, called=None, start=0):
     threading.Event().wait()
 
 
-def kill_soon(number):
-    """A signal to this process in a moment, and when it was sent."""
+class Looked:
+    """A log that notes that there was a look."""
+
+    def __init__(self):
+        self.event = threading.Event()
+
+    def start(self, rows):
+        pass
+
+    def add(self, rows):
+        self.event.set()
+
+
+def kill_soon(number, looked):
+    """A signal to this process in a moment, behind a look if it is to be, and when it was sent."""
     sent = []
 
     def work():
+        looked.event.wait(60)
+        time.sleep(0.3)
         sent.append(time.perf_counter())
         os.kill(os.getpid(), number)
 
-    timer = threading.Timer(0.3, work)
-    timer.start()
+    threading.Thread(target=work).start()
     return sent
 
 
@@ -246,13 +260,16 @@ def test_no_more_is_waited_for_than_is_trained_on():
 )
 def test_a_signal_is_obeyed_while_the_source_waits(number, kept, tmp_path):
     """It waits behind seven batches, and where it is called for more, before the first."""
-    how = {"validation": VALID, "evaluate_every": 4}
+    how = {"validation": VALID, "evaluate_every": 7}
     folder = Checkpoint(tmp_path, seconds=3600) if kept else None
     forever = lambda start: waiting(0)
-    for feed in (forever, waiting(7), forever if kept else waiting(0)):
-        sent = kill_soon(number)
+    for feed, looks in ((forever, False), (waiting(7), True), (forever, False)):
+        log = Looked()
+        if not looks:
+            log.event.set()
+        sent = kill_soon(number, log)
         with pytest.raises((SystemExit, KeyboardInterrupt)) as caught:
-            stream(feed, checkpoint=folder, **how)
+            stream(feed, checkpoint=folder, log=log, **how)
         assert (
             time.perf_counter() - sent[0] < 5
         )  # it takes a tenth of a second where nothing else runs
@@ -265,16 +282,16 @@ def test_a_signal_is_obeyed_while_the_source_waits(number, kept, tmp_path):
 
 
 @pytest.mark.usefixtures("heeds_interrupts")
-@pytest.mark.parametrize("where", ["_look", "_save"])
+@pytest.mark.parametrize("where", ["_look", "snapshot"])
 def test_a_signal_in_the_last_look_or_save_is_obeyed_behind_it(where, tmp_path, monkeypatch):
     """The feed has fewer batches than steps, so that both come behind the loop."""
-    method = getattr(stream_run.StreamRun, where)
+    method = getattr(StreamJob, where)
 
     def interrupted(self, *args):
         os.kill(os.getpid(), signal.SIGINT)
-        method(self, *args)
+        return method(self, *args)
 
-    monkeypatch.setattr(stream_run.StreamRun, where, interrupted)
+    monkeypatch.setattr(StreamJob, where, interrupted)
     with pytest.raises(KeyboardInterrupt):
         stream(batches(7), evaluate_every=8, checkpoint=tmp_path)
     monkeypatch.undo()
