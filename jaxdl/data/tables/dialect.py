@@ -18,6 +18,7 @@ DELIMITERS = "\t;|,"
 _HEAD = 1 << 18  # characters by which the delimiter is found
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1f]")
 _FIELD = 1 << 20
+_LOOKED_AT = 100  # columns by which names are told from data
 _UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 
 
@@ -183,7 +184,8 @@ def looks_like_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> boo
     That is so where each of its cells is of the kind that its column is, and one at least proves
     it: a number where most cells below are numbers, a date where they are dates, a text that stands
     there again. A text above texts that all differ proves nothing, and neither do whole numbers
-    that rise in equal steps, or are years that rise: these are names.
+    that rise in equal steps, or are years that rise: these are names. Of many columns the first
+    hundred are looked at.
 
     >>> looks_like_data(["5.1", "setosa"], [["4.9", "setosa"], ["7.0", "virginica"]])
     True
@@ -191,7 +193,7 @@ def looks_like_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> boo
     False
     """
     below = [row for row in below if list(row) != list(first)]
-    given = [(j, cell.strip()) for j, cell in enumerate(first) if _is_known(cell)]
+    given = [(j, cell.strip()) for j, cell in enumerate(first) if _is_known(cell)][:_LOOKED_AT]
     proofs = []
     for j, cell in given:
         column = [row[j].strip() for row in below if j < len(row) and _is_known(row[j])]

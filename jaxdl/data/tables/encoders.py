@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdl.data.tables import date_forms, rereading
+from jaxdl.data.tables import date_features, date_forms, rereading
 from jaxdl.data.tables.kinds import TRUTH, Decision, as_texts
 from jaxdl.data.tables.number_formats import Format
 from jaxdl.data.tables.table import Texts, shown
@@ -77,8 +77,8 @@ def fit(
         known = seconds[~np.isnan(seconds)]
         if not len(known):
             return "no value in the training part"
-        parts = date_forms.parts_that_vary(known, decision.how)
-        if recurring and not (parts := date_forms.parts_that_recur(known, parts)):
+        parts = date_features.parts_that_vary(known, decision.how)
+        if recurring and not (parts := date_features.parts_that_recur(known, parts)):
             return "it puts the rows in order, and the training part does not go round once"
         spec |= {"form": decision.how, "parts": parts, "origin": float(known.min())}
     elif decision.how == "target":
@@ -90,7 +90,8 @@ def fit(
             return f"{alone}; --as {decision.name}=target learns from them together"
     else:
         spec["buckets"] = BUCKETS
-    encoded = encode(spec | {"missing": False}, column)
+    elapsed = {"parts": ["elapsed"]} if decision.kind == "date" else {}  # tells whether any varies
+    encoded = encode(spec | elapsed | {"missing": False}, column)
     spec["missing"] = bool(indicate and encoded.missing.any())
     if encoded.missing.all():
         return "no value in the training part"
@@ -139,7 +140,7 @@ def names(spec: Spec) -> list[str]:
         return [name]
     found = [name]
     if kind == "date":
-        found = date_forms.feature_names(name, spec["parts"])
+        found = date_features.feature_names(name, spec["parts"])
     elif kind == "category":
         found = [f"{name}={v}" for v in spec["values"]] + [f"{name}: other"] * spec["other"]
     elif kind == "text":
@@ -234,7 +235,7 @@ def _date(spec: Spec, column: np.ndarray | Texts, comma: bool) -> Encoded:
         u, said, doubt = rereading.dates(column.values, spec["form"], comma)
         seconds = _spread(u, column)
         odd = _stray(column, np.isnan(u), "is not a date", "missing") or _doubtful(column, doubt)
-    x = date_forms.features(seconds, spec["parts"], spec["origin"])
+    x = date_features.features(seconds, spec["parts"], spec["origin"])
     missing = np.isnan(seconds)
     return Encoded(_with_indicator(spec, x, missing), missing, odd, said)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jaxdl.data.dataset import TASKS
-from jaxdl.data.tables import date_forms, response
+from jaxdl.data.tables import date_features, date_forms, response
 from jaxdl.data.tables.encoders import BUCKETS, MAX_CATEGORIES, MAX_CODES, MAX_RARE
 from jaxdl.data.tables.missing import FILLS
 from jaxdl.data.tables.table import MAX_COLUMNS
@@ -63,7 +63,7 @@ def _is_spec(spec: Any) -> bool:
     if kind == "date":
         parts = spec["parts"]
         whole = spec["form"] in date_forms.FORMS and type(parts) is list and len(parts) > 0
-        ordered = [part for part in date_forms.PARTS if part in parts] == parts
+        ordered = [part for part in date_features.PARTS if part in parts] == parts
         return whole and ordered and type(spec["origin"]) is float and abs(spec["origin"]) < 1e12
     values, rare = spec["values"], spec.get("rare")
     return (

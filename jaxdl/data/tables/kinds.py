@@ -21,7 +21,9 @@ _SOME = 10_000
 FEW = 20  # rows and different values under which nothing is taken for a rule
 MOSTLY = 0.9  # the share of cells that must be numbers where the rest count as missing
 TRUTH = (("no", "yes"), ("false", "true"), ("f", "t"), ("n", "y"), ("off", "on"))
-_CODE = re.compile("[+-]?0[0-9]+")  # 007 and 01 are no numbers, though they read as such
+_CODE = re.compile(
+    "^[+-]?0[0-9]+$", re.MULTILINE
+)  # 007 and 01 are no numbers, though they read as such
 _ID = re.compile(
     r"(?:.*[a-z0-9][_ .-])?(?:id|uuid|guid)|[A-Za-z]*[a-z](?:ID|Id)|index|row ?(?:names?|id)?"
 )
@@ -61,7 +63,7 @@ def decide(table: Table, name: str, kind: str | None = None) -> Decision:
 
 def have_code(texts: Sequence[str]) -> bool:
     """Whether one of these is digits that begin with a zero, as 007."""
-    return any(map(_CODE.fullmatch, texts))
+    return _CODE.search("\n".join(texts)) is not None
 
 
 def as_texts(column: np.ndarray | Texts) -> Texts:
@@ -113,9 +115,12 @@ def _of_texts(table: Table, name: str, column: Texts, kind: str | None) -> Decis
             "truth value has two"
         )
     if kind in (None, "number", "date"):
-        found = _number(table, name, column, kind) or _date(table, name, column, kind)
-        if found:
-            return found
+        tried = (_number, _date)
+        if kind is None and date_forms.look_like_dates(values):
+            tried = (_date, _number)  # in the order in which most are told soonest
+        for decided in tried:
+            if found := decided(table, name, column, kind):
+                return found
     many = f"{len(values)} different, as {listed(values, 1)}"
     if kind is None:
         if len(values) == 1 and not missing:
@@ -189,8 +194,8 @@ def _number(table: Table, name: str, column: Texts, kind: str | None) -> Decisio
 
 def _date(table: Table, name: str, column: Texts, kind: str | None) -> Decision | None:
     share = 0.5 if kind == "date" else 0.95
-    found = date_forms.find_form(column.values, table.comma, share)
-    seconds = date_forms.parse(column.values, found.form) if found else np.zeros(0)
+    found = date_forms.find_and_parse(column.values, table.comma, share)
+    found, seconds = found or (None, np.zeros(0))
     known = np.unique(seconds[~np.isnan(seconds)])
     if kind is None and len(known) < 2:
         return None

@@ -28,12 +28,15 @@ _POINT = [(".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), 
 _COMMA = [(".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " ")]
 _USUAL = {"\u00a0": " ", "\u202f": " ", "\u2009": " ", "’": "'", "−": "-"}
 # Nothing that is matched once is given back (``*+``), so that no text takes more than one pass.
+_BLANK = r"[^\S\n]*+"
 _UNITS = re.compile(
-    r"\(?[+-]?\s*+(?P<before>(?:[A-Za-z]{0,3}[$€£¥₹₩₽]|(?:EUR|USD|GBP|CHF|JPY|CNY|INR)\s)?)\s*+[+-]?"
-    r"\s*+[.,' ]*+\d[\d.,' ]*+(?:[eE][+-]?\d++)?+\s*+(?P<after>[^\d\s.,'()+-][^\d\s.,'()]{0,9})?\)?"
+    rf"(?m)^{_BLANK}\(?[+-]?{_BLANK}"
+    rf"((?:[A-Za-z]{{0,3}}[$€£¥₹₩₽]|(?:EUR|USD|GBP|CHF|JPY|CNY|INR)[^\S\n])?){_BLANK}[+-]?"
+    rf"(?:[^\S\n]|[.,'])*+\d(?:[^\S\n]|[\d.,'])*+(?:[eE][+-]?\d++)?+{_BLANK}"
+    rf"([^\d\s.,'()+-][^\d\s.,'()]{{0,9}})?\)?{_BLANK}$"
 )
-_SAMPLE, _SOME = 100, 10_000
-_BLOCK = 1 << 12
+_SAMPLE, _SOME, _FEW = 100, 10_000, 20
+_BLOCKS = (1 << 6, 1 << 12)  # texts that are read at once: at first, and at most
 
 
 def plain(text: str, how: Format) -> str | None:
@@ -42,8 +45,11 @@ def plain(text: str, how: Format) -> str | None:
     >>> plain("(1.234,5)", Format(",", ".")), plain("$-3", Format(before="$")), plain("3x", PLAIN)
     ('-1234.5', '-3', None)
     """
-    found = _cell(how).fullmatch(_usual(text))
-    return found and _rewritten(found, how)
+    found = re.fullmatch(_cell(how), _usual(text.strip()))
+    if found is None:
+        return None
+    minus = "-" if _is_negative(found["sign"]) else ""
+    return minus + _with_point(found["number"], how)
 
 
 def _usual(text: str) -> str:
@@ -54,35 +60,55 @@ def _usual(text: str) -> str:
     return text
 
 
-def _rewritten(cell: re.Match, how: Format) -> str | None:
-    negative, sign, inner, number = cell.group("open", "sign", "inner", "number")
-    if (sign or inner) and (negative or (sign and inner)):
-        return None
-    if how.thousands:
-        number = number.replace(how.thousands, "")
-    minus = "-" if negative or "-" in (sign, inner) else ""
-    return minus + number.replace(how.decimal, ".")
+def _is_negative(sign: str) -> bool:
+    return "-" in sign or "(" in sign
+
+
+def _with_point(numbers: str, how: Format) -> str:
+    return numbers.replace(how.thousands, "").replace(how.decimal, ".")
 
 
 @cache
-def _number(decimal: str, thousands: str) -> str:
+def _number(how: Format) -> str:
     """The expression for digits without a sign."""
-    d, whole = re.escape(decimal), r"\d++"
-    if thousands:
-        whole = rf"(?:[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})++|\d++)"
-    return rf"(?:{whole}(?:{d}\d*+)?|{d}\d++)(?:[eE][+-]?\d++)?"
+    decimal, whole = re.escape(how.decimal), r"\d++"
+    if how.thousands:
+        whole = rf"(?:[1-9]\d{{0,2}}(?:{re.escape(how.thousands)}\d{{3}})++|\d++)"
+    return rf"(?:{whole}(?:{decimal}\d*+)?|{decimal}\d++)(?:[eE][+-]?\d++)?"
 
 
 @cache
-def _cell(how: Format) -> re.Pattern:
-    before = (
-        rf"{re.escape(how.before)}\s*+(?P<inner>[+-])?\s*+" if how.before else "(?P<inner>(?!))?"
-    )
-    after = rf"\s*+{re.escape(how.after)}" if how.after else ""
-    number = rf"(?P<number>{_number(how.decimal, how.thousands)}|(?i:inf(?:inity)?))"
-    return re.compile(
-        rf"\s*+(?P<open>\()?\s*+(?P<sign>[+-])?\s*+{before}{number}{after}\s*+(?(open)\))\s*+"
-    )
+def _cell(how: Format) -> str:
+    """The expression for a cell: what stands before the ``number``, its ``sign`` in it, and that.
+
+    The sign stands on one side of the unit, or parentheses do for it.
+    """
+    unit = re.escape(how.before) + _BLANK if how.before else ""
+    sign = rf"(?P<open>\(){_BLANK}{unit}|[+-]{_BLANK}{unit}|{unit}[+-]{_BLANK}|{unit}"
+    number = rf"(?P<number>{_number(how)}|(?i:inf(?:inity)?))"
+    after = _BLANK + re.escape(how.after) if how.after else ""
+    return rf"{_BLANK}(?P<sign>{sign}){number}{after}{_BLANK}(?(open)\)){_BLANK}"
+
+
+@cache
+def _line(how: Format) -> re.Pattern:
+    """What finds each line once, with the groups of a cell if it is a number."""
+    return re.compile(rf"(?m)^(?:{_cell(how)}|.*)$")
+
+
+@cache
+def _simple_lines(how: Format) -> re.Pattern:
+    """What all lines fit that are as simple as can be: a unit in front has no sign beside it."""
+    line = rf"{re.escape(how.before) or '[+-]?'}{_number(how)} ?{re.escape(how.after)}"
+    return re.compile(rf"(?:{line}\n)*+{line}")
+
+
+def _lines(texts: Sequence[str]) -> str:
+    """Texts as one, a line each, in the usual signs: for one search instead of one for each."""
+    lines = "\n".join(texts)
+    if lines.count("\n") >= len(texts):
+        lines = "\n".join(text.strip().replace("\n", "\0") for text in texts)
+    return _usual(lines)
 
 
 def parse(texts: Sequence[str], how: Format = PLAIN) -> np.ndarray:
@@ -98,13 +124,16 @@ def parse(texts: Sequence[str], how: Format = PLAIN) -> np.ndarray:
                 return numbers
         except ValueError:
             pass
-    if not how.before and not how.after:
-        whole = re.compile(f"[+-]?{_number(how.decimal, how.thousands)}").fullmatch
-        if all(map(whole, texts)):
-            point = (text.replace(how.thousands, "").replace(how.decimal, ".") for text in texts)
-            return np.array([*map(float, point)])
-    written = (plain(text, how) for text in texts)
-    return np.array([np.nan if w is None else float(w) for w in written], np.float64)
+    if not len(texts):
+        return np.zeros(0)
+    lines = _lines(texts)
+    if _simple_lines(how).fullmatch(lines):
+        bare = f"\n{lines}\n".replace(f"\n{how.before}", "\n").replace(f"{how.after}\n", "\n")
+        return np.array([*map(float, _with_point(bare[1:-1], how).split("\n"))])
+    found = _line(how).findall(lines)
+    points = _with_point("\n".join([number or "nan" for _, _, number in found]), how)
+    numbers = np.array([*map(float, points.split("\n"))])
+    return np.where([_is_negative(sign) for sign, _, _ in found], -numbers, numbers)
 
 
 def find_format(texts: Sequence[str], comma: bool = False) -> Format:
@@ -116,18 +145,20 @@ def find_format(texts: Sequence[str], comma: bool = False) -> Format:
     ('%', ',')
     """
     some = _sample(texts)
-    if not np.isnan(parse(some)).any():
+    if _are_numbers(some, PLAIN):
         return PLAIN
-    units = Counter(m.group("before", "after") for m in map(_units, some) if m)
+    lines = _lines(some)
+    units = Counter(_UNITS.findall(lines))
     if not units:
         return PLAIN
     (before, after), _ = units.most_common(1)[0]
-    signs = set(_usual("".join(some)))
     found = [
-        Format(decimal, thousands, (before or "").strip(), after or "")
+        Format(decimal, thousands, before.strip(), after)
         for decimal, thousands in (_COMMA if comma else _POINT)
-        if (thousands or decimal) in signs | {"."}  # else it reads all as an earlier one does
+        if (thousands or decimal) in lines or decimal == "."  # else an earlier one does as well
     ]
+    few = _few(some)
+    found = [how for how in found if _share(few, how)] or found
     best, most = found[0], 0.0
     for how in found:  # the first of equals
         share = _share(some, how)
@@ -147,12 +178,14 @@ def parse_most(
     """
     parts, left = [], counts.sum()
     needed = share * left - 0.5  # whoever rounds, the last cell decides elsewhere
-    for k in range(0, len(texts), _BLOCK):
-        part = parse(texts[k : k + _BLOCK], how)
-        left -= counts[k : k + _BLOCK][np.isnan(part)].sum()
+    start, (size, most) = 0, _BLOCKS
+    while start < len(texts):
+        part = parse(texts[start : start + size], how)
+        left -= counts[start : start + size][np.isnan(part)].sum()
         if left < needed:
             return None
         parts.append(part)
+        start, size = start + size, min(2 * size, most)
     return np.concatenate([np.zeros(0), *parts])
 
 
@@ -169,21 +202,26 @@ def ambiguous(texts: Sequence[str], how: Format, comma: bool = False) -> str | N
     some = _sample(texts)
     other = how._replace(decimal="," if how.decimal == "." else ".", thousands="")
     others = [other, other._replace(thousands=how.decimal)]
-    read = parse(some, how)
+    others = [other for other in others if _are_numbers(some, other)]
+    read = parse(some, how) if others else None
     for other in others:
-        again = parse(some, other)
-        differ = read != again
-        if not np.isnan(again).any() and differ.any():
+        differ = read != parse(some, other)
+        if differ.any():
             return some[int(np.argmax(differ))]
     return None
 
 
-def _units(text: str) -> re.Match | None:
-    return _UNITS.fullmatch(_usual(text).strip())
+def _are_numbers(texts: Sequence[str], how: Format) -> bool:
+    """Whether all texts are numbers of a Format; a few tell most that are not."""
+    return not any(np.isnan(parse(part, how)).any() for part in (_few(texts), texts))
 
 
 def _share(texts: Sequence[str], how: Format) -> float:
-    return sum(plain(text, how) is not None for text in texts) / len(texts)
+    return float(np.mean(~np.isnan(parse(texts, how))))
+
+
+def _few(texts: Sequence[str]) -> Sequence[str]:
+    return texts[:: max(1, len(texts) // _FEW)]
 
 
 def _sample(texts: Sequence[str]) -> list[str]:

@@ -68,10 +68,10 @@ def merged(written: list[str], at: np.ndarray, missing: Iterable[str] = MISSING)
     words = frozenset(word.lower() for word in missing)
     longest = max(map(len, words), default=0)
     cells = [*map(str.strip, written)]
+    if cells == written and words.isdisjoint(map(str.lower, cells)):
+        return Texts(cells, at)
     known = np.array([len(v) > longest or v.lower() not in words for v in cells], bool)
     if cells == written:  # they differ still
-        if known.all():
-            return Texts(cells, at)
         new = np.where(known, np.cumsum(known) - 1, -1)
         values = [v for v, k in zip(cells, known, strict=True) if k]
     else:

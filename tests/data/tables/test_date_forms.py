@@ -5,7 +5,7 @@ import datetime
 import numpy as np
 import pytest
 
-from jaxdl.data.tables import date_forms
+from jaxdl.data.tables import date_features, date_forms
 
 
 def seconds(*when):
@@ -32,6 +32,8 @@ COLUMNS = {  # form, texts, what they are
     "months": ("y-m", ["2024-02", "1999/10"], [(2024, 2, 1), (1999, 10, 1)]),
     "named months": ("month y", ["Feb 2024", "Sept-99"], [(2024, 2, 1), (1999, 9, 1)]),
     "quarters": ("y quarter", ["2024 Q1", "1999q4"], [(2024, 1, 1), (1999, 10, 1)]),
+    "blanks": ("month d, y", ["Feb\u00a029, 2024", "Oct 1, 1999 1:05\u202fPM"],
+               [LEAP, (1999, 10, 1, 13, 5)]),
     "clock": ("time", ["13:05", "1:05:07 am", "12:00 AM"],
               [(1970, 1, 1, 13, 5), (1970, 1, 1, 1, 5, 7), (1970, 1, 1)]),
 }  # fmt: skip
@@ -68,7 +70,8 @@ def test_day_and_month_that_could_be_exchanged(texts, comma, form, ambiguous):
 
 
 @pytest.mark.parametrize(
-    "texts", [["a", "b"], ["1.5", "2.5"], ["1999", "2000"], ["A-12", "B-13"], []]
+    "texts",
+    [["a", "b"], ["10140119", "17991231"], ["1.5", "2.5"], ["1999", "2000"], ["A-12", "B-13"], []],
 )
 def test_columns_without_dates(texts):
     assert date_forms.find_form(texts) is None
@@ -86,15 +89,15 @@ def test_columns_without_dates(texts):
     ],
 )
 def test_parts_that_vary(texts, form, parts):
-    assert date_forms.parts_that_vary(date_forms.parse(texts, form), form) == parts
+    assert date_features.parts_that_vary(date_forms.parse(texts, form), form) == parts
 
 
 def test_features_by_hand():
     """Thursday, 29 February 2024, 18:00 is two days and three quarters after Tuesday, 27th."""
     texts = ["2024-02-29 18:00", "2024-02-27 00:00", "x"]
     when = date_forms.parse(texts, "ymd")
-    parts = list(date_forms.PARTS)
-    x = date_forms.features(when, parts, origin=when[1])
+    parts = list(date_features.PARTS)
+    x = date_features.features(when, parts, origin=when[1])
     month, weekday = 2 * np.pi / 12, 2 * np.pi * 3 / 7
     np.testing.assert_allclose(
         x[0],
@@ -102,11 +105,11 @@ def test_features_by_hand():
         atol=1e-12,
     )
     assert x[1, 0] == 0 and np.isnan(x[2]).all()
-    assert len(date_forms.feature_names("when", parts)) == x.shape[1]
+    assert len(date_features.feature_names("when", parts)) == x.shape[1]
 
 
 def test_december_lies_next_to_january():
-    x = date_forms.features(
+    x = date_features.features(
         date_forms.parse(["2023-12-15", "2024-01-15", "2024-06-15"], "ymd"), ["month"], 0.0
     )
     near, far = np.linalg.norm(x[0] - x[1]), np.linalg.norm(x[1] - x[2])
@@ -117,6 +120,6 @@ def test_years_before_1970_and_the_calendar():
     texts = [
         f"{y}-{m:02d}-{d:02d}" for y in (1600, 1900, 1969) for m, d in ((1, 1), (2, 28), (12, 31))
     ]
-    year, month, day = date_forms.calendar(date_forms.parse(texts, "ymd"))
+    year, month, day = date_features.calendar(date_forms.parse(texts, "ymd"))
     made = [f"{y:04d}-{m:02d}-{d:02d}" for y, m, d in zip(year, month, day, strict=True)]
     assert made == texts

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from jaxdl.data import load_table
-from jaxdl.data.tables import date_forms, number_formats
+from jaxdl.data.tables import date_forms, dialect, number_formats
 
 ROWS = 3000
 SAMPLES = 2 * number_formats._SAMPLE * 7  # of 7 formats
@@ -23,10 +23,26 @@ def counted(monkeypatch, module, name, counts):
 
 
 @pytest.fixture
+def cells(monkeypatch):
+    """How many cells are parsed, as numbers and as dates."""
+    counts = collections.Counter()
+    for name, module in (("numbers", number_formats), ("dates", date_forms)):
+        parse = module.parse
+
+        def call(texts, *how, name=name, parse=parse):
+            counts[name] += len(texts)
+            return parse(texts, *how)
+
+        monkeypatch.setattr(module, "parse", call)
+    return counts
+
+
+@pytest.fixture
 def calls(monkeypatch):
     counts = collections.Counter()
-    counted(monkeypatch, number_formats, "plain", counts)
-    counted(monkeypatch, date_forms, "_seconds", counts)
+    counted(monkeypatch, number_formats, "parse", counts)
+    counted(monkeypatch, date_forms, "parse", counts)
+    counted(monkeypatch, date_forms, "_part", counts)
     counted(monkeypatch, pd, "read_csv", counts)
     return counts
 
@@ -43,35 +59,49 @@ def write(folder, columns):
 K = range(ROWS)
 
 
-def test_a_feature_is_parsed_once(tmp_path, calls):
+def test_a_feature_is_parsed_once(tmp_path, cells):
     path = write(tmp_path, {"price": [f"${k * k}" for k in K], "y": [k % 2 for k in K]})
     load_table(path, missing="drop")
-    assert ROWS <= calls["plain"] <= ROWS + SAMPLES
+    assert ROWS <= cells["numbers"] <= ROWS + SAMPLES
 
 
-def test_a_target_is_parsed_once(tmp_path, calls):
+def test_a_target_is_parsed_once(tmp_path, cells):
     path = write(tmp_path, {"x": [k % 7 for k in K], "price": [f"${k * k}" for k in K]})
     load_table(path)
-    assert ROWS <= calls["plain"] <= ROWS + SAMPLES
+    assert ROWS <= cells["numbers"] <= ROWS + SAMPLES
 
 
-def test_a_date_is_parsed_once(tmp_path, calls):
+def test_a_date_is_parsed_once_and_tried_as_nothing_else(tmp_path, cells):
     days = [f"{k % 28 + 1} Mar {1900 + k // 28}" for k in K]
     load_table(write(tmp_path, {"t": days, "y": [k % 2 for k in K]}))
-    assert ROWS <= calls["_seconds"] <= ROWS + 4 * date_forms._SAMPLE
+    assert ROWS <= cells["dates"] <= ROWS + 4 * date_forms._SAMPLE
+    assert cells["numbers"] < 200  # by the look for a header, among a hundred rows
 
 
-def test_what_is_no_number_is_given_up_soon(tmp_path, calls, monkeypatch):
-    monkeypatch.setattr(number_formats, "_BLOCK", 100)
+def test_what_is_no_number_is_given_up_soon(tmp_path, cells):
     names = [f"Jane {k} of {k}" for k in K]
     load_table(write(tmp_path, {"who": names, "x": [k % 7 for k in K], "y": [k % 2 for k in K]}))
-    assert calls["plain"] <= SAMPLES + ROWS / 10 + 100
+    assert cells["numbers"] <= SAMPLES + ROWS / 5
+
+
+def test_texts_that_differ_in_digits_alone_are_matched_once(calls):
+    """A hundred thousand times of day are two of one shape, whose three parts are cut once."""
+    texts = [f"{k // 3600}:{k // 60 % 60:02d}:{k % 60:02d}" for k in range(24 * 3600)]
+    assert date_forms.parse(texts, "time").tolist() == [*range(24 * 3600)]
+    assert calls["_part"] == 2 * 3
+
+
+def test_wide_tables_are_not_looked_at_whole_for_names(tmp_path, calls):
+    """Nor is a date among thousands parsed more often than one that stands alone."""
+    dates = {f"d{j}": [f"{k + 1}/{j % 12 + 1}/2024" for k in range(20)] for j in range(300)}
+    load_table(write(tmp_path, dates | {"y": [k % 2 for k in range(20)]}))
+    assert calls["parse"] <= 300 * 2 + dialect._LOOKED_AT * 4
 
 
 def test_a_file_of_plain_columns_is_cut_once(tmp_path, calls):
     columns = {f"x{j}": [k * j % 19 / 8 for k in K] for j in range(5)}
     load_table(write(tmp_path, columns | {"c": ["uv"[k % 2] for k in K], "y": [k % 3 for k in K]}))
-    assert calls["read_csv"] == 1 and calls["plain"] <= SAMPLES
+    assert calls["read_csv"] == 1
     late = {"z": ["1"] * 2000 + ["old"] * 1000}  # the guess of the first rows was wrong
     load_table(write(tmp_path, columns | late | {"y": [k % 3 for k in K]}))
     assert calls["read_csv"] == 3
