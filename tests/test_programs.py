@@ -186,3 +186,18 @@ def test_clear_programs_forgets_all():
     with compilations() as again:
         fitted.predict(x)
     assert again[0] > 0
+
+
+def test_short_programs_are_compiled_sooner_and_what_the_user_says_is_left_alone(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    without = programs.compiler_options("cpu") or {}
+    short = programs.compiler_options("cpu", short=True) or {}
+    assert short.items() >= without.items()
+    # From JAX 0.11 on XLA has no such option: then both are the same.
+    extra = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}
+    assert dict(short.items() - without.items()) == extra
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=true")
+    assert (programs.compiler_options("cpu", short=True) or {}) == without
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
+    assert "xla_backend_optimization_level" not in (programs.compiler_options("cpu") or {})
+    assert programs.compiler_options("gpu", short=True) is None

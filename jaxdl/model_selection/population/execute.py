@@ -67,6 +67,7 @@ def compile(
     *members: Any,
     auto: bool = False,
     donate: bool = False,
+    short: bool = False,
 ) -> Compiled:
     """Compile a population's program for inputs of these shapes (``members`` as ``balance`` says).
 
@@ -77,12 +78,13 @@ def compile(
       auto: where the program would take more memory than the device has, halve the number of
         members that run at once until it fits; each attempt counts as a program.
       donate: give up the buffers of the last of ``members``.
+      short: as in ``programs.compiler_options``.
     """
     began = time.perf_counter()
     shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
     shared, *members = jax.tree.map(shape, (shared, *members))
     donated = (len(members),) if donate else ()
-    options = programs.compiler_options(plan.devices[0].platform)
+    options = programs.compiler_options(plan.devices[0].platform, short=short)
     where = (plan.devices, tuple((options or {}).items()))
     if plan.strategy == "sequential":
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)

@@ -4,7 +4,7 @@ A strategy never changes a result, only its rounding and its speed.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -52,11 +52,13 @@ class Work(NamedTuple):
     lapack: whether they factorise or solve. On CPUs, before JAX 0.11, batches of LAPACK calls on
         several devices wait for one another's threads for ever (seen with 0.10.2).
     largest_bytes: of the largest array that a step makes.
+    numbers: that a step writes in all, loops of known length counted by their turns.
     """
 
     in_lockstep: bool = True
     lapack: bool = False
     largest_bytes: int = 0
+    numbers: int = 0
 
 
 UNKNOWN = Work()
@@ -155,22 +157,36 @@ def work_of(fn: Callable, *args) -> Work:
     """The Work of a function, by the operations of its trace. Source: JAX issues 2947, 13800."""
     names, largest = set(), 0
 
-    def search(jaxpr) -> None:
+    def search(jaxpr) -> int:
         nonlocal largest
+        numbers = 0
         for equation in jaxpr.eqns:
             names.add(equation.primitive.name)
             largest = max(largest, *(_num_bytes(out.aval) for out in equation.outvars), 0)
-            for value in equation.params.values():
-                for inner in value if isinstance(value, (tuple, list)) else (value,):
-                    inner = getattr(inner, "jaxpr", inner)
-                    if hasattr(inner, "eqns"):
-                        search(inner)
+            if inner := list(_inside(equation)):
+                numbers += equation.params.get("length", 1) * sum(map(search, inner))
+            else:
+                numbers += sum(_num_entries(out.aval) for out in equation.outvars)
+        return numbers
 
-    search(jax.make_jaxpr(fn)(*args).jaxpr)
-    return Work(not names & _NOT_IN_LOCKSTEP, bool(names & _LAPACK), largest)
+    numbers = search(jax.make_jaxpr(fn)(*args).jaxpr)
+    return Work(not names & _NOT_IN_LOCKSTEP, bool(names & _LAPACK), largest, numbers)
+
+
+def _inside(equation) -> Iterator:
+    """The traces that an equation holds."""
+    for value in equation.params.values():
+        for inner in value if isinstance(value, (tuple, list)) else (value,):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield inner
+
+
+def _num_entries(aval) -> int:
+    return math.prod(getattr(aval, "shape", ()))
 
 
 def _num_bytes(aval) -> int:
     if not hasattr(aval, "shape") or jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended):
         return 0
-    return math.prod(aval.shape) * aval.dtype.itemsize
+    return _num_entries(aval) * aval.dtype.itemsize

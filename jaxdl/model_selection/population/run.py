@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl import programs
 from jaxdl.base import Batch, Learner, features
 from jaxdl.checks import is_whole
 from jaxdl.model_selection.grid import Signature
@@ -101,6 +102,9 @@ class Population:
             member_bytes=sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(start.state)),
             work=work,
         )
+        steps = self.size * recipe.lengths.epochs * self.per_epoch / len(self.wanted.devices)
+        # Known before the first epoch, so that a study which goes on compiles the same program.
+        self.short = work.in_lockstep and steps * work.numbers <= programs.SHORT
         self.store = places.empty(self.size, (start, held))
         none = np.full(self.size, -1, np.int32)
         self.store = (self.store[0]._replace(stopped=none, diverged=none.copy()), self.store[1])
@@ -336,6 +340,7 @@ class Population:
                 self.rows,
                 auto=self.strategy == "auto",
                 donate=True,
+                short=self.short,
             )
         self.compile_seconds += self.program.compile_seconds
         self.programs += self.program.num_programs

@@ -60,7 +60,7 @@ def fit_folds(transform: Transform, data: Batch, train: Rows) -> tuple[Any, floa
         return fit(transform, take(data, rows.index), rows.mask)
 
     began = time.perf_counter()
-    options = programs.compiler_options()
+    options = programs.compiler_options(short=True)  # it passes once over the data
     jitted = jax.jit(
         lambda data, train: jax.lax.map(lambda rows: fold(data, rows), train),
         compiler_options=options,

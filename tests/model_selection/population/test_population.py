@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_study import study
 
-from jaxdl import parallel
+from jaxdl import parallel, programs
 from jaxdl.model_selection.population import ExecutionPlan, choose_plan, execute, run_members
 from jaxdl.model_selection.population.members import arrange
 from jaxdl.model_selection.population.plan import CACHE_BYTES, STRATEGIES, Work, balance, work_of
@@ -52,6 +53,27 @@ def test_auto_maps_what_loops_over_data_and_says_so():
 )  # fmt: skip
 def test_loops_convolutions_and_factorisations_are_found(fn, work):
     assert work_of(fn, 1.0)[:2] == work
+
+
+def test_numbers_written_are_counted_by_the_turns_of_loops():
+    def step(x):  # a product and a sum in each of five turns, a sum behind them
+        return jax.lax.scan(lambda c, _: (jnp.sum(x * 2 + c), None), 0.0, length=5)[0] + x
+
+    count = lambda n: work_of(step, jnp.ones(n)).numbers
+    assert count(30) - count(20) == 10 + 5 * 2 * 10
+
+
+def test_short_studies_leave_the_fusion_emitters_out(monkeypatch):
+    seen = []
+    options = programs.compiler_options
+    monkeypatch.setattr(
+        programs, "compiler_options",
+        lambda platform=None, *, short=False: seen.append(short) or options(platform, short=short),
+    )  # fmt: skip
+    study({"rate": [0.1]}, epochs=1)
+    monkeypatch.setattr(programs, "SHORT", 10.0)
+    study({"rate": [0.1]}, epochs=1)
+    assert seen[1::2] == [True, False]  # the others fit the transform
 
 
 def test_members_with_large_arrays_run_one_by_one_on_cpus():
