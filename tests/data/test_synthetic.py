@@ -191,6 +191,14 @@ def test_three_classes_have_linear_borders():
     assert np.abs(residual).max() < 1e-4 * np.abs(log_ratio).max()
 
 
+def test_the_upper_moon_is_class_0_as_in_scikit_learn():
+    made = synthetic.two_moons(jax.random.key(1), n=50, noise=1e-6)
+    center = np.where(np.asarray(made.y)[:, None] == 0, [0.0, 0.0], [1.0, 0.5])
+    from_center = np.asarray(made.x) - center
+    np.testing.assert_allclose(np.linalg.norm(from_center, axis=1), 1, atol=1e-4)
+    assert np.all((from_center[:, 1] > 0) == (np.asarray(made.y) == 0))
+
+
 def test_two_moons_reach_their_known_mean_log_density(key):
     x = synthetic.two_moons(key, n=4000, noise=0.1).x
     log_p = np.asarray(jax.jit(synthetic.two_moons_log_density)(x))
