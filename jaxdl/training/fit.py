@@ -158,39 +158,22 @@ def fit(
         early_stopping = stopping.check(early_stopping, metrics, validation is not None)
     if tolerance is not None and "grad_norm" not in info:
         raise ValueError("a tolerance needs a learner whose steps report grad_norm")
+    rule, thresholds = programs.split(early_stopping, tolerance)
     spec = programs.FitSpec(
         learner,
         lengths._replace(within_epochs=watched or steps is not None),
         num_train=n,
         num_valid=num_valid,
-        metric=early_stopping.metric if early_stopping else None,
-        maximize=bool(early_stopping and early_stopping.maximize),
-        restore_best=bool(early_stopping and early_stopping.restore_best),
+        early_stopping=rule,
         has_tolerance=tolerance is not None,
         record=record,
     )
-    thresholds = programs.Thresholds()
-    if early_stopping is not None:
-        thresholds = thresholds._replace(
-            patience=early_stopping.patience, min_delta=early_stopping.min_delta
-        )
-    if tolerance is not None:
-        thresholds = thresholds._replace(tolerance=tolerance)
     run = programs.empty(spec, whole, key)
     if watched:
         fingerprint = {}
         if checkpoint is not None:
             fingerprint = fit_fingerprint(spec, data, validation, key, early_stopping, tolerance)
-        job = FitJob(
-            spec,
-            whole,
-            key,
-            run,
-            thresholds,
-            metrics=metrics,
-            early_stopping=early_stopping,
-            fingerprint=fingerprint,
-        )
+        job = FitJob(spec, whole, key, run, thresholds, metrics, fingerprint)
         drive(job, host)
         run = job.run
     else:
@@ -208,7 +191,7 @@ def _history(spec: programs.FitSpec, run: RunState, tolerance) -> History:
         epochs=spec.lengths.evaluation_epochs,
         diverged=run.diverged,
         stopped=run.stopped,
-        best_epoch=jnp.zeros((), jnp.int32) if spec.metric is None else run.best.epoch,
+        best_epoch=jnp.zeros((), jnp.int32) if spec.early_stopping is None else run.best.epoch,
         converged=jnp.zeros((), bool) if tolerance is None else jnp.any(run.grad_norm < tolerance),
         grad_norm=run.grad_norm,
         record=run.record,

@@ -13,7 +13,6 @@ from jaxdl.training.host.driver import Snapshot
 from jaxdl.training.host.programs import FitSpec, Thresholds
 from jaxdl.training.host.stretches import stretches
 from jaxdl.training.run_state import RunState
-from jaxdl.training.stopping import EarlyStopping
 
 
 class FitJob:
@@ -28,15 +27,13 @@ class FitJob:
         key: Key,
         run: RunState,
         thresholds: Thresholds,
-        *,
         metrics: list[str],
-        early_stopping: EarlyStopping | None,
         fingerprint: dict[str, Any],
     ):
         self.spec, self.data, self.key, self.thresholds = spec, data, key, thresholds
         self.run, self.total, self.position, self.logged = run, spec.total, 0, 0
         self.metrics = metrics if spec.num_valid else []
-        self.early_stopping, self.fingerprint = early_stopping, fingerprint
+        self.early_stopping, self.fingerprint = spec.early_stopping, fingerprint
 
     def stretches(self, seconds: float | None) -> Generator[bool, None, None]:
         """Train to the end, a stretch between two looks; see ``driver.Job``."""
@@ -78,7 +75,8 @@ class FitJob:
         done, scores = self._epochs_done(), self._scores()
         shown = {"loss": float(np.asarray(self.run.loss)[done - 1])} if done else {}
         if scores:
-            metric = self.spec.metric or default_metric(self.metrics)
+            rule = self.early_stopping
+            metric = default_metric(self.metrics) if rule is None else rule.metric
             shown[f"validation {metric}"] = scores[metric]
         return shown
 
@@ -93,8 +91,13 @@ class FitJob:
         checkpoints.check_types(about, steps=int)
         shorter, longer = sorted((about["steps"], self.total))
         unscheduled = shorter % (self.spec.per_epoch * self.spec.lengths.evaluate_every) != 0
-        judged = self.spec.metric is not None or self.spec.has_tolerance or self.total == shorter
-        if shorter != longer and position == shorter and unscheduled and judged:
+        stops = self.early_stopping is not None or self.spec.has_tolerance
+        if (
+            shorter != longer
+            and position == shorter
+            and unscheduled
+            and (stops or self.total == shorter)
+        ):
             raise ValueError(
                 "ended, or would end, between two evaluations, other than a run of "
                 f"{longer} steps; take another folder"
@@ -141,7 +144,6 @@ def _history(stored, blank):
 def fit_fingerprint(spec, data, validation, key, early_stopping, tolerance) -> dict[str, Any]:
     """What must be the same for a run to go on, in JSON's types; data and program by checksum."""
     # Epochs are left out: a longer run has the same first part.
-    two = jax.tree.map(lambda leaf: leaf[np.zeros(2, int)], data)
     return {
         "rows": spec.num_train,
         "data": fingerprint.of_arrays(data),
@@ -152,5 +154,5 @@ def fit_fingerprint(spec, data, validation, key, early_stopping, tolerance) -> d
         "evaluate_every": spec.lengths.evaluate_every,
         "early_stopping": fingerprint.of_stopping(early_stopping),
         "tolerance": None if tolerance is None else float(tolerance),
-        "program": fingerprint.of_learner(spec.learner, two, key),
+        "program": fingerprint.of_learner(spec.learner, data, key),
     }

@@ -17,15 +17,16 @@ from jaxdl.training.stopping import EarlyStopping
 
 
 class FitSpec(NamedTuple):
-    """What is static of a run, a key of the compiled programs."""
+    """What is static of a run, a key of the compiled programs.
+
+    early_stopping: its metric and what it keeps; the numbers are the ``Thresholds``. Or None.
+    """
 
     learner: Learner
     lengths: Lengths
     num_train: int
     num_valid: int
-    metric: str | None
-    maximize: bool
-    restore_best: bool
+    early_stopping: EarlyStopping | None
     has_tolerance: bool
     record: Callable | None
 
@@ -46,6 +47,18 @@ class Thresholds(NamedTuple):
     patience: float | Array = 0
     min_delta: float | Array = 0.0
     tolerance: float | Array = 0.0
+
+
+def split(
+    early_stopping: EarlyStopping | None, tolerance: float | Array | None
+) -> tuple[EarlyStopping | None, Thresholds]:
+    """What a run stops by, apart: what is static of the EarlyStopping, and the numbers."""
+    thresholds = Thresholds(tolerance=0.0 if tolerance is None else tolerance)
+    if early_stopping is None:
+        return None, thresholds
+    patience, min_delta, *_ = early_stopping
+    static = early_stopping._replace(patience=0, min_delta=0.0)
+    return static, thresholds._replace(patience=patience, min_delta=min_delta)
 
 
 def reports(learner: Learner, data: Batch, key: Key) -> tuple[list[str], list[str]]:
@@ -85,11 +98,11 @@ def finish(spec: FitSpec, key: Key, run: RunState):
     """The state that a run ends with, what else is left of its RunState, and its steps."""
     ended = jnp.where(run.diverged >= 0, run.diverged, run.stopped)
     ended = jnp.where(ended >= 0, ended, spec.lengths.epochs)
-    if spec.restore_best:
+    if spec.early_stopping is not None and spec.early_stopping.restore_best:
         ended = jnp.where(run.best.epoch > 0, run.best.epoch, ended)
     ended = jnp.minimum(ended * spec.per_epoch, spec.total)  # the last epoch may be cut short
     state = run_state.final_state(spec.learner, run, key, ended)
-    best = run.best._replace(state=()) if spec.metric else ()
+    best = run.best._replace(state=()) if spec.early_stopping else ()
     return state, run._replace(state=(), epoch_start=(), best=best), ended.astype(jnp.int32)
 
 
@@ -100,9 +113,9 @@ def call(fn: Callable, donated: tuple[str, ...], spec: FitSpec, *args):
 
 def _besides(spec: FitSpec, thresholds: Thresholds) -> StopAndRecord:
     patience, min_delta, tolerance = thresholds
-    early = None
-    if spec.metric is not None:
-        early = EarlyStopping(patience, min_delta, spec.metric, spec.restore_best, spec.maximize)
+    early = spec.early_stopping
+    if early is not None:
+        early = early._replace(patience=patience, min_delta=min_delta)
     return StopAndRecord(early, tolerance if spec.has_tolerance else None, spec.record)
 
 
