@@ -144,7 +144,9 @@ def _tell(job: Job, host: Host, bar: Bar) -> None:
         bar.update(job.position, job.numbers())
 
 
-def _save(job: Job, run: dict[str, Any], by, checkpoint: Checkpoint) -> None:
+def _save(
+    job: Job, run: dict[str, Any], by: tuple[str, bool] | None, checkpoint: Checkpoint
+) -> None:
     """Write a checkpoint; ``by`` is the metric of its score and whether more of it is better."""
     position, arrays, about, scores = job.snapshot()
     score = None
