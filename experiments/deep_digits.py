@@ -123,7 +123,7 @@ def _study(config: Config) -> tuple[dict[str, Any], list[Row]]:
         "folds": stratified_k_fold(y, config.folds),
         "epochs": config.epochs,
         "batch_size": config.batch_size,
-        "predictions": True,
+        "keep": "predictions",
         "progress": config.progress,
     }
     key = jax.random.key(config.seed)

@@ -189,7 +189,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
         epochs=config.epochs,
         batch_size=config.batch_size,
         metric="nll",
-        predictions=True,
+        keep="predictions",
         progress=config.progress,
     )
     print(tables.caption(study))

@@ -94,7 +94,7 @@ def _study(config: Config, clock: "Clock", folder: Path):
     import jax
 
     from experiments import grids, partition, report, scores, tabular
-    from jaxdl.model_selection import cross_validate, join
+    from jaxdl.model_selection import Execution, cross_validate, join
 
     for hidden in config.hidden or ():
         tabular.widths(hidden)
@@ -133,10 +133,8 @@ def _study(config: Config, clock: "Clock", folder: Path):
         batch_size=config.batch_size,
         transform=tabular.transform(task.problem),
         metric=stepwise.get(task.chosen_by, "nll"),
-        stratify=False,
-        strategy=config.strategy,
-        train_scores=True,
-        predictions=task.chosen_by not in stepwise,
+        keep=("train_scores", *(() if task.chosen_by in stepwise else ("predictions",))),
+        execution=Execution(config.strategy),
         progress=config.progress,
     )
     scored = lambda study: scores.choose_by(

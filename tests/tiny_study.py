@@ -4,18 +4,26 @@ import jax
 import numpy as np
 from networks import softmax_learner, three_classes
 
-from jaxdl.model_selection import cross_validate
+from jaxdl.model_selection import Execution, cross_validate
 
 RUN = {"folds": 3, "epochs": 8, "batch_size": 12, "evaluate_every": 1}
 
 
 def study(grid, data=None, make=softmax_learner, key=0, **how):
-    """A study of the learner over 47 rows of three noisy classes; ``devices`` is a number."""
-    if "devices" in how:
-        how["devices"] = jax.devices()[: how["devices"]]
+    """A study of the learner over 47 rows of three noisy classes; ``how`` as ``with_execution``."""
     data = three_classes(dtype=np.float64 if jax.config.jax_enable_x64 else np.float32) if (
         data is None) else data  # fmt: skip
-    return cross_validate(make, grid, data, key=jax.random.key(key), **{**RUN, **how})
+    how = with_execution({**RUN, **how})
+    return cross_validate(make, grid, data, key=jax.random.key(key), **how)
+
+
+def with_execution(how):
+    """Keywords of a study in which the fields of an Execution are one; ``devices`` is a number."""
+    fields = {name: how[name] for name in Execution._fields if name in how}
+    if "devices" in fields:
+        fields["devices"] = jax.devices()[: fields["devices"]]
+    rest = {name: value for name, value in how.items() if name not in fields}
+    return {**rest, "execution": Execution(**fields)} if fields else rest
 
 
 def assert_same(one, other, rtol=0.0, atol=0.0):

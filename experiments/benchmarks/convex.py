@@ -35,7 +35,7 @@ def softmax(repeats: int) -> list[Row]:
         clear_programs()  # it compiles in each run
         return cross_validate(
             make_learner, {"C": strengths.tolist()}, (x, y), key=jax.random.key(0), folds=folds,
-            epochs=1, states=True,
+            epochs=1, keep="states",
         )  # fmt: skip
 
     runs = [timed(study, 1) for _ in range(repeats)]

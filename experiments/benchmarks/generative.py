@@ -132,7 +132,7 @@ def _population(config: Config) -> list[Row]:
     import numpy as np
 
     from jaxdl import clear_programs
-    from jaxdl.model_selection import cross_validate
+    from jaxdl.model_selection import Execution, cross_validate
 
     x, valid = kinds.images()
     work, kind = Work(x, scaled(config, 100), 128), kinds.vae()
@@ -145,7 +145,7 @@ def _population(config: Config) -> list[Row]:
             lambda h: kind.learner(h["rate"]), {"rate": [float(r) for r in rates]},
             np.concatenate([x, valid]), key=jax.random.key(0), folds=folds, seeds=seeds,
             epochs=work.epochs, batch_size=work.batch_size, remainder="drop",
-            evaluate_every=work.epochs, metric="nll", strategy=strategy,
+            evaluate_every=work.epochs, metric="nll", execution=Execution(strategy),
         )  # fmt: skip
 
     block = f"16 VAEs (4 rates x 4 seeds) of {work.steps} steps of 128, on {_named(device)}"

@@ -68,7 +68,7 @@ def _ours(work, repeats: int, strategy="auto"):
     import optax
 
     from jaxdl import clear_programs, families, models, training
-    from jaxdl.model_selection import cross_validate
+    from jaxdl.model_selection import Execution, cross_validate
 
     network = models.mlp((work.x.shape[1], work.width, work.classes))
     objective = training.negative_log_likelihood(network, families.categorical(work.classes))
@@ -86,7 +86,7 @@ def _ours(work, repeats: int, strategy="auto"):
             epochs=work.epochs,
             batch_size=work.batch_size,
             evaluate_every=work.epochs,  # as the others: the peers score at the end alone
-            strategy=strategy,
+            execution=Execution(strategy),
         )
 
     runs = [timed(study, 1) for _ in range(repeats)]

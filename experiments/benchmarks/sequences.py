@@ -163,7 +163,7 @@ def _study(config: Config, block: str, task, make_model, rates, folds, torch_net
     import jax
 
     from jaxdl import clear_programs
-    from jaxdl.model_selection import cross_validate
+    from jaxdl.model_selection import Execution, cross_validate
 
     model = make_model()
 
@@ -172,7 +172,7 @@ def _study(config: Config, block: str, task, make_model, rates, folds, torch_net
         return cross_validate(
             lambda h: _learner(model, task, h["rate"]), {"rate": [float(r) for r in rates]},
             (task.x, task.y), key=jax.random.key(0), folds=folds, epochs=task.epochs,
-            batch_size=task.batch_size, evaluate_every=task.epochs, strategy=strategy,
+            batch_size=task.batch_size, evaluate_every=task.epochs, execution=Execution(strategy),
         )  # fmt: skip
 
     said = lambda scores: f"best mean accuracy {scores.max():.3f}"

@@ -9,7 +9,7 @@ from experiments.generative.base import Generator
 from experiments.generative.data import Data, Units, in_units, units
 from experiments.generative.models import make
 from experiments.generative.settings import Settings
-from jaxdl.model_selection import Study, cross_validate
+from jaxdl.model_selection import Folds, Study, cross_validate
 
 # What there is to choose of a model of points, and of images; numbers with a point are traced.
 GRIDS: dict[str, tuple[dict[str, Sequence], dict[str, Sequence]]] = {
@@ -49,7 +49,7 @@ def study(
     own = units(data)
     rows = (data.train, data.train_labels) if settings.num_classes else data.train
     return cross_validate(
-        lambda h: learner(settings._replace(**h), own), grid, rows, key=key, folds=folds,
-        epochs=epochs, batch_size=batch_size, metric=score(settings.model),
-        stratify=settings.num_classes > 0, **shown,
+        lambda h: learner(settings._replace(**h), own), grid, rows, key=key,
+        folds=Folds(folds, stratify=settings.num_classes > 0), epochs=epochs,
+        batch_size=batch_size, metric=score(settings.model), **shown,
     )  # fmt: skip

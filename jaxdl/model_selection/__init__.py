@@ -27,6 +27,7 @@ from jaxdl.model_selection.ensembles.neural import (
     snapshot_ensemble,
 )
 from jaxdl.model_selection.fitted import Fitted
+from jaxdl.model_selection.folds import Folds
 from jaxdl.model_selection.forward import forward_k_fold, forward_split
 from jaxdl.model_selection.grid import log_uniform, random_search, uniform
 from jaxdl.model_selection.grouping import group_split, stratified_group_k_fold
@@ -34,7 +35,8 @@ from jaxdl.model_selection.guards import TestSetGuard, suspicious_accuracy
 from jaxdl.model_selection.joining import join
 from jaxdl.model_selection.paths import RegularizationPath, degree_path, regularization_path
 from jaxdl.model_selection.population.halving import Halving
-from jaxdl.model_selection.population.members import member_key
+from jaxdl.model_selection.population.keys import member_key
+from jaxdl.model_selection.population.plan import Execution
 from jaxdl.model_selection.refit import refit
 from jaxdl.model_selection.splits import (
     Fold,
@@ -53,8 +55,10 @@ from jaxdl.model_selection.validation import cross_validate
 __all__ = [
     "Ambiguity",
     "Choice",
+    "Execution",
     "Fitted",
     "Fold",
+    "Folds",
     "Halving",
     "LearningCurve",
     "Nested",

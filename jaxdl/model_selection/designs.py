@@ -4,7 +4,7 @@ Both are a study with more folds; the folds of all parts train in the same progr
 """
 
 import collections
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +13,14 @@ import numpy as np
 from jaxdl.base import Key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection import tables
-from jaxdl.model_selection.population.members import folds_key, responses_of
+from jaxdl.model_selection.folds import Folds, as_folds, make_folds, of_rows
+from jaxdl.model_selection.keywords import check_keep
+from jaxdl.model_selection.planning import check_data
+from jaxdl.model_selection.population.keys import folds_key
+from jaxdl.model_selection.population.settings import responses_of
 from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Choice, Study, mean_and_error
-from jaxdl.model_selection.validation import check_data, cross_validate, make_folds
+from jaxdl.model_selection.validation import cross_validate
 from jaxdl.model_selection.words import in_words
 from jaxdl.training.host import inputs
 
@@ -77,9 +81,8 @@ def nested_cross_validate(
     data: Any,
     *,
     key: Key,
-    outer: int | Any = 5,
+    outer: int | Folds | Any = 5,
     inner: int = 4,
-    groups: Any = None,
     rule: str = "mean",
     **options: Any,
 ) -> Nested:
@@ -88,8 +91,8 @@ def nested_cross_validate(
     Args:
       make_learner, grid, data, key: as for ``cross_validate``.
       outer: folds to score on, as ``folds`` of ``cross_validate``.
-      inner: number of folds of each outer training part to choose on.
-      groups: labels [N] of rows that stay together in both.
+      inner: number of folds of each outer training part to choose on; they are stratified, and
+        keep groups together, as the outer ones do.
       rule: see ``Study.best``.
       **options: as for ``cross_validate``, except ``folds``, and ``early_stopping`` and
         ``halving``: by those the outer test parts would decide what is trained.
@@ -108,12 +111,12 @@ def nested_cross_validate(
             )
     settings = grids.expand(grid)
     data, make = _prepared(make_learner, settings, data, options)
-    outer_folds = make(outer, data, groups, folds_key(key))
+    outer_folds = make(outer, data, folds_key(key))
     folds = list(outer_folds)
     for o, fold in enumerate(outer_folds):
-        own = None if groups is None else np.asarray(groups)[fold.train]
         rows = jax.tree.map(lambda leaf, rows=fold.train: leaf[rows], data)
-        part = make(inner, rows, own, jax.random.fold_in(folds_key(key), o))
+        within = of_rows(as_folds(outer), fold.train, inner)
+        part = make(within, rows, jax.random.fold_in(folds_key(key), o))
         folds += [Fold(fold.train[p.train], fold.train[p.valid]) for p in part]
     study = cross_validate(make_learner, settings, data, key=key, folds=folds, **options)
     count = len(outer_folds)
@@ -135,25 +138,26 @@ def learning_curve(
     *,
     key: Key,
     sizes: Sequence[int | float] = (0.1, 0.25, 0.5, 0.75, 1.0),
-    folds: int | Any = 5,
-    groups: Any = None,
+    folds: int | Folds | Any = 5,
+    keep: str | Collection[str] = (),
     **options: Any,
 ) -> LearningCurve:
     """Score one setting after training on growing parts of each fold's training rows.
 
     Args:
-      make_learner, data, key, folds, groups: as for ``cross_validate``.
+      make_learner, data, key, folds: as for ``cross_validate``.
       setting: one setting.
       sizes: [M] rows, or fractions of the training part; the rows of a smaller part are among
         those of a larger one.
-      **options: as for ``cross_validate``; ``train_scores`` is on.
+      keep: as for ``cross_validate``; training scores are kept in any case.
+      **options: as for ``cross_validate``.
 
     Raises:
       ValueError: for sizes that are not in (0, 1] or not in the smallest training part.
     """
     data, make = _prepared(make_learner, [dict(setting)], data, options)
     order_key, key = jax.random.split(key)
-    parts = make(folds, data, groups, folds_key(key))
+    parts = make(folds, data, folds_key(key))
     smallest = min(len(p.train) for p in parts)
     rows = [max(1, round(s * smallest)) if isinstance(s, float) else int(s) for s in sizes]
     if not rows or min(rows) < 1 or max(rows) > smallest or min(sizes) <= 0:
@@ -168,22 +172,18 @@ def learning_curve(
         for part, order in zip(parts, orders, strict=True)
     ]
     study = cross_validate(
-        make_learner, [setting], data, key=key, folds=grown, train_scores=True, **options
-    )
+        make_learner, [setting], data, key=key, folds=grown,
+        keep={"train_scores", *check_keep(keep)}, **options,
+    )  # fmt: skip
     by_size = lambda scores: {k: v[0].reshape(len(rows), len(parts), -1) for k, v in scores.items()}
     return LearningCurve(np.array(rows), by_size(study.scores), by_size(study.train_scores), study)
 
 
 def _prepared(make_learner, settings, data: Any, options: dict[str, Any]):
-    """The data as arrays, and ``(folds, data, groups, key) -> [Fold]`` as ``cross_validate`` makes them."""
+    """The data as arrays, and ``(folds, data, key) -> [Fold]`` as ``cross_validate`` makes them."""
     if "folds" in options:
         raise TypeError("nested_cross_validate takes outer and inner instead of folds")
     inputs.check_transform(options.get("transform"))
     task, data = getattr(data, "task", None), check_data(data, options.get("transform"))
     responses = responses_of(make_learner, grids.signatures(settings)[0])
-    stratify = options.pop("stratify", None)
-
-    def make(folds, data, groups, key):
-        return make_folds(folds, data, task, responses, stratify, groups, key)
-
-    return data, make
+    return data, lambda folds, data, key: make_folds(folds, data, task, responses, key)

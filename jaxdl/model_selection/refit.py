@@ -11,16 +11,17 @@ from jaxdl.base import Key, features
 from jaxdl.checks import positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
-from jaxdl.model_selection.population.job import StudyJob
-from jaxdl.model_selection.population.members import Group, refit_key
-from jaxdl.model_selection.population.run import Population
+from jaxdl.model_selection.keywords import refuse
+from jaxdl.model_selection.planning import StudyPlan, check_data, make_lengths, populate
+from jaxdl.model_selection.population.keys import refit_key
+from jaxdl.model_selection.population.plan import AUTO, Execution, check_execution
 from jaxdl.model_selection.population.transforms import fitted_to_all
+from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Study
-from jaxdl.model_selection.validation import check_data, make_lengths, unfit_folds
+from jaxdl.model_selection.validation import run
 from jaxdl.training import divergence
 from jaxdl.training.batching import pad_rows
 from jaxdl.training.host import inputs
-from jaxdl.training.host.driver import Host, drive
 
 
 def refit(
@@ -34,8 +35,9 @@ def refit(
     rule: str = "mean",
     metric: str | None = None,
     maximize: bool | None = None,
-    strategy: str = "auto",
+    execution: Execution = AUTO,
     progress: bool = False,
+    **gone: Any,
 ) -> Fitted:
     """Train what a study chose on all N rows of the data, by the same recipe. Notes: §3.1.1.
 
@@ -51,12 +53,15 @@ def refit(
       settings: an ensemble of this many of the best settings instead of one.
       seeds: members for each setting, from different keys.
       rule, metric, maximize: how to choose, see ``Study.best``.
-      strategy: see ``population.choose_plan``.
+      execution: an ``Execution``, how the members are run.
       progress: show a bar.
 
     Raises:
       ValueError: where there are fewer usable settings than asked for, and as ``cross_validate``.
     """
+    if gone:
+        refuse("refit", gone)
+    check_execution(execution)
     positive_int("seeds", seeds)
     positive_int("settings", settings)
     if index is not None:
@@ -76,41 +81,39 @@ def refit(
         chosen = [study.best(metric, rule, maximize=maximize).index]
     old = study.recipe
     data = check_data(data, old.transform)
-    n = num_rows(data)
-    train = pad_rows([np.arange(n)])
+    rows = np.arange(num_rows(data))
+    train = pad_rows([rows])
     epochs = old.lengths.epochs
     if study.best_epochs is not None:
         epochs = max(1, round(float(np.mean(study.best_epochs[chosen]))))
-    lengths = make_lengths(train, epochs, old.batch_size, old.lengths.remainder)
-    key = refit_key(old.key) if key is None else typed_key(key)
-    recipe = old._replace(lengths=lengths, key=key, early_stopping=None)
-    groups = Group(np.zeros(seeds, np.int32), np.arange(seeds, dtype=np.int32))
+    recipe = old._replace(
+        lengths=make_lengths(train, epochs, old.batch_size, old.lengths.remainder),
+        key=refit_key(old.key) if key is None else typed_key(key),
+        early_stopping=None,
+    )
     hparams = [study.hparams[s] for s in chosen]
     signatures = grids.signatures(hparams)
-    populations = [
-        Population(recipe, signature, data, train, None, groups, strategy=strategy)
-        for signature in signatures
-    ]
-    inputs.check_responses(data, populations[0].responses)
-    job = StudyJob(populations, study.metric, study.maximize, fingerprint={})
-    drive(job, Host(progress=progress))
-    results = [population.result(states=True) for population in populations]
-    members = [
-        (hparams[s], jax.tree.map(lambda leaf, i=i, j=j: leaf[i, j], result.states),
-         int(result.run.diverged[i, j]), result.run.loss[i, j])
-        for signature, result in zip(signatures, results, strict=True)
-        for i, s in enumerate(signature.members)
-        for j in range(seeds)
-    ]  # fmt: skip
-    every, states, diverged, losses = zip(*members, strict=True)
-    one_fold = jax.tree.map(lambda leaf: leaf[0], populations[0].shared.transforms)
-    fitted = fitted_to_all(recipe.transform, one_fold)
-    unfit = max(diverged) >= 0 and unfit_folds(recipe.transform, data, train)[0]
-    causes = tuple(
-        divergence.explain(epoch + 1, loss, unfit) if epoch >= 0 else ""
-        for epoch, loss in zip(diverged, losses, strict=True)
+    # A study of one fold that holds nothing out.
+    plan = StudyPlan(
+        hparams, signatures, data, [Fold(rows, rows[:0])], train, None, list(range(seeds)), recipe
     )
+    populations = populate(plan, execution)
+    trained = run(plan, populations, study.metric, study.maximize, states=True, progress=progress)
+    members = [
+        (s, seed, jax.tree.map(lambda leaf, i=i, seed=seed: leaf[i, 0, seed], states))
+        for signature, states in zip(signatures, trained.states, strict=True)
+        for i, s in enumerate(signature.members)
+        for seed in plan.seeds
+    ]
+    of_member = lambda values: np.array([values[s, 0, seed] for s, seed, _ in members])
+    diverged, losses = of_member(trained.diverged), of_member(trained.train_loss)
+    causes = tuple(
+        divergence.explain(int(epoch), loss, trained.unfit[0]) if failed else ""
+        for failed, epoch, loss in zip(diverged, of_member(trained.epochs), losses, strict=True)
+    )
+    one_fold = jax.tree.map(lambda leaf: leaf[0], populations[0].shared.transforms)
     return Fitted(
-        list(every), np.array(diverged) >= 0, fitted, list(states), np.array(losses), recipe,
-        inputs.shape_of_a_row(features(data)), causes,
+        [hparams[s] for s, _, _ in members], diverged, fitted_to_all(recipe.transform, one_fold),
+        [state for _, _, state in members], losses, recipe, inputs.shape_of_a_row(features(data)),
+        causes,
     )  # fmt: skip

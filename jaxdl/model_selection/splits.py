@@ -114,12 +114,12 @@ def stratified_k_fold(y: np.ndarray, k: int, *, key: Key | None = None) -> list[
     if counts.max() < k:
         raise ValueError(
             f"k={k} is more than the members of any class; the largest has {counts.max()}. Where "
-            "these are no classes take k_fold, or stratify=False in a study"
+            "these are no classes take k_fold, or Folds(k, stratify=False) in a study"
         )
     if counts.min() < k:
         warnings.warn(
             f"the smallest class has {counts.min()} members, fewer than k={k}: it is absent from "
-            "some folds (where these are no classes take k_fold, or stratify=False in a study)",
+            "some folds (where these are no classes take k_fold, or Folds(k, stratify=False) in a study)",
             UserWarning,
             stacklevel=2,
         )

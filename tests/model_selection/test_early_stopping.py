@@ -8,7 +8,7 @@ from networks import three_classes
 from tiny_study import RUN, assert_same, softmax_learner, study
 
 from jaxdl import base
-from jaxdl.model_selection import member_key, refit
+from jaxdl.model_selection import Folds, member_key, refit
 from jaxdl.model_selection.study import Study
 from jaxdl.training import EarlyStopping, fit
 
@@ -26,7 +26,7 @@ def stopped() -> Study:
     from conftest import enable_x64
 
     with enable_x64(True):
-        return study(GRID, strategy="vmap", early_stopping=EARLY, states=True, predictions=True)
+        return study(GRID, strategy="vmap", early_stopping=EARLY, keep=("predictions", "states"))
 
 
 def alone(h, part, fold, early, key=0):
@@ -100,7 +100,7 @@ def test_predictions_and_states_are_of_the_best_epoch(stopped):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_strategies_agree(stopped, way, x64):
-    other = study(GRID, early_stopping=EARLY, states=True, predictions=True, **WAYS[way])
+    other = study(GRID, early_stopping=EARLY, keep=("predictions", "states"), **WAYS[way])
     assert_same(other, stopped, rtol=1e-10, atol=1e-12)
 
 
@@ -122,7 +122,7 @@ def test_patience_and_delta_may_be_settings(stopped, x64):
 def test_stopping_by_an_accuracy_and_without_the_best_state(x64):
     """Scores and states are those of the last epoch."""
     early = EarlyStopping(patience=1, metric="accuracy", restore_best=False)
-    result = study(GRID, early_stopping=early, strategy="map", states=True)
+    result = study(GRID, early_stopping=early, strategy="map", keep="states")
     x, y = three_classes(dtype=np.float64)
     assert (result.best_epochs < result.epochs).any()
     for at in np.ndindex(*result.epochs.shape):
@@ -190,7 +190,7 @@ def _walk(state, rate):
 
 def test_learners_whose_state_holds_typed_keys(allow_key_reuse):
     """JAX's own loops under vmap reuse a carried key in the eyes of its debug mode."""
-    how = {"make": key_learner, "states": True, "stratify": False, "early_stopping": EarlyStopping(2, maximize=False),
+    how = {"make": key_learner, "keep": "states", "folds": Folds(3, stratify=False), "early_stopping": EarlyStopping(2, maximize=False),
            "maximize": False}  # fmt: skip
     together = study({"rate": [0.1, 0.3]}, strategy="vmap", devices=1, **how)
     apart = study({"rate": [0.1, 0.3]}, strategy="map", **how)

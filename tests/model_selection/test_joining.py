@@ -15,7 +15,7 @@ RATES = [{"rate": rate} for rate in (0.03, 0.1, 0.3, 1.0)]
 
 @pytest.fixture(scope="module")
 def parts():
-    whole = {"predictions": True, "states": True, "train_scores": True, "seeds": 2}
+    whole = {"keep": ("predictions", "states", "train_scores"), "seeds": 2}
     return [study(grid, **whole) for grid in (RATES, RATES[:1], RATES[1:])]
 
 

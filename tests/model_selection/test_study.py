@@ -17,7 +17,7 @@ from jaxdl.model_selection.words import plain
 def trained():
     return cross_validate(
         classifier, {"rate": [0.003, 0.01, 0.03], "width": [3]}, three_classes(),
-        key=jax.random.key(0), folds=4, seeds=2, epochs=3, batch_size=8, train_scores=True,
+        key=jax.random.key(0), folds=4, seeds=2, epochs=3, batch_size=8, keep="train_scores",
     )  # fmt: skip
 
 

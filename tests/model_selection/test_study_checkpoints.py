@@ -61,7 +61,7 @@ def halved(h):
 
 
 def run(kinds=False, change=None, **how):
-    how = {"folds": 2, "seeds": 2, "states": True, "predictions": True, "strategy": "vmap", **how}
+    how = {"folds": 2, "seeds": 2, "keep": ("predictions", "states"), "strategy": "vmap", **how}
     grid = [{**h, "kind": "ab"[s % 2]} for s, h in enumerate(GRID)] if kinds else GRID
     learner = halved if change else softmax_learner
     make = lambda h: learner({k: v for k, v in h.items() if k != "kind"})
@@ -111,8 +111,8 @@ def test_any_study_that_dies_anywhere_goes_on(seed, tmp_path, monkeypatch):
         "halving": lot(None, Halving(2), Halving(2, first=2), Halving(3, first=lot(1, 2))),
         "compact": lot("auto", "always", "never"),
         "strategy": lot("vmap", "map", "auto", "chunked"),
-        "kinds": lot(True, False), "states": lot(True, False), "predictions": lot(True, False),
-        "train_scores": lot(True, False), "remainder": lot("keep", "drop"),
+        "kinds": lot(True, False), "remainder": lot("keep", "drop"),
+        "keep": [name for name in ("states", "predictions", "train_scores") if lot(True, False)],
         "seeds": lot(1, 2, [3, 1]), "folds": lot(2, 3), "batch_size": lot(5, 12, None),
         "epochs": lot(5, 8), "evaluate_every": lot(1, 2),
         "transform": lot(None, features.standardize()),
@@ -229,7 +229,7 @@ def test_a_learner_of_another_shape_is_refused(short):
 
     folder, _ = short
     with pytest.raises(ValueError, match=r"of another study .other program"):
-        study(GRID, make=make, folds=2, seeds=2, states=True, predictions=True, strategy="vmap",
+        study(GRID, make=make, folds=2, seeds=2, keep=("predictions", "states"), strategy="vmap",
               checkpoint=folder)  # fmt: skip
 
 

@@ -11,11 +11,21 @@ import pytest
 from networks import classifier, network, three_classes
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
+from tiny_study import with_execution
 
 from jaxdl import base, data, families, features, training
-from jaxdl.model_selection import cross_validate, k_fold, leave_one_out, member_key
-from jaxdl.model_selection.population.members import Setting, folds_key
-from jaxdl.model_selection.validation import make_folds
+from jaxdl.model_selection import (
+    Folds,
+    cross_validate,
+    k_fold,
+    learning_curve,
+    leave_one_out,
+    member_key,
+    nested_cross_validate,
+)
+from jaxdl.model_selection.folds import make_folds
+from jaxdl.model_selection.population.keys import folds_key
+from jaxdl.model_selection.population.settings import Setting
 from jaxdl.training import fit, loop
 
 GRID = {"rate": [0.003, 0.03], "l2": [0.0, 0.01], "dropout": [0.1]}
@@ -32,10 +42,9 @@ WAYS = {
 
 
 def study(grid=GRID, data=None, make=classifier, key=0, **how):
-    if "devices" in how:
-        how["devices"] = jax.devices()[: how["devices"]]
     data = three_classes() if data is None else data
-    return cross_validate(make, grid, data, key=jax.random.key(key), **{**RUN, **how})
+    how = with_execution({**RUN, **how})
+    return cross_validate(make, grid, data, key=jax.random.key(key), **how)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +52,7 @@ def reference():
     from conftest import enable_x64
 
     with enable_x64(True):
-        return study(data=three_classes(dtype=np.float64), strategy="vmap", predictions=True)
+        return study(data=three_classes(dtype=np.float64), strategy="vmap", keep="predictions")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -210,7 +219,7 @@ def test_a_diverged_member_stays_at_its_last_finite_epoch():
 
     steps = -(-32 // 8)  # an epoch over 32 of 48 rows
     result = study({"end": [2.0 * steps, 1e9]}, data=three_classes(48), make=make, seeds=1,
-                   stratify=False, maximize=True)  # fmt: skip
+                   folds=Folds(3, stratify=False), maximize=True)  # fmt: skip
     assert np.all(result.scores["steps"][0] == 2 * steps)
     assert np.all(result.scores["steps"][1] == 4 * steps)
     assert np.isnan(result.train_loss[0, 0, 0]).tolist() == [False, False, True, True]
@@ -278,7 +287,7 @@ def test_each_fold_keeps_what_it_predicts_of_its_rows():
     x, y = three_classes()
     first, second = np.arange(47) % 2 == 0, np.arange(47) % 3 == 0
     parts = [(np.flatnonzero(~held), np.flatnonzero(held)) for held in (first, second)]
-    result = study([{"rate": 0.03}], data=(x, y), folds=parts, predictions=True)
+    result = study([{"rate": 0.03}], data=(x, y), folds=parts, keep="predictions")
     for f, (_, valid) in enumerate(parts):
         right = result.held_out[0, f, 0, : len(valid)].argmax(-1) == y[valid]
         assert right.mean() == pytest.approx(result.scores["accuracy"][0, f, 0])
@@ -295,12 +304,14 @@ def test_folds_are_stratified_for_classes_alone():
     assert study([{"rate": 0.01}], data=(x, y), folds=4, epochs=1).folds[0].valid.tolist() == (
         parts[0].valid.tolist()
     )
-    plain = study([{"rate": 0.01}], data=(x, y), folds=4, epochs=1, stratify=False).folds
+    plain = study([{"rate": 0.01}], data=(x, y), folds=Folds(4, stratify=False), epochs=1).folds
     assert not all(np.bincount(y[p.valid]).tolist() == [4, 4, 4] for p in plain)
     for folds in (parts, plain):  # each row once, and not in the order in which they came
         assert sorted(n for p in folds for n in p.valid) == list(range(48))
         assert all(np.ptp(p.valid) > 24 for p in folds)
-    other = study([{"rate": 0.01}], data=(x, y), folds=4, epochs=1, stratify=False, key=1).folds
+    other = study(
+        [{"rate": 0.01}], data=(x, y), folds=Folds(4, stratify=False), epochs=1, key=1
+    ).folds
     assert other[0].valid.tolist() != plain[0].valid.tolist()
     given = study([{"rate": 0.01}], data=(x, y), folds=k_fold(48, 4), epochs=1).folds
     assert given[0].valid.tolist() == list(range(12))  # as they are
@@ -312,7 +323,7 @@ PRICES = np.arange(12) * 1000
 
 
 def folds_of(y, responses, folds=3, task=None, stratify=None, groups=None):
-    made = make_folds(folds, (np.zeros((12, 1)), y), task, responses, stratify, groups,
+    made = make_folds(Folds(folds, stratify, groups), (np.zeros((12, 1)), y), task, responses,
                       folds_key(jax.random.key(0)))  # fmt: skip
     return [part.valid.tolist() for part in made]
 
@@ -390,7 +401,7 @@ def test_dropping_the_last_batch(x64):
 def test_folds_of_very_different_sizes(x64):
     x, y = three_classes(48, dtype=np.float64)
     folds = [(np.arange(40), np.arange(40, 48)), (np.arange(5), np.arange(5, 48))]
-    result = study([{"rate": 0.03}], data=(x, y), folds=folds, seeds=1, train_scores=True)
+    result = study([{"rate": 0.03}], data=(x, y), folds=folds, seeds=1, keep="train_scores")
     alone = fit(
         classifier({"rate": 0.03}), (x[:5], y[:5]), epochs=4, batch_size=8,
         key=member_key(jax.random.key(0), 0, 1), validation=(x[5:], y[5:]),
@@ -413,7 +424,7 @@ def test_a_regression_with_one_output_meets_a_flat_response():
         return training.gradient_learner(net, objective, optax.sgd(h["rate"]))
 
     result = study({"rate": [0.1]}, data=(x, y), make=make, epochs=60, batch_size=None,
-                   predictions=True)  # fmt: skip
+                   keep="predictions")  # fmt: skip
     assert result.metric == "squared_error" and result.maximize is False
     assert result.predictions.shape == (1, 2, 47)
     assert result.summary()[0][0] < 0.05 * y.var()
@@ -434,6 +445,8 @@ BAD = {
     "no list": ({"grid": {"rate": 0.1}}, r"grid\['rate'\] must be a list"),
     "unhashable": ({"grid": {"width": [[1]]}}, r"width=\[1\] cannot be static"),
     "strategy": ({"strategy": "fast"}, "strategy is one of auto, vmap"),
+    "execution": ({"execution": "map"}, r"an Execution, Execution\(\"map\"\) say, not 'map'"),
+    "keep": ({"keep": ("states", "prediction")}, "'prediction'; did you mean 'predictions'"),
     "chunk": ({"chunk": 0}, "chunk must be a positive whole number, not 0"),
     "epochs": ({"epochs": 0}, "epochs must be a positive whole number"),
     "float epochs": ({"epochs": 1.5}, "epochs must be a positive whole number"),
@@ -495,14 +508,14 @@ BAD = {
     ),
     "which labels": (
         {"make": lambda h: only_rate(h)._replace(responses=None)},
-        "pass stratify=True, or stratify=False for prices and counts",
+        r"pass folds=Folds\(2, stratify=True\), or stratify=False for prices and counts",
     ),
     "branch": (
         {"make": lambda h: classifier(h) if h["rate"] > 0 else None},
         "used the value of a traced setting",
     ),
     "stratify": (
-        {"data": (np.ones((6, 4)), np.ones(6)), "stratify": True},
+        {"data": (np.ones((6, 4)), np.ones(6)), "folds": Folds(2, stratify=True)},
         "stratify=True needs data",
     ),
     "response": (
@@ -517,6 +530,30 @@ BAD = {
         r"one shape, not \(2, 1\) and \(2, 2\)",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "now"),
+    [
+        ("strategy", "map", "execution=Execution(strategy=...)"),
+        ("compact", "never", "execution=Execution(compact=...)"),
+        ("predictions", True, 'keep=("predictions",)'),
+        ("stratify", False, "a part of the folds, Folds(5, stratify=...)"),
+        ("groups", None, "a part of the folds, Folds(5, groups=...)"),
+    ],
+)
+def test_a_keyword_that_has_become_a_part_of_another_is_refused_with_its_name(name, value, now):
+    message = re.escape(f"cross_validate takes no {name}=; it is {now} now")
+    how = {"key": jax.random.key(0), "epochs": 1, name: value}
+    for call in (
+        lambda: cross_validate(classifier, GRID, three_classes(), **how),
+        lambda: nested_cross_validate(classifier, GRID, three_classes(), **how),
+        lambda: learning_curve(classifier, {"rate": 0.1}, three_classes(), **how),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'strategies'"):
+        study(strategies="map")
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -55,7 +55,9 @@ def test_widths_and_depths_share_one_program(key):
         return training.gradient_learner(model, objective, optax.adam(0.03))
 
     grid = {"width": [1.0, 4.0, 8.0], "depth": [1.0, 2.0]}
-    study = cross_validate(make, grid, three_classes(60), key=key, folds=2, epochs=15, states=True)
+    study = cross_validate(
+        make, grid, three_classes(60), key=key, folds=2, epochs=15, keep="states"
+    )
     assert study.num_programs == 1
     assert study.scores["accuracy"][-1].mean() > study.scores["accuracy"][0].mean()
     kernels = study.states[0].params["dense_1"]["kernel"]  # [settings, folds, seeds, 8, 8]

@@ -130,7 +130,7 @@ def test_ridge_folds_equal_scikit_learns(x64):
     study = cross_validate(
         lambda h: training.least_squares_learner(h["penalty"], num_features=4),
         {"penalty": [0.1]}, (x, y), key=jax.random.key(0), folds=k_fold(30, 4), epochs=1,
-        predictions=True,
+        keep="predictions",
     )  # fmt: skip
     for part in study.folds:
         ridge = Ridge(alpha=0.1 * len(part.train)).fit(x[part.train], y[part.train])
@@ -152,7 +152,7 @@ def test_a_solver_reaches_the_optimum_in_one_epoch(x64, solve):
 
     study = cross_validate(
         make, {"l2": [0.05]}, (x, y), key=jax.random.key(0), folds=k_fold(30, 3), epochs=1,
-        predictions=True,
+        keep="predictions",
     )  # fmt: skip
     for part in study.folds:
         exact = models.linear.ridge(jnp.asarray(x[part.train]), jnp.asarray(y[part.train]), 0.1)

@@ -13,7 +13,7 @@ from jaxdl import families, features
 from jaxdl.arrays import masked_mean
 from jaxdl.base import Model, Objective, Sequences, stateless
 from jaxdl.model_selection import cross_validate, refit
-from jaxdl.model_selection.population.members import member_key
+from jaxdl.model_selection.population.keys import member_key
 from jaxdl.model_selection.saved import load, save
 from jaxdl.training import (
     fit,
@@ -175,7 +175,7 @@ def test_a_study_of_it_is_refitted_and_predicts_out_of_fold(kind):
     data = kind.data(7)
     make = lambda h: learner(kind, h["rate"])
     study = cross_validate(make, {"rate": [0.05, 0.1]}, data, key=jax.random.key(2), folds=3,
-                           epochs=2, batch_size=3, predictions=True, states=True,
+                           epochs=2, batch_size=3, keep=("predictions", "states"),
                            metric=kind.metric)  # fmt: skip
     x = data[0] if type(data) is tuple else data
     assert study.scores[kind.metric].shape == (2, 3, 1)
@@ -437,7 +437,7 @@ def test_predictions_that_are_no_array_are_refused():
     make = lambda h: gradient_learner(model, itself, optax.sgd(0.1))
     how = {"key": jax.random.key(0), "folds": 2, "epochs": 1}
     with pytest.raises(ValueError, match="predict must give one array, not Sequences"):
-        cross_validate(make, [{}], kind.data(0), predictions=True, **how)
+        cross_validate(make, [{}], kind.data(0), keep="predictions", **how)
     fitted = refit(cross_validate(make, [{}], kind.data(0), **how), kind.data(0))
     with pytest.raises(ValueError, match="predict must give one array, not Sequences"):
         fitted.predict(kind.data(0))
@@ -479,6 +479,6 @@ def test_a_named_tuple_is_one_part():
     result = fit(make({}), pair, key=jax.random.key(0), epochs=60, validation=pair)
     np.testing.assert_allclose(result.state.params, 3, rtol=1e-3)
     study = cross_validate(make, [{}], pair, key=jax.random.key(0), folds=2, epochs=2,
-                           predictions=True)  # fmt: skip
+                           keep="predictions")  # fmt: skip
     assert study.predictions.shape == (1, 1, N)
     assert refit(study, pair).predict(pair).shape == (N,)

@@ -2,10 +2,11 @@
 
 from jaxdl.model_selection.population.execute import run_members
 from jaxdl.model_selection.population.halving import Halving
-from jaxdl.model_selection.population.members import member_key
-from jaxdl.model_selection.population.plan import ExecutionPlan, choose_plan
+from jaxdl.model_selection.population.keys import member_key
+from jaxdl.model_selection.population.plan import Execution, ExecutionPlan, choose_plan
 
 __all__ = [
+    "Execution",
     "ExecutionPlan",
     "Halving",
     "choose_plan",

@@ -12,7 +12,14 @@ from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from jaxdl import parallel, programs
 from jaxdl.arrays import num_rows, unconsumed
-from jaxdl.model_selection.population.plan import ExecutionPlan, balance, choose_plan, work_of
+from jaxdl.model_selection.population.plan import (
+    AUTO,
+    Execution,
+    ExecutionPlan,
+    balance,
+    choose_plan,
+    work_of,
+)
 
 
 class Compiled(NamedTuple):
@@ -138,37 +145,30 @@ def _one_by_one(program) -> Callable:
 
 
 def run_members(
-    fn: Callable, members: Any, strategy: str = "auto", *, chunk: int | None = None, devices=None
+    fn: Callable, members: Any, execution: Execution = AUTO
 ) -> tuple[Any, ExecutionPlan]:
     """Apply a pure function to every member of a population, as one program.
 
     Args:
       fn: ``(member) -> result``, pytrees of arrays.
       members: pytree with a leading axis [M, ...].
-      strategy, chunk, devices: see ``choose_plan``.
+      execution: how.
 
     Returns:
       The results, stacked along an axis [M], and the plan that was chosen.
 
     >>> import jax.numpy as jnp
-    >>> squares, plan = run_members(lambda x: x**2, jnp.arange(5.0), "chunked", chunk=2)
+    >>> squares, plan = run_members(lambda x: x**2, jnp.arange(5.0), Execution("chunked", 2))
     >>> squares.tolist(), plan.strategy
     ([0.0, 1.0, 4.0, 9.0, 16.0], 'chunked')
     """
     size = num_rows(members)
     first = jax.tree.map(lambda x: x[0], members)
     carried = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(fn, first)))
-    chosen = choose_plan(
-        size,
-        strategy,
-        chunk=chunk,
-        devices=devices,
-        member_bytes=carried,
-        work=work_of(fn, first),
-    )
+    chosen = choose_plan(size, execution, member_bytes=carried, work=work_of(fn, first))
     total, chosen = balance(size, chosen)
     members = pad(members, total)
-    compiled = compile(lambda _, x: fn(x), chosen, (), members, auto=strategy == "auto")
+    compiled = compile(lambda _, x: fn(x), chosen, (), members, auto=execution.strategy == "auto")
     results = compiled.call((), members)
     return jax.tree.map(lambda x: x[:size], results), compiled.plan
 

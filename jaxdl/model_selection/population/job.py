@@ -4,10 +4,8 @@ import functools
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxdl.base import features
 from jaxdl.metrics.directions import as_loss
 from jaxdl.model_selection.population.halving import Rung, losers
 from jaxdl.model_selection.population.run import Population
@@ -85,7 +83,7 @@ class StudyJob:
             return
         scores = []
         for population in self.populations:
-            failed = population._by_setting(population.peek(lambda p: p.diverged)) >= 0
+            failed = population.by_setting(population.peek(lambda p: p.diverged)) >= 0
             mean = np.where(failed.any(1), np.nan, population.scores(self.metric, slot).mean(1))
             scores.append(as_loss(mean, self.maximize))
         dropped = losers(np.concatenate(scores), np.concatenate(alive), rung.keep)
@@ -159,7 +157,7 @@ def _member_rows(population: Population, first: int, start: int) -> Iterator[dic
     loss, diverged, stopped = (
         population.peek(lambda p, n=n: getattr(p, n)) for n in ("loss", "diverged", "stopped")
     )
-    names = list(population.store[0].curves)
+    names = list(population.store.run.curves)
     curves = {m: population.peek(lambda p, m=m: p.curves[m]) for m in names}
     steps = steps_per_epoch(population.shared.train.mask.sum(1), population.recipe.lengths)
     num_settings = len(population.signature.members)
@@ -210,20 +208,5 @@ def study_fingerprint(
             fingerprint.of_stopping(early(h) if callable(early) else early) for h in settings
         ],
         "halving": [[metric, maximize, *map(int, rung)] for rung in levels],
-        "program": [_program(population) for population in populations],
+        "program": [population.checksum() for population in populations],
     }
-
-
-def _program(population: Population) -> fingerprint.Checksum:
-    """A checksum of what a member does: transform, start, a step, scores and predictions."""
-
-    def run(setting, key, batch, rows):
-        fitted = population._fit(batch, rows)
-        learner = population._learner(setting, fitted)
-        state, info = learner.step(learner.init(key), batch)
-        predicted = learner.predict(state, features(batch)) if population.predicts else ()
-        return info, state, learner.evaluate(state, batch), predicted
-
-    first = {k: v[0] for k, v in population.settings.items()}
-    args = (first, jax.random.key(0), population.one, np.ones(2, bool))
-    return fingerprint.of_program(run, *args)

@@ -4,8 +4,8 @@ A strategy never changes a result, only its rounding and its speed.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
@@ -20,6 +20,27 @@ CACHE_BYTES = 2**20
 CHUNK_OVERHEAD = 0.1
 
 STRATEGIES = ("auto", "vmap", "chunked", "map", "sequential")
+COMPACT = ("auto", "always", "never")
+
+
+class Execution(NamedTuple):
+    """How a population is to be run.
+
+    strategy: one of ``STRATEGIES``; ``"auto"`` decides by the kind of device and of work.
+    chunk: members at once on a device, for ``"chunked"``; given, it turns ``"auto"`` to that.
+    devices: what to spread over; default all local devices of the default backend.
+    compact: when members that go on are brought together in a smaller program: ``"auto"`` where
+        compiling that takes less time than it saves, ``"always"`` once half of the places are
+        empty, or ``"never"``.
+    """
+
+    strategy: str = "auto"
+    chunk: int | None = None
+    devices: Sequence | None = None
+    compact: str = "auto"
+
+
+AUTO = Execution()
 
 
 class ExecutionPlan(NamedTuple):
@@ -64,35 +85,31 @@ class Work(NamedTuple):
 UNKNOWN = Work()
 
 
-def check_strategy(strategy: str) -> None:
-    """Raise a ValueError for a name that is not in ``STRATEGIES``."""
-    one_of("strategy", strategy, STRATEGIES)
+def check_execution(execution: Any) -> Execution:
+    """The Execution. Raises a ValueError for what is none, or has a name or a chunk that is none."""
+    if not isinstance(execution, Execution):
+        raise ValueError(f'execution takes an Execution, Execution("map") say, not {execution!r}')
+    one_of("strategy", execution.strategy, STRATEGIES)
+    one_of("compact", execution.compact, COMPACT)
+    if execution.chunk is not None:
+        positive_int("chunk", execution.chunk)
+    return execution
 
 
 def choose_plan(
-    size: int,
-    strategy: str = "auto",
-    *,
-    chunk: int | None = None,
-    devices=None,
-    member_bytes: int = 0,
-    work: Work = UNKNOWN,
+    size: int, execution: Execution = AUTO, *, member_bytes: int = 0, work: Work = UNKNOWN
 ) -> ExecutionPlan:
     """Choose how to run ``size`` members.
 
     Args:
       size: number of members.
-      strategy: one of ``STRATEGIES``; ``auto`` decides by the kind of device and of work.
-      chunk: members at once on a device, for ``chunked``; given, it turns ``auto`` to that.
-      devices: what to spread over; default all local devices of the default backend.
+      execution: what is asked for.
       member_bytes: what one member carries, for the choice of a chunk on CPUs.
       work: what members do, from ``work_of``.
 
-    Raises a ValueError on unknown names and sizes under 1.
+    Raises a ValueError as ``check_execution``, and for sizes under 1.
     """
-    check_strategy(strategy)
-    if chunk is not None:
-        positive_int("chunk", chunk)
+    strategy, chunk, devices, _ = check_execution(execution)
     if size < 1:
         raise ValueError(f"a population has at least one member, not {size}")
     devices = tuple(jax.local_devices() if devices is None else devices)[:size]

@@ -15,8 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import programs
-from jaxdl.arrays import num_rows
-from jaxdl.base import Array, Batch, Learner, Transform, features, fit_to, pair, with_features
+from jaxdl.arrays import num_rows, spread
+from jaxdl.base import (
+    Array,
+    Batch,
+    Learner,
+    Sequences,
+    Transform,
+    features,
+    fit_to,
+    pair,
+    with_features,
+)
 from jaxdl.training.batching import Rows, take
 
 PARTS = 5
@@ -97,3 +107,22 @@ def with_transform(learner: Learner, transform: Transform, params: Any) -> Learn
         predict=lambda ts, x: learner.predict(ts, transform.apply(whole, x)),
         evaluate=lambda ts, batch: learner.evaluate(ts, change(batch)),
     )
+
+
+def unfit_folds(transform: Transform, data: Batch, train: Rows) -> np.ndarray:
+    """For which folds [F] the transform gives training rows, of Rows [F, n], that are not finite."""
+    return np.asarray(programs.compiled(_unfit)(transform, data, train))
+
+
+def _unfit(transform: Transform, data: Batch, train: Rows) -> jax.Array:
+    def of_fold(rows):
+        part = take(data, rows.index)
+        given = transform.apply(fit_to(transform, part, rows.mask), features(part))
+        is_sequences = lambda node: isinstance(node, Sequences)
+        parts = jax.tree.leaves(given, is_leaf=is_sequences)
+        values = [part.filled() if is_sequences(part) else part for part in parts]
+        return jnp.any(
+            jnp.array([jnp.any(spread(rows.mask, v) & ~jnp.isfinite(v)) for v in values])
+        )
+
+    return jax.lax.map(of_fold, train)

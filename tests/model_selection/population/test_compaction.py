@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tiny_study import assert_same, study
 
-from jaxdl.model_selection.population.members import pack
-from jaxdl.model_selection.population.run import Population
+from jaxdl.model_selection.population import execute, placement, store
+from jaxdl.model_selection.population.placement import pack
 from jaxdl.training import EarlyStopping
 from jaxdl.training.host import driver
 
@@ -17,8 +17,7 @@ from jaxdl.training.host import driver
 GRID = [{"rate": 0.3, "patience": 99.0 if s == 5 else 1.0 + (s % 2)} for s in range(16)]
 HOW = {
     "early_stopping": lambda h: EarlyStopping(h["patience"], min_delta=1.0),
-    "predictions": True,
-    "states": True,
+    "keep": ("predictions", "states"),
     "folds": 2,
 }
 WAYS = ("always", "auto", "never")
@@ -40,13 +39,13 @@ def whole():
 @pytest.fixture
 def programs(monkeypatch):
     """The rows x settings of each program that is compiled, and how many devices share it."""
-    seen, compiled = [], Population._compile
+    seen, compiled = [], execute.compile
 
-    def watched(self, plan, slots):
-        seen.append((*slots.shape, len(plan.devices)))
-        return compiled(self, plan, slots)
+    def watched(fn, plan, shared, row, run, **how):
+        seen.append((*row[1].shape, len(plan.devices)))
+        return compiled(fn, plan, shared, row, run, **how)
 
-    monkeypatch.setattr(Population, "_compile", watched)
+    monkeypatch.setattr(execute, "compile", watched)
     return seen
 
 
@@ -72,9 +71,9 @@ def test_a_smaller_program_with_the_same_numbers(whole, programs, devices, x64):
 
 
 def test_looped_members_are_dealt_out_again_without_a_compilation(whole, monkeypatch, x64):
-    moves, scatter = [], Population._scatter
+    moves, lay_out = [], store.lay_out
     monkeypatch.setattr(
-        Population, "_scatter", lambda r: (moves.append(r.slots.copy()), scatter(r))[1]
+        store, "lay_out", lambda s, slots: (moves.append(slots), lay_out(s, slots))[1]
     )
     packed = study(GRID, strategy="map", compact="always", **HOW)
     assert packed.num_programs == 1 and len(moves) > 1
@@ -91,8 +90,9 @@ def test_auto_compiles_only_what_pays(whole, programs, monkeypatch, x64):
     same = study(GRID, strategy="vmap", compact="auto", **HOW)
     assert same.num_programs == len(programs) == 1
     programs.clear()
-    compact = Population._compact
-    monkeypatch.setattr(Population, "_compact", lambda self, left: compact(self, 3600.0 + left))
+    moved = placement.moved
+    hours = lambda active, placed, left, cost: moved(active, placed, 3600.0 + left, cost)
+    monkeypatch.setattr(placement, "moved", hours)
     slow = study(GRID, strategy="vmap", compact="auto", **HOW)
     assert slow.num_programs == len(programs) > 1
     assert_same(slow, whole, rtol=1e-12, atol=1e-12)
@@ -109,9 +109,9 @@ def test_rows_that_run_one_after_the_other_grow_narrower(programs):
 def test_diverged_members_leave_with_nothing_else_to_look_for(programs):
     """Without early stopping, logs or checkpoints, ``always`` looks all the same."""
     grid = [{"rate": 0.1, "bad": 1e9 if s == 3 else 3.0 * s} for s in range(8)]
-    packed = study(grid, strategy="vmap", compact="always", states=True)
+    packed = study(grid, strategy="vmap", compact="always", keep="states")
     assert packed.num_programs == len(programs) > 1
-    still = study(grid, strategy="map", compact="never", states=True)
+    still = study(grid, strategy="map", compact="never", keep="states")
     assert packed.diverged[:, 0, 0].tolist() == [s != 3 for s in range(8)]
     assert_same(packed, still, rtol=1e-5, atol=1e-6)
 

@@ -31,7 +31,7 @@ def halved():
     from conftest import enable_x64
 
     with enable_x64(True):
-        return study(GRID, halving=Halving(3), states=True, predictions=True, **HOW)
+        return study(GRID, halving=Halving(3), keep=("predictions", "states"), **HOW)
 
 
 # -- rungs
@@ -170,7 +170,7 @@ def test_regret_is_what_halving_loses(full, halved):
 
 def test_predictions_and_states_of_dropped_settings_are_of_their_rung(halved, x64):
     s = int(np.flatnonzero(halved.dropped == 3)[0])
-    short = study([GRID[s]], predictions=True, states=True, **{**HOW, "epochs": 3})
+    short = study([GRID[s]], keep=("predictions", "states"), **{**HOW, "epochs": 3})
     for k in range(2):
         np.testing.assert_allclose(halved.predictions[s, k], short.predictions[0, k], rtol=1e-12)
     np.testing.assert_allclose(
@@ -181,7 +181,7 @@ def test_predictions_and_states_of_dropped_settings_are_of_their_rung(halved, x6
 @pytest.mark.parametrize("compact", ["never", "always"])
 def test_ways_to_run_agree(halved, compact, x64):
     other = study(
-        GRID, halving=Halving(3), states=True, predictions=True, compact=compact,
+        GRID, halving=Halving(3), keep=("predictions", "states"), compact=compact,
         **{**HOW, "strategy": "map"},
     )  # fmt: skip
     assert_same(other, halved, rtol=1e-10, atol=1e-12)

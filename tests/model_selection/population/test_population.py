@@ -9,8 +9,14 @@ import pytest
 from tiny_study import study
 
 from jaxdl import parallel, programs
-from jaxdl.model_selection.population import ExecutionPlan, choose_plan, execute, run_members
-from jaxdl.model_selection.population.members import arrange
+from jaxdl.model_selection.population import (
+    Execution,
+    ExecutionPlan,
+    choose_plan,
+    execute,
+    run_members,
+)
+from jaxdl.model_selection.population.placement import arrange
 from jaxdl.model_selection.population.plan import CACHE_BYTES, STRATEGIES, Work, balance, work_of
 
 
@@ -22,7 +28,7 @@ def test_results_do_not_depend_on_the_way(strategy, size):
         "k": jax.random.split(jax.random.key(0), size),
     }
     fn = lambda m: {"y": m["a"] ** 2 + jax.random.normal(m["k"], (3,))}
-    out, chosen = run_members(fn, jax.tree.map(jax.random.clone, members), strategy, chunk=None)
+    out, chosen = run_members(fn, jax.tree.map(jax.random.clone, members), Execution(strategy))
     expected = [
         m**2 + jax.random.normal(k, (3,)) for m, k in zip(members["a"], members["k"], strict=True)
     ]
@@ -82,16 +88,18 @@ def test_members_with_large_arrays_run_one_by_one_on_cpus():
 
     small, large = (work_of(step, jnp.ones(n)) for n in (4, 512))
     assert small.largest_bytes == 8 * 4 * 4 * 4 and large.largest_bytes == 8 * 512 * 512 * 4
-    assert choose_plan(6, work=small, devices=jax.devices()[:1]).chunk == 6
+    assert choose_plan(6, Execution(devices=jax.devices()[:1]), work=small).chunk == 6
     chosen = choose_plan(6, work=large)
     assert chosen.strategy == "map" and len(chosen.devices) == 2 and "caches" in chosen.reason
     half = Work(largest_bytes=CACHE_BYTES // 2)
-    assert choose_plan(8, work=half, member_bytes=16, devices=jax.devices()[:1]).chunk == 2
+    assert (
+        choose_plan(8, Execution(devices=jax.devices()[:1]), work=half, member_bytes=16).chunk == 2
+    )
 
     class Accelerator:
         platform = "gpu"
 
-    assert choose_plan(6, work=large, devices=[Accelerator()]).strategy == "vmap"
+    assert choose_plan(6, Execution(devices=[Accelerator()]), work=large).strategy == "vmap"
 
 
 def test_lapack_never_runs_in_batches_on_several_host_devices():
@@ -100,12 +108,12 @@ def test_lapack_never_runs_in_batches_on_several_host_devices():
     factorise = Work(lapack=True)
     assert choose_plan(9, work=factorise).strategy == "map"
     assert len(choose_plan(9, work=factorise).devices) == 2
-    for settings in ({"strategy": "vmap"}, {"strategy": "chunked"}, {"chunk": 3}):
-        chosen = choose_plan(9, work=factorise, **settings)
+    for execution in (Execution("vmap"), Execution("chunked"), Execution(chunk=3)):
+        chosen = choose_plan(9, execution, work=factorise)
         assert len(chosen.devices) == 1 and "LAPACK" in chosen.reason
     matrices = np.random.default_rng(0).normal(size=(64, 9, 5)).astype(np.float32)
     for strategy in ("auto", "vmap"):
-        values, _ = run_members(lambda x: jnp.linalg.svd(x)[1], matrices, strategy)
+        values, _ = run_members(lambda x: jnp.linalg.svd(x)[1], matrices, Execution(strategy))
         np.testing.assert_allclose(values, np.linalg.svd(matrices)[1], rtol=1e-4)
 
 
@@ -121,17 +129,17 @@ def test_chunks_are_halved_until_they_fit(monkeypatch):
     big = lambda x: jnp.linalg.norm((x * matrix) @ jnp.tanh(x + matrix))
     members = jnp.arange(8.0)
     device = jax.devices()[:1]
-    roomy = execute.compile(lambda _, x: big(x), choose_plan(8, "vmap", devices=device), (), members,
+    roomy = execute.compile(lambda _, x: big(x), choose_plan(8, Execution("vmap", devices=device)), (), members,
                                auto=True)  # fmt: skip
     assert roomy.plan.strategy == "vmap" and roomy.num_programs == 1
     monkeypatch.setattr(parallel, "memory_limit", lambda device: roomy.bytes // 2)
-    tight = execute.compile(lambda _, x: big(x), choose_plan(8, "vmap", devices=device), (), members,
+    tight = execute.compile(lambda _, x: big(x), choose_plan(8, Execution("vmap", devices=device)), (), members,
                                auto=True)  # fmt: skip
     assert tight.plan.chunk in (1, 2, 4) and tight.num_programs > 1
     assert "fit in" in tight.plan.reason
     np.testing.assert_allclose(tight.call((), members), roomy.call((), members), rtol=1e-6)
     monkeypatch.setattr(parallel, "memory_limit", lambda device: roomy.bytes)
-    just = execute.compile(lambda _, x: big(x), choose_plan(8, "vmap", devices=device), (), members,
+    just = execute.compile(lambda _, x: big(x), choose_plan(8, Execution("vmap", devices=device)), (), members,
                            auto=True)  # fmt: skip
     assert just.plan.strategy == "vmap" and just.num_programs == 1
 
@@ -141,34 +149,34 @@ def test_chunks_are_halved_until_they_fit(monkeypatch):
 @pytest.mark.parametrize("chunk", [1, 4, 1000])
 def test_blocks_hold_every_setting_and_keep_all_devices_busy(settings, groups, chunk):
     devices = tuple(jax.devices())
-    blocks, rows = arrange(settings, groups, ExecutionPlan("chunked", chunk, devices, ""))
-    filled = blocks.reshape(-1)
-    assert filled[:settings].tolist() == list(range(settings))
-    assert (filled[settings:] == settings - 1).all()
-    assert blocks.shape[1] <= chunk
+    blocks, size, rows = arrange(settings, groups, ExecutionPlan("chunked", chunk, devices, ""))
+    assert (blocks - 1) * size < settings <= blocks * size  # all fit, and none is empty
+    assert size <= chunk
     assert len(rows.devices) == min(2, settings * groups)
-    total, even = balance(groups * len(blocks), rows)
+    total, even = balance(groups * blocks, rows)
     assert total % (len(even.devices) * even.chunk) == 0
-    assert total >= groups * len(blocks)
+    assert total >= groups * blocks
 
 
 def test_plans_by_kind_of_device():
     class Accelerator:
         platform = "gpu"
 
-    assert choose_plan(50, devices=[Accelerator()]).strategy == "vmap"
-    on_host = choose_plan(50, devices=jax.devices(), member_bytes=CACHE_BYTES // 4)
+    assert choose_plan(50, Execution(devices=[Accelerator()])).strategy == "vmap"
+    on_host = choose_plan(50, member_bytes=CACHE_BYTES // 4)
     assert (on_host.strategy, on_host.chunk) == ("chunked", 4)
-    assert choose_plan(50, devices=jax.devices(), member_bytes=10**12).chunk == 1
-    assert choose_plan(3, "chunked", chunk=100).chunk == 2
+    assert choose_plan(50, member_bytes=10**12).chunk == 1
+    assert choose_plan(3, Execution("chunked", 100)).chunk == 2
     assert "chunked(4) over 2 devices" in str(on_host)
 
 
 def test_bad_plans():
     with pytest.raises(ValueError, match=r"strategy is one of auto, vmap, .*not 'pmap'"):
-        choose_plan(3, "pmap")
+        choose_plan(3, Execution("pmap"))
     with pytest.raises(ValueError, match="chunk must be a positive whole number, not 0"):
-        choose_plan(3, "chunked", chunk=0)
+        choose_plan(3, Execution("chunked", 0))
+    with pytest.raises(ValueError, match=r"Execution\(\"map\"\) say, not 'map'"):
+        choose_plan(3, "map")
     with pytest.raises(ValueError, match="at least one member, not 0"):
         choose_plan(0)
 

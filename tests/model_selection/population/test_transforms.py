@@ -8,7 +8,7 @@ import pytest
 
 from jaxdl import families, features, models, training
 from jaxdl.base import Learner, Transform
-from jaxdl.model_selection import cross_validate, refit
+from jaxdl.model_selection import Execution, cross_validate, refit
 from jaxdl.model_selection.population import transforms
 from jaxdl.model_selection.saved import load, save
 from jaxdl.training.batching import pad_rows, take
@@ -76,7 +76,7 @@ def test_categories_of_noise_give_no_advantage_on_the_rows_that_were_trained_on(
         study = cross_validate(
             make_learner, {"rate": [0.01]}, (given, y), key=jax.random.key(0), folds=4, epochs=20,
             batch_size=50, transform=features.chain(transform, features.standardize()),
-            train_scores=True,
+            keep="train_scores",
         )  # fmt: skip
         found[name] = [float(s["nll"].mean()) for s in (study.train_scores, study.scores)]
     assert found["own"][1] - found["own"][0] < 0.03 and abs(found["own"][1] - np.log(2)) < 0.03
@@ -88,7 +88,7 @@ def test_refit_fits_to_all_rows_and_is_saved(tmp_path):
     encoder = features.target_encode([0], [5], num_classes=2, smooth=2.0)
     run = lambda strategy: cross_validate(
         make_learner, {"rate": [0.01, 0.1]}, (x, y), key=jax.random.key(0), folds=3, epochs=2,
-        batch_size=8, transform=encoder, strategy=strategy, predictions=True,
+        batch_size=8, transform=encoder, execution=Execution(strategy), keep="predictions",
     )  # fmt: skip
     runs = [run("vmap"), run("sequential")]
     np.testing.assert_allclose(runs[0].scores["nll"], runs[1].scores["nll"], rtol=1e-5)

@@ -11,7 +11,7 @@ import orbax.checkpoint  # noqa: F401  here once, for all processes that are for
 from networks import softmax_learner, three_classes
 
 from jaxdl import families, models
-from jaxdl.model_selection import cross_validate
+from jaxdl.model_selection import Execution, cross_validate
 from jaxdl.training import Checkpoint, EarlyStopping, fit, gradient_learner, negative_log_likelihood
 from jaxdl.training.host import driver
 
@@ -38,7 +38,7 @@ def study(epochs, checkpoint=None, **how):
     """The study: two settings, two folds, of unequal length."""
     grid = {"rate": [1e-4, 1e-3]}
     return cross_validate(softmax_learner, grid, three_classes(31), key=jax.random.key(7), folds=2,
-                          epochs=epochs, batch_size=8, evaluate_every=50, states=True, devices=jax.devices()[:1],
+                          epochs=epochs, batch_size=8, evaluate_every=50, keep="states", execution=Execution(devices=jax.devices()[:1]),
                           early_stopping=EarlyStopping(1e9), checkpoint=checkpoint, **how)  # fmt: skip
 
 

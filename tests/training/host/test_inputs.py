@@ -164,7 +164,7 @@ def test_float64_and_int64_are_quiet():
     run_fit(validation=wide)
     learner = lambda h: LEARNER
     study = cross_validate(learner, [{}], wide, key=jax.random.key(0), folds=2, epochs=1,
-                           transform=features.standardize(), predictions=True)  # fmt: skip
+                           transform=features.standardize(), keep="predictions")  # fmt: skip
     assert refit(study, wide).predict(wide[0]).dtype == np.float32
     fit_stream(LEARNER, [wide], key=jax.random.key(0), steps=1, validation=wide)
 

@@ -1,30 +1,22 @@
 """The results of a study's programs, put together as a Study."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
+from jaxdl.arrays import num_rows
 from jaxdl.metrics import directions
-from jaxdl.model_selection.study import Recipe, Study, final_scores
+from jaxdl.model_selection.planning import StudyPlan
+from jaxdl.model_selection.population.result import Result
+from jaxdl.model_selection.population.transforms import unfit_folds
+from jaxdl.model_selection.study import Study, final_scores
 
 
-def assemble(
-    settings: list[dict[str, Any]],
-    signatures: Sequence[Any],
-    results: Sequence[Any],
-    folds: list[Any],
-    seeds: list[int],
-    recipe: Recipe,
-    *,
-    num_rows: int,
-    unfit: np.ndarray,
-    metric: str,
-    maximize: bool,
-) -> Study:
+def assemble(plan: StudyPlan, results: Sequence[Result], metric: str, maximize: bool) -> Study:
     """The Study of the results of all signatures, in the order of the settings."""
-    shape = (len(folds), len(seeds))
+    signatures, recipe = plan.signatures, plan.recipe
+    shape = (len(plan.folds), len(plan.seeds))
     order = np.argsort(np.concatenate([s.members for s in signatures]))
 
     def join(pick):
@@ -52,9 +44,12 @@ def assemble(
     dropped = np.concatenate([r.dropped for r in results])[order]
     stopped, diverged = (join(lambda r, n=n: getattr(r.run, n)) for n in ("stopped", "diverged"))
     ran = np.where(diverged >= 0, diverged + 1, np.where(stopped >= 0, stopped, every[-1]))
+    unfit = np.zeros(len(plan.folds), bool)
+    if (diverged >= 0).any():
+        unfit = unfit_folds(recipe.transform, plan.data, plan.train)
     held_out = None if type(results[0].predictions) is tuple else join(lambda r: r.predictions)
     return Study(
-        hparams=settings,
+        hparams=plan.settings,
         scores={m: at_end(c) for m, c in curves.items()},
         train_scores={m: at_end(c) for m, c in train_curves.items()},
         curves=curves,
@@ -66,9 +61,9 @@ def assemble(
         epochs=ran,
         best_epochs=best,
         dropped=dropped,
-        folds=folds,
-        seeds=seeds,
-        predictions=None if held_out is None else _out_of_fold(held_out, folds, num_rows),
+        folds=plan.folds,
+        seeds=plan.seeds,
+        predictions=None if held_out is None else _out_of_fold(held_out, plan),
         held_out=held_out,
         states=_states(results, shape),
         metric=metric,
@@ -95,11 +90,11 @@ def study_metric(metrics: Sequence[str], metric: str | None) -> str:
     return metric
 
 
-def _out_of_fold(held, folds, num_rows):
+def _out_of_fold(held, plan):
     """Predictions [S, F, K, n, ...] by row of the data, [S, K, N, ...]: the last fold wins."""
-    shape = (held.shape[0], held.shape[2], num_rows, *held.shape[4:])
+    shape = (held.shape[0], held.shape[2], num_rows(plan.data), *held.shape[4:])
     rows = np.full(shape, np.nan, np.result_type(held.dtype, np.float32))
-    for f, fold in enumerate(folds):
+    for f, fold in enumerate(plan.folds):
         rows[:, :, fold.valid] = held[:, f, :, : len(fold.valid)]
     return rows
 

@@ -1,0 +1,198 @@
+"""A study before anything runs: its settings, folds, seeds and lengths, checked."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxdl.arrays import num_rows
+from jaxdl.base import Batch, Key, Transform, identity_transform
+from jaxdl.checks import is_whole, nearest, one_of, positive_int, typed_key
+from jaxdl.model_selection import grid as grids
+from jaxdl.model_selection.folds import make_folds
+from jaxdl.model_selection.grid import Signature
+from jaxdl.model_selection.population.halving import Halving, Rung, rungs
+from jaxdl.model_selection.population.keys import LAST_SEED, folds_key
+from jaxdl.model_selection.population.plan import Execution
+from jaxdl.model_selection.population.program import Group, of_signature
+from jaxdl.model_selection.population.run import Population
+from jaxdl.model_selection.population.settings import responses_of
+from jaxdl.model_selection.splits import Fold
+from jaxdl.model_selection.study import Recipe
+from jaxdl.training.batching import Lengths, Rows, pad_rows
+from jaxdl.training.host import inputs
+from jaxdl.training.stopping import EarlyStopping
+
+
+class StudyPlan(NamedTuple):
+    """What a study trains.
+
+    settings: [S]. signatures: which of them share a program. data: a pytree of arrays [N, ...].
+    folds: [F]; train, valid: their Rows [F, n]; valid is None where nothing is held out.
+    seeds: [K]. recipe: how each member is trained. levels: the Rungs of successive halving.
+    """
+
+    settings: list[dict[str, Any]]
+    signatures: list[Signature]
+    data: Batch
+    folds: list[Fold]
+    train: Rows
+    valid: Rows | None
+    seeds: list[int]
+    recipe: Recipe
+    levels: Sequence[Rung] = ()
+
+    @property
+    def num_members(self) -> int:
+        """S * F * K."""
+        return len(self.settings) * len(self.folds) * len(self.seeds)
+
+    @property
+    def milestones(self) -> list[int]:
+        """The epochs at which a run that is to be resumed exactly moves its members."""
+        epochs = self.recipe.lengths.epochs
+        eighths = range(1, epochs, max(1, epochs // 8))
+        return sorted({*eighths, *(rung.epochs for rung in self.levels)})
+
+
+def plan_study(
+    make_learner: Callable,
+    grid: Any,
+    data: Any,
+    *,
+    key: Key,
+    folds: Any,
+    seeds: int | Sequence[int],
+    epochs: int,
+    batch_size: int | None,
+    remainder: str,
+    evaluate_every: int | None,
+    evaluate_train: bool,
+    transform: Transform | None,
+    early_stopping: EarlyStopping | Callable | None,
+    halving: Halving | None,
+) -> StudyPlan:
+    """The StudyPlan of the arguments of ``cross_validate``. Raises a ValueError for bad ones."""
+    typed_key(key)
+    inputs.check_transform(transform)
+    settings = grids.expand(grid)
+    signatures = grids.signatures(settings)
+    task, data = getattr(data, "task", None), check_data(data, transform)
+    responses = responses_of(make_learner, signatures[0])
+    made = make_folds(folds, data, task, responses, folds_key(key))
+    train, valid = (pad_rows(list(parts)) for parts in zip(*made, strict=True))
+    lengths = make_lengths(train, epochs, batch_size, remainder, evaluate_every, evaluate_train)
+    levels = [] if halving is None else rungs(halving, len(settings), epochs)
+    if levels:
+        first = levels[0].epochs
+        if evaluate_every is not None and first % lengths.evaluate_every:
+            raise ValueError(f"evaluate_every={evaluate_every} must divide the first rung, {first}")
+        every = lengths.evaluate_every if evaluate_every is not None else first
+        lengths = lengths._replace(evaluate_every=every)
+    transform = transform or identity_transform()
+    recipe = Recipe(make_learner, transform, lengths, batch_size, key, early_stopping)
+    return StudyPlan(
+        settings, signatures, data, made, train, valid, check_seeds(seeds), recipe, levels
+    )
+
+
+def populate(
+    plan: StudyPlan,
+    execution: Execution,
+    *,
+    predictions: bool = False,
+    milestones: Sequence[int] | None = None,
+) -> list[Population]:
+    """The members of a plan, a Population for each signature; nothing runs yet.
+
+    Raises a ValueError where a learner cannot be built, or the data hold none of its responses.
+    """
+    groups = Group(
+        fold=np.repeat(np.arange(len(plan.folds), dtype=np.int32), len(plan.seeds)),
+        seed=np.tile(np.asarray(plan.seeds, np.int32), len(plan.folds)),
+    )
+    programs = (
+        of_signature(plan.recipe, signature, plan.data, plan.train, plan.valid, predictions)
+        for signature in plan.signatures
+    )
+    populations = [
+        Population(program, shared, groups, execution, milestones) for program, shared in programs
+    ]
+    for signature in plan.signatures:
+        inputs.check_responses(plan.data, responses_of(plan.recipe.make_learner, signature))
+    return populations
+
+
+def check_data(data: Any, transform: Transform | None) -> Any:
+    """The data as a pytree of NumPy arrays with leading axis [N].
+
+    Raises a ValueError where lengths differ, nothing is there, or (without a transform that could
+    mend it) a value is not finite.
+    """
+    data = jax.tree.map(
+        np.asarray,
+        inputs.as_arrays(
+            data,
+            mended=transform is not None,
+            advice="drop those rows, or pass a transform such as impute_mean()",
+        ),
+    )
+    rows = num_rows(data)
+    if rows < 2:
+        raise ValueError(f"the data have {rows} rows; at least 2 are needed")
+    return data
+
+
+def check_seeds(seeds: int | Sequence[int]) -> list[int]:
+    """The seeds, of a number or of themselves. Raises a ValueError for what is neither."""
+    listed = (
+        list(range(seeds)) if is_whole(seeds) else list(seeds if np.iterable(seeds) else [seeds])
+    )
+    fit = all(is_whole(seed) and 0 <= seed <= LAST_SEED for seed in listed)
+    if not listed or not fit or len(set(listed)) != len(listed):
+        raise ValueError(
+            f"seeds must be a positive number or different whole numbers from 0 to {LAST_SEED}, "
+            f"not {listed}"
+        )
+    return [int(seed) for seed in listed]
+
+
+def check_reading(settings: list[dict[str, Any]], populations: Sequence[Population]) -> None:
+    """Raise a ValueError for names of the settings that nothing has read, in no population."""
+    read = set().union(*(population.program.seen for population in populations))
+    unread = [name for name in dict.fromkeys(k for h in settings for k in h) if name not in read]
+    if unread:
+        near = nearest(unread[0], read - set(settings[0]))
+        meant = f"; did you mean {near!r}?" if near else ""
+        raise ValueError(
+            f"make_learner never reads {', '.join(map(repr, unread))} of the grid; it reads "
+            f"{', '.join(map(repr, sorted(read))) or 'nothing'}{meant}"
+        )
+
+
+def make_lengths(
+    train: Rows,
+    epochs: int,
+    batch_size: int | None,
+    remainder: str = "keep",
+    evaluate_every: int | None = None,
+    evaluate_train: bool = False,
+) -> Lengths:
+    """The Lengths of runs over Rows [F, n]. Raises a ValueError for numbers that do not fit."""
+    counts = np.sum(train.mask, axis=1)
+    for name, value in {
+        "epochs": epochs,
+        "batch_size": 1 if batch_size is None else batch_size,
+        "evaluate_every": 1 if evaluate_every is None else evaluate_every,
+    }.items():
+        positive_int(name, value)
+    one_of("remainder", remainder, ("keep", "drop"))
+    if batch_size is not None and remainder == "drop" and batch_size > counts.min():
+        raise ValueError(
+            f"batch_size={batch_size} is more than the {counts.min()} training rows of a fold: "
+            "with remainder='drop' there would be no step"
+        )
+    size = min(int(batch_size or counts.max()), int(counts.max()))
+    every = max(1, int(evaluate_every or round(epochs / 10)))
+    return Lengths(size, int(epochs), min(every, int(epochs)), remainder, True, evaluate_train)
