@@ -14,7 +14,7 @@ from jaxdl.data.tables import number_formats
 from jaxdl.data.tables.kinds import have_code
 from jaxdl.data.tables.table import Texts, merged
 
-_CHUNK = 1 << 22  # cells that pandas holds at once
+_CHUNK = 1 << 20  # cells that pandas holds at once
 _EXACT = 2.0**53
 _DAYS = (1800_01_01, 2100_00_00)  # whole numbers that may be dates
 
@@ -106,21 +106,25 @@ def _read(
             parts[j].append(column)
         texts = [j for j in dtypes if j not in numbers]
         for j, column in zip(texts, chunk[texts].to_numpy(object).T, strict=True):
-            parts[j].append(pd.factorize(column))
+            codes, different = pd.factorize(column)
+            parts[j].append((codes.astype(np.int32), different))
         count += 1
     joined = lambda j, part: np.concatenate(part) if j in numbers else merged(*_joined(part), words)
-    return [joined(j, parts[j]) if len(parts[j]) == count else None for j in which]
+    whole = {j: len(parts[j]) == count for j in which}
+    return [joined(j, parts.pop(j)) if whole[j] else None for j in which]  # none is there twice
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[list[str], np.ndarray]:
     """The different texts of some parts of a column, and which of them each cell holds, [N]."""
+    import pandas as pd
+
     if len(parts) == 1:
-        return list(parts[0][1]), parts[0][0].astype(np.int32)
-    found, at = {}, []
-    for codes, texts in parts:
-        new = [*(found.setdefault(text, len(found)) for text in texts), -1]
-        at.append(np.array(new, np.int32)[codes])
-    return list(found), np.concatenate(at)
+        return list(parts[0][1]), parts[0][0]
+    again, texts = pd.factorize(np.concatenate([texts for _, texts in parts]))
+    ends = np.cumsum([len(texts) for _, texts in parts])[:-1]
+    of_parts = np.split(again.astype(np.int32), ends)
+    at = [np.append(new, -1)[codes] for new, (codes, _) in zip(of_parts, parts, strict=True)]
+    return list(texts), np.concatenate(at)
 
 
 def _codes(delimiter: str) -> re.Pattern:
@@ -144,9 +148,12 @@ def _number(cell: str) -> float | None:
 
 def _are_plain(cells: Sequence[str], text: Written, words: frozenset[str]) -> bool:
     """Whether all cells are plain numbers or missing; in doubt about a decimal comma, no."""
-    known = [cell for cell in cells if cell.strip().lower() not in words]
-    if any(_number(cell) is None for cell in known):
-        return False
+    known = []
+    for cell in cells:
+        if _number(cell) is not None:
+            known.append(cell)
+        elif cell.strip().lower() not in words:
+            return False
     return number_formats.ambiguous(known, number_formats.PLAIN, text.comma) is None
 
 

@@ -100,11 +100,9 @@ def _ranks(a: np.ndarray) -> np.ndarray:
 
 def _one_for_each(column: np.ndarray | Texts, y: np.ndarray) -> str | None:
     if isinstance(column, np.ndarray):
-        some = column[:SAMPLE]
-        if (
-            len(np.unique(some[np.isfinite(some)])) > y.max() + 1
-        ):  # as nearly all columns of numbers
-            return None
+        for some in (column[:FEW], column[:SAMPLE]):
+            if len(np.unique(some[np.isfinite(some)])) > y.max() + 1:
+                return None  # as nearly all columns of numbers
         column = as_texts(column)
     known = column.at >= 0
     if known.sum() < FEW:

@@ -24,6 +24,7 @@ from jaxdl.data.tables.reading import Source, read
 from jaxdl.data.tables.table import MISSING, Table, listed, nearest, shown
 
 FitsTo = Callable[[np.ndarray, str], np.ndarray]
+_LARGEST = float(np.finfo(np.float32).max)
 ROLES = {"groups": "it tells which rows belong together", "time": "it puts the rows in order"}
 
 
@@ -244,13 +245,14 @@ def _parsed_once(table: Table, used: Mapping[str, Decision]) -> Table:
             times[known] = np.round(values[known] * 1e6).astype(np.int64).astype("datetime64[us]")
             columns[name] = times
         elif _is_exact(values):
-            columns[name] = np.where(np.isinf(values), np.nan, values)
+            columns[name] = np.where(np.abs(values) <= _LARGEST, values, np.nan)
     return table._replace(columns=columns)
 
 
 def _is_exact(numbers: np.ndarray) -> bool:
-    """Whether none of these numbers [N], NaN where there is none, may have lost a digit."""
-    return bool((np.abs(numbers[np.isfinite(numbers)]) < 2.0**53).all())
+    """Whether none of these numbers [N] that float32 holds may have lost a digit in float64."""
+    size = np.abs(numbers)
+    return not ((2.0**53 <= size) & (size <= _LARGEST)).any()
 
 
 def _is_used(decision: Decision, given: Mapping[str, str]) -> bool:
