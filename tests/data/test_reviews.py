@@ -111,3 +111,9 @@ def test_draws_are_even_deterministic_and_of_many_lengths(drawn):
 def test_arguments_that_make_no_sense(bad, message):
     with pytest.raises(ValueError, match=message):
         make_reviews(**{"seed": 0, **bad})
+
+
+def test_neutral_sentences_are_as_many_as_asked_for_at_most():
+    plain = lambda neutral: make_reviews(0, 80, neutral=neutral, shares=(1, 0, 0)).words
+    assert {words.count(".") for words in plain(0)} == {1}
+    assert {words.count(".") for words in plain(2)} == {1, 2, 3}

@@ -8,7 +8,7 @@ import scipy.integrate
 import scipy.stats
 
 from jaxdl import generation
-from jaxdl.generation import Tolerance
+from jaxdl.generation import Tolerance, adaptive_steps
 
 
 def oscillator(mu):
@@ -31,6 +31,16 @@ def solved(x, mu, start, end, relative, absolute):
 
 
 X = [[2.0, 0.0]]
+
+
+def test_the_tableau_meets_the_conditions_of_its_orders():
+    """Rows sum to the nodes; weights integrate t^q exactly up to q = 4, their error up to q = 3."""
+    np.testing.assert_allclose(adaptive_steps._A.sum(1), adaptive_steps._C, atol=1e-15)
+    weights, nodes = adaptive_steps._A[-1], adaptive_steps._C
+    for q in range(5):
+        assert weights @ nodes**q == pytest.approx(1 / (q + 1), abs=1e-14)
+    for q in range(4):
+        assert adaptive_steps._E @ nodes**q == pytest.approx(0, abs=1e-15)
 
 
 @pytest.mark.parametrize(("mu", "rtol"), [(5.0, 1e-3), (5.0, 1e-6), (0.0, 1e-8)])

@@ -19,6 +19,13 @@ def learn(model, data, rate=0.05, epochs=20):
     return training.fit(learner, data, key=jax.random.key(1), epochs=epochs, batch_size=16)
 
 
+def test_the_smallest_sizes_are_taken():
+    params, state = (net := masked_mlp((1, 1, 1), width=1.0)).init(jax.random.key(0))
+    assert net.apply(params, state, jnp.ones((2, 1)))[0].shape == (2, 1)
+    with pytest.raises(ValueError, match="three positive whole numbers"):
+        masked_mlp((1, 1), width=1.0)
+
+
 @pytest.mark.parametrize(("width", "depth"), [(3, 1), (5, 3), (8, 2), ((4, 2, 8), None)])
 @pytest.mark.parametrize("activation", ["relu", "logistic"])
 def test_the_part_trains_as_the_small_network_alone(width, depth, activation, x64):

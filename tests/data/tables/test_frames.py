@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from jaxdl.data import TableError, encode_table, load_table
+from jaxdl.data.tables import table as limits
 
 N = 60
 K = np.arange(N)
@@ -44,6 +45,16 @@ def test_durations_and_the_index_are_told_of():
     frame = pd.DataFrame({"x": K * 7 % 50, "y": Y}, index=pd.Index(K, name="who"))
     said = "the index 'who' is left out; reset_index() makes a column of it"
     assert load_table(frame, "y").notes == (said,)
+
+
+def test_a_table_as_large_as_the_limits_is_read(monkeypatch):
+    frame = pd.DataFrame({"x": K * 7 % 50, "y": Y})
+    monkeypatch.setattr(limits, "MAX_COLUMNS", 2)
+    monkeypatch.setattr(limits, "MAX_TEXTS", 2 * N)
+    assert load_table(frame, "y").x.shape == (N, 1)
+    monkeypatch.setattr(limits, "MAX_TEXTS", 2 * N - 1)
+    with pytest.raises(TableError, match=r"the table is \[60, 2\]"):
+        load_table(frame, "y")
 
 
 def test_a_frame_without_columns():
