@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxdl.arrays import num_rows
 from jaxdl.base import Batch, Key, Transform, identity_transform
-from jaxdl.checks import is_whole, nearest, one_of, positive_int, typed_key
+from jaxdl.checks import is_whole, nearest, positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.folds import make_folds
 from jaxdl.model_selection.grid import Signature
@@ -20,7 +20,7 @@ from jaxdl.model_selection.population.run import Population
 from jaxdl.model_selection.population.settings import responses_of
 from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Recipe
-from jaxdl.training.batching import Lengths, Rows, pad_rows
+from jaxdl.training.batching import Lengths, Rows, lengths_of, pad_rows
 from jaxdl.training.host import inputs
 from jaxdl.training.stopping import EarlyStopping
 
@@ -180,19 +180,9 @@ def make_lengths(
     evaluate_train: bool = False,
 ) -> Lengths:
     """The Lengths of runs over Rows [F, n]. Raises a ValueError for numbers that do not fit."""
-    counts = np.sum(train.mask, axis=1)
-    for name, value in {
-        "epochs": epochs,
-        "batch_size": 1 if batch_size is None else batch_size,
-        "evaluate_every": 1 if evaluate_every is None else evaluate_every,
-    }.items():
-        positive_int(name, value)
-    one_of("remainder", remainder, ("keep", "drop"))
-    if batch_size is not None and remainder == "drop" and batch_size > counts.min():
-        raise ValueError(
-            f"batch_size={batch_size} is more than the {counts.min()} training rows of a fold: "
-            "with remainder='drop' there would be no step"
-        )
-    size = min(int(batch_size or counts.max()), int(counts.max()))
-    every = max(1, int(evaluate_every or round(epochs / 10)))
-    return Lengths(size, int(epochs), min(every, int(epochs)), remainder, True, evaluate_train)
+    every = evaluate_every
+    if every is None:
+        every = max(1, round(positive_int("epochs", epochs) / 10))
+    lengths = lengths_of(np.sum(train.mask, axis=1), epochs, batch_size, every, remainder)
+    every = min(lengths.evaluate_every, lengths.epochs)
+    return lengths._replace(evaluate_every=every, evaluate_train=evaluate_train)

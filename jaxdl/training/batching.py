@@ -1,5 +1,6 @@
 """Which rows a run sees, in what order and how many at a time; all lengths are static."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Array, Batch, Key
+from jaxdl.checks import one_of, positive_int
 
 
 class Rows(NamedTuple):
@@ -47,6 +49,30 @@ class Lengths(NamedTuple):
         """The epochs after which metrics are taken, [num_evaluations]; the last is always one."""
         every = np.arange(self.evaluate_every, self.epochs + 1, self.evaluate_every)
         return every if every.size and every[-1] == self.epochs else np.append(every, self.epochs)
+
+
+def lengths_of(
+    counts: Sequence[int] | np.ndarray,
+    epochs: int,
+    batch_size: int | None,
+    evaluate_every: int,
+    remainder: str,
+) -> Lengths:
+    """The Lengths of runs over so many rows each, [F]; a batch has all of them at most.
+
+    Raises a ValueError for numbers that make no sense, or that leave no step.
+    """
+    fewest, most = int(min(counts)), int(max(counts))
+    positive_int("epochs", epochs)
+    positive_int("evaluate_every", evaluate_every)
+    one_of("remainder", remainder, ("keep", "drop"))
+    size = most if batch_size is None else positive_int("batch_size", batch_size)
+    if remainder == "drop" and batch_size is not None and size > fewest:
+        raise ValueError(
+            f"batch_size={batch_size} is more than the {fewest} training rows: with "
+            "remainder='drop' there would be no step"
+        )
+    return Lengths(min(size, most), int(epochs), int(evaluate_every), remainder)
 
 
 class Padding(NamedTuple):

@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, Learner, Sequences
-from jaxdl.checks import one_of, positive_int, typed_key
+from jaxdl.checks import positive_int, typed_key
 from jaxdl.training import divergence, stopping
-from jaxdl.training.batching import Lengths, steps_per_epoch
+from jaxdl.training.batching import Lengths, lengths_of, steps_per_epoch
 from jaxdl.training.fit_job import FitJob, fit_fingerprint
 from jaxdl.training.host import checkpoints, inputs, programs, runlog
 from jaxdl.training.host.checkpoints import Checkpoint
@@ -219,19 +219,8 @@ def _join(data: Batch, validation: Batch) -> Batch:
 def _lengths(n, epochs, steps, batch_size, evaluate_every, remainder) -> Lengths:
     if (epochs is None) == (steps is None):
         raise ValueError("fit takes epochs or steps, one of the two")
-    for name, value in {
-        "epochs": 1 if epochs is None else epochs,
-        "steps": 1 if steps is None else steps,
-        "batch_size": 1 if batch_size is None else batch_size,
-        "evaluate_every": evaluate_every,
-    }.items():
-        positive_int(name, value)
-    one_of("remainder", remainder, ("keep", "drop"))
-    if remainder == "drop" and (batch_size or n) > n:
-        raise ValueError(
-            f"batch_size={batch_size} with remainder='drop' leaves no step of {n} rows"
-        )
-    lengths = Lengths(min(batch_size or n, n), 1, 1, remainder)
-    if epochs is None:
-        epochs = -(-int(steps) // int(steps_per_epoch(n, lengths)))
-    return lengths._replace(epochs=int(epochs), evaluate_every=int(evaluate_every), steps=steps)
+    if steps is None:
+        return lengths_of([n], epochs, batch_size, evaluate_every, remainder)
+    lengths = lengths_of([n], 1, batch_size, evaluate_every, remainder)
+    epochs = -(-positive_int("steps", steps) // int(steps_per_epoch(n, lengths)))
+    return lengths._replace(epochs=epochs, steps=steps)

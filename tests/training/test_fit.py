@@ -107,7 +107,7 @@ def test_fit_works_under_vmap_over_keys(x64):
         ({"batch_size": 0}, "batch_size must be a positive"),
         ({"batch_size": 2.5}, "batch_size must be a positive"),
         ({"remainder": "pad"}, "remainder is"),
-        ({"remainder": "drop", "batch_size": 50}, "leaves no step"),
+        ({"remainder": "drop", "batch_size": 50}, "there would be no step"),
         ({"data": (np.ones((3, 4)), np.zeros(2, int))}, "differ in length"),
         ({"data": (np.ones((0, 4)), np.zeros(0, int))}, "no rows"),
     ],
