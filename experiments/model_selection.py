@@ -94,7 +94,7 @@ def _study(config: Config, clock: "Clock", folder: Path):
     import jax
 
     from experiments import grids, partition, report, scores, tabular
-    from jaxdl.model_selection import Execution, cross_validate, join
+    from jaxdl.model_selection import Execution, Folds, cross_validate, join
 
     for hidden in config.hidden or ():
         tabular.widths(hidden)
@@ -113,6 +113,10 @@ def _study(config: Config, clock: "Clock", folder: Path):
         print(report.columns(dataset), end="\n\n")
     print(report.heading(dataset, task.partition))
     task.notes.append(grids.in_words(config, rows))
+    if (together := config.ensemble * config.networks) > 1:
+        task.notes.append(
+            f"the folds score networks one by one; what is tested and saved averages {together} of them"
+        )
     print(*task.notes, sep="\n")
     clock.begin(f"study of {len(settings)} settings")
 
@@ -127,7 +131,7 @@ def _study(config: Config, clock: "Clock", folder: Path):
         settings,
         (x, y),
         key=study_key,
-        folds=folds,
+        folds=Folds(folds, groups=task.partition.groups_to_choose_by()),
         seeds=config.seeds,
         epochs=config.epochs,
         batch_size=config.batch_size,

@@ -42,6 +42,10 @@ class Partition(NamedTuple):
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
+    def groups_to_choose_by(self) -> np.ndarray | None:
+        """Labels [n] of the rows to choose by that stay together; None where each is on its own."""
+        return None if self.groups is None else self.groups[self.split.train]
+
     def units(self) -> np.ndarray | None:
         """Labels [n] of the test rows that are one piece of evidence; None where each row is.
 
@@ -108,7 +112,7 @@ def make_folds(
         most, what = len(np.unique(times)) - 1, "later times"
         deal = lambda k, _: forward_k_fold(times, k)
     elif partition.groups is not None:
-        groups = partition.groups[train]
+        groups = partition.groups_to_choose_by()
         most, what = len(np.unique(groups)), "groups"
         deal = lambda k, key: stratified_group_k_fold(labels, groups, k, key=key)
     else:

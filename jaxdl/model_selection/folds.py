@@ -18,7 +18,8 @@ class Folds(NamedTuple):
     stratify: whether a number of folds keeps the frequencies of y. None: where the learner's
         ``responses`` are labels, as of an objective with a family of labels, or the Dataset's task
         is to classify. Of whole numbers y [N] it must be said where neither is known.
-    groups: labels [N] of rows that stay together in a number of folds, or for the splitter.
+    groups: labels [N] of rows that stay together in a number of folds, or for the splitter; and,
+        whatever the folds are, in the parts by which a ``transform`` is cross-fitted.
     """
 
     of: int | Any = 5
@@ -29,6 +30,15 @@ class Folds(NamedTuple):
 def as_folds(folds: Any) -> Folds:
     """A number, a splitter or pairs as Folds."""
     return folds if isinstance(folds, Folds) else Folds(folds)
+
+
+def as_labels(groups: Any) -> np.ndarray | None:
+    """The groups as whole numbers [N] from 0; None where each row is on its own.
+
+    >>> as_labels(["b", "a", "b"]).tolist()
+    [1, 0, 1]
+    """
+    return None if groups is None else np.unique(groups, return_inverse=True)[1]
 
 
 def of_rows(folds: Folds, rows: np.ndarray, number: int) -> Folds:

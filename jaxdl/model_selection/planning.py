@@ -10,7 +10,7 @@ from jaxdl.arrays import num_rows
 from jaxdl.base import Batch, Key, Transform, identity_transform
 from jaxdl.checks import is_whole, nearest, positive_int, typed_key
 from jaxdl.model_selection import grid as grids
-from jaxdl.model_selection.folds import make_folds
+from jaxdl.model_selection.folds import as_folds, as_labels, make_folds
 from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population.halving import Halving, Rung, rungs
 from jaxdl.model_selection.population.keys import LAST_SEED, folds_key
@@ -91,7 +91,8 @@ def plan_study(
         every = lengths.evaluate_every if evaluate_every is not None else first
         lengths = lengths._replace(evaluate_every=every)
     transform = transform or identity_transform()
-    recipe = Recipe(make_learner, transform, lengths, batch_size, key, early_stopping)
+    groups = as_labels(as_folds(folds).groups)
+    recipe = Recipe(make_learner, transform, lengths, batch_size, key, early_stopping, groups)
     return StudyPlan(
         settings, signatures, data, made, train, valid, check_seeds(seeds), recipe, levels
     )

@@ -11,6 +11,7 @@ from jaxdl.base import Key, features
 from jaxdl.checks import positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
+from jaxdl.model_selection.folds import as_labels
 from jaxdl.model_selection.keywords import refuse
 from jaxdl.model_selection.planning import StudyPlan, check_data, make_lengths, populate
 from jaxdl.model_selection.population.keys import refit_key
@@ -35,6 +36,7 @@ def refit(
     rule: str = "mean",
     metric: str | None = None,
     maximize: bool | None = None,
+    groups: Any = None,
     execution: Execution = AUTO,
     progress: bool = False,
     **gone: Any,
@@ -53,11 +55,13 @@ def refit(
       settings: an ensemble of this many of the best settings instead of one.
       seeds: members for each setting, from different keys.
       rule, metric, maximize: how to choose, see ``Study.best``.
+      groups: labels [N] of rows that stay together, see ``Folds``; default, the study's.
       execution: an ``Execution``, how the members are run.
       progress: show a bar.
 
     Raises:
-      ValueError: where there are fewer usable settings than asked for, and as ``cross_validate``.
+      ValueError: where there are fewer usable settings than asked for, or other numbers of rows
+        and of groups, and as ``cross_validate``.
     """
     if gone:
         refuse("refit", gone)
@@ -86,10 +90,16 @@ def refit(
     epochs = old.lengths.epochs
     if study.best_epochs is not None:
         epochs = max(1, round(float(np.mean(study.best_epochs[chosen]))))
+    together = old.groups if groups is None else as_labels(groups)
+    if together is not None and len(together) != len(rows):
+        raise ValueError(
+            f"groups are of {len(together)} rows, the data have {len(rows)}: pass groups="
+        )
     recipe = old._replace(
         lengths=make_lengths(train, epochs, old.batch_size, old.lengths.remainder),
         key=refit_key(old.key) if key is None else typed_key(key),
         early_stopping=None,
+        groups=together,
     )
     hparams = [study.hparams[s] for s in chosen]
     signatures = grids.signatures(hparams)

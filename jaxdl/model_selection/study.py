@@ -19,7 +19,10 @@ RULES = ("mean", "one_standard_error")
 
 
 class Recipe(NamedTuple):
-    """How a study trained, so that it can be done again on all of the data."""
+    """How a study trained, so that it can be done again on all of the data.
+
+    groups: labels [N] of rows that stay together where a transform sees targets, or None.
+    """
 
     make_learner: Callable
     transform: Transform
@@ -27,6 +30,7 @@ class Recipe(NamedTuple):
     batch_size: int | None
     key: Key
     early_stopping: EarlyStopping | Callable | None = None
+    groups: np.ndarray | None = None
 
 
 class Choice(NamedTuple):

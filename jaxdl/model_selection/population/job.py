@@ -199,7 +199,7 @@ def study_fingerprint(
     early = recipe.early_stopping
     return {
         "settings": fingerprint.of_json(listed),
-        "data": fingerprint.of_arrays(data),
+        "data": fingerprint.of_arrays((data, recipe.groups)),
         "folds": fingerprint.of_arrays(parts),
         "seeds": [int(s) for s in seeds],
         "key": fingerprint.of_key(recipe.key),

@@ -73,7 +73,7 @@ def of_signature(
     """The Program of a signature's members, and what they read; transforms are not fitted yet."""
     padding = padding_of(train.mask.sum(axis=1), recipe.lengths)
     shared = Shared(
-        data=transforms.numbered(data, recipe.transform),
+        data=transforms.numbered(data, recipe.transform, recipe.groups),
         train=train,
         valid=valid,
         settings={k: jnp.asarray(v) for k, v in signature.traced.items()},

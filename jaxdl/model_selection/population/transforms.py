@@ -3,8 +3,8 @@
 One that sees targets is cross-fitted, as by scikit-learn's ``TargetEncoder.fit_transform``. Were a
 row's own response in its features, a network would learn to trust what no new row has, and look
 good on the rows that it was trained on. So these are dealt out to PARTS, and each is changed by
-what was fitted to the other parts; all other rows by what was fitted to all. Parts do not look at
-groups: rows that belong together may be in different ones.
+what was fitted to the other parts; all other rows by what was fitted to all. Rows of one group are
+in one part: a row like one's own tells one's response as well.
 """
 
 import time
@@ -32,15 +32,19 @@ from jaxdl.training.batching import Rows, take
 PARTS = 5
 
 
-def numbered(data: Batch, transform: Transform) -> Batch:
+def numbered(data: Batch, transform: Transform, groups: np.ndarray | None = None) -> Batch:
     """The data; as ``(x, y, part [N])`` where the transform sees targets.
 
-    Parts are drawn at random, for files are often sorted, and are always the same.
+    Parts are drawn at random, for files are often sorted, and are always the same. They hold whole
+    ``groups``, of labels [N]; None where each row is on its own.
     """
     if not transform.sees_targets:
         return data
-    part = np.random.default_rng(0).permutation(num_rows(data)).astype(np.int32) % PARTS
-    return (*pair(data), part)
+    of = np.arange(num_rows(data))
+    if groups is not None:
+        of = np.unique(groups, return_inverse=True)[1]
+    part = np.random.default_rng(0).permutation(of.max() + 1).astype(np.int32) % PARTS
+    return (*pair(data), part[of])
 
 
 def of_training_part(data: Batch, transform: Transform, train: Rows) -> Batch:

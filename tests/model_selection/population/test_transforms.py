@@ -8,7 +8,7 @@ import pytest
 
 from jaxdl import families, features, models, training
 from jaxdl.base import Learner, Transform
-from jaxdl.model_selection import Execution, cross_validate, refit
+from jaxdl.model_selection import Execution, Folds, cross_validate, refit
 from jaxdl.model_selection.population import transforms
 from jaxdl.model_selection.saved import load, save
 from jaxdl.training.batching import pad_rows, take
@@ -81,6 +81,30 @@ def test_categories_of_noise_give_no_advantage_on_the_rows_that_were_trained_on(
         found[name] = [float(s["nll"].mean()) for s in (study.train_scores, study.scores)]
     assert found["own"][1] - found["own"][0] < 0.03 and abs(found["own"][1] - np.log(2)) < 0.03
     assert found["peeking"][1] - found["peeking"][0] > 0.2  # so that the test can fail
+
+
+def test_rows_of_a_group_are_changed_by_what_was_fitted_to_other_groups():
+    """A hundred persons of three rows, each row a category of its own person: were they in different
+    parts, a row's category would give its person's coin away, and the held-out rows could not."""
+    who = np.repeat(np.arange(100), 3)
+    x, y = who[:, None].astype(np.float32), RNG.integers(0, 2, 100)[who]
+    encoder = features.target_encode([0], [100], num_classes=2, smooth=1.0)
+    names = np.array([f"P{k:02d}" for k in who])
+    part = transforms.numbered((x, y), encoder, names)[2].reshape(100, 3)
+    assert (part == part[:, :1]).all()
+    assert np.bincount(part[:, 0]).tolist() == [20] * transforms.PARTS
+    run = lambda groups: cross_validate(
+        make_learner, {"rate": [0.01]}, (x, y), key=jax.random.key(0), epochs=20, batch_size=50,
+        folds=Folds([(np.arange(240), np.arange(240, 300))], groups=groups), transform=encoder,
+        keep="train_scores",
+    )  # fmt: skip
+    apart, together = run(None), run(names)
+    assert apart.train_scores["nll"].mean() < 0.3 < 0.6 < together.train_scores["nll"].mean()
+    fitted = refit(together, (x, y))
+    np.testing.assert_array_equal(fitted.recipe.groups, who)
+    with pytest.raises(ValueError, match="groups are of 300 rows, the data have 200: pass groups="):
+        refit(together, (x[:200], y[:200]))
+    assert len(refit(together, (x[:200], y[:200]), groups=who[:200]).recipe.groups) == 200
 
 
 def test_refit_fits_to_all_rows_and_is_saved(tmp_path):
