@@ -171,21 +171,21 @@ def compare(
     import numpy as np
     from scipy.stats import binomtest
 
+    from jaxdl import metrics
     from jaxdl.metrics import intervals
 
     right = [p.argmax(-1) == y for p in held]
     rows = []
     for i, (name, p) in enumerate(zip(names, held, strict=True)):
         low, high = intervals.wilson(int(right[i].sum()), len(y))
-        nll = -np.mean(np.log(np.maximum(p[np.arange(len(y)), y], np.finfo(np.float32).tiny)))
+        accuracy, nll = float(right[i].mean()), float(metrics.log_loss(y, p))
         gained = lost = 0
         test = math.nan
         if above[i] >= 0:
             gained = int(np.sum(right[i] & ~right[above[i]]))
             lost = int(np.sum(~right[i] & right[above[i]]))
             test = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
-        accuracy = float(right[i].mean())
-        rows.append(Row(name, accuracy, float(low), float(high), float(nll), gained, lost, test))
+        rows.append(Row(name, accuracy, float(low), float(high), nll, gained, lost, test))
     return rows
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import saved, translation
-from jaxdl import base, families, layers, models, programs, training
+from jaxdl import base, families, layers, losses, models, programs, training
 from jaxdl.base import Sequences
 from jaxdl.data import toy_sequences as toy
 
@@ -39,7 +39,8 @@ def adding(config, defaults: tuple, folder: Path) -> "tuple[float, Figure]":
     about = {"task": "adding", "width": width, "length": config.adding_length}
     saved.save(folder / "adding.npz", trained.params, about)
     predicted = np.asarray(objective.predict(trained.params, {}, test.x)).reshape(-1)
-    return float(np.mean(np.square(predicted - test.y))), draw_adding(test.y, predicted)
+    error = float(losses.mean_squared_error(predicted, test.y))
+    return error, draw_adding(test.y, predicted)
 
 
 def predict_adding(folder: Path, text: str) -> str:

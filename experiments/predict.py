@@ -59,7 +59,7 @@ def main(config: Config) -> dict[str, Any]:
     seen = tabular.in_training(path, rows.x)
     known = None if rows.y is None else _known(rows.y)
     if known is not None:
-        figures |= score(out[known], rows.y[known], problem.target_names)
+        figures |= _score(rows.y[known], out[known], problem.target_names)
     if seen is not None and seen.any():
         figures["in_training"] = int(seen.sum())
         print(
@@ -69,7 +69,7 @@ def main(config: Config) -> dict[str, Any]:
         )
         if known is not None and (known & ~seen).any():
             new = known & ~seen
-            unseen = score(out[new], rows.y[new], problem.target_names)
+            unseen = _score(rows.y[new], out[new], problem.target_names)
             figures |= {f"unseen_{k}": v for k, v in unseen.items()}
     print(in_words(figures), file=sys.stderr)
     return figures
@@ -91,13 +91,12 @@ def _known(y):
     return ~np.isnan(y) if y.dtype.kind == "f" else y >= 0
 
 
-def score(out, y, names: list[str] | None) -> dict[str, float]:
+def _score(y, out, names):
     """The accuracy of probabilities [N, K], or the root mean squared error of means [N]."""
-    import numpy as np
+    from experiments import scores
 
-    if names:
-        return {"accuracy": float(np.mean(out.argmax(-1) == y))}
-    return {"rmse": float(np.sqrt(np.mean(np.square(out - y, dtype=np.float64))))}
+    metric, task = ("accuracy", "classify") if names else ("rmse", "regress")
+    return {metric: scores.score(metric, y, out, task=task)}
 
 
 def reads_texts(path: Path) -> bool:

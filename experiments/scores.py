@@ -72,6 +72,7 @@ def score(metric: str, y: np.ndarray, out: np.ndarray, *, task: str, positive: i
     ``positive`` is the one of two classes that ``average_precision`` is about. NaN where a metric
     has no value: a ranking with one class alone, r2 of one row, the deviance of equal counts.
     """
+    # NumPy's and scikit-learn's: rows are drawn in hundreds of lengths, and JAX compiles for each.
     from sklearn import metrics
 
     if task == "classify":

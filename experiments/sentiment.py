@@ -173,7 +173,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
     from sklearn.model_selection import train_test_split
 
     from experiments import text_networks as networks
-    from jaxdl import text
+    from jaxdl import metrics, text
     from jaxdl.model_selection import cross_validate, refit, stratified_k_fold, tables
 
     began = time.perf_counter()
@@ -229,8 +229,6 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
     study = dataclasses.replace(study, recipe=recipe)
     fitted = refit(study, (x, y), index=choice.index, seeds=config.members)
     p = np.asarray(fitted.predict(x_test))
-    right = p.argmax(-1) == y_test
-    rival_right = rival(texts_test) == y_test
     networks.save_model(folder / "model.npz", fitted, problem)
     with open(folder / "table.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["model", "accuracy", "nll", "rate", "dropout"])
@@ -240,11 +238,11 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
     draw_lengths(lengths, held).savefig(folder / "accuracy_by_length.png", dpi=150)
     draw_table(table).savefig(folder / "models.png", dpi=150)
     figures = {
-        "test_accuracy": float(right.mean()),
-        "rival_accuracy": float(rival_right.mean()),
+        "test_accuracy": float(np.mean(p.argmax(-1) == y_test)),
+        "rival_accuracy": float(np.mean(rival(texts_test) == y_test)),
         "most_frequent_accuracy": float(np.bincount(y_test).max() / len(y_test)),
         "test_rows": len(y_test),
-        "test_nll": float(-np.mean(np.log(np.maximum(p[np.arange(len(p)), y_test], 1e-30)))),
+        "test_nll": float(metrics.log_loss(y_test, p)),
         "chosen": choice.hparams["model"],
         "chosen_rate": choice.hparams["rate"],
         "chosen_dropout": choice.hparams["dropout"],

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.figures.claims import canvas, claim, grid, regions
-from jaxdl import features, losses, models, optim
+from jaxdl import features, losses, metrics, models, optim
 from jaxdl.data import synthetic
 
 MAX_DEGREE = 15
@@ -26,7 +26,7 @@ def figure_3(key):
         return models.linear.predict(models.linear.fit_least_squares(q, sample.y), q)
 
     fits = np.asarray(jax.jit(jax.vmap(fit))(degrees))
-    error = np.sqrt(np.mean(np.square(fits - sample.y), axis=1))
+    error = np.asarray(jax.vmap(metrics.root_mean_squared_error, (None, 0))(sample.y, fits))
 
     figure, (left, right) = canvas(1, 2)
     left.plot(sample.x, sample.y, ".", color="0.6", ms=4, label="data")

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from experiments.figures.claims import canvas, claim
-from jaxdl import layers, models, optim, programs
+from jaxdl import layers, losses, models, optim, programs
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu")
 STARTS = 8
@@ -56,7 +56,7 @@ def best_of_starts(key, sizes, x, y, activation="tanh", starts=STARTS, steps=100
         place = jax.random.uniform(place_key, (sizes[1],), minval=x.min(), maxval=x.max())
         kernel = jax.random.normal(slope_key, (1, sizes[1])) * 5 / jnp.std(x)
         start["dense_0"] = {"kernel": kernel, "bias": -kernel[0] * place}
-        error = lambda params: jnp.mean((predict(params) - y) ** 2)
+        error = lambda params: losses.mean_squared_error(predict(params), y)
         params = optim.lbfgs(error, start, max_steps=steps, tolerance=1e-9).params
         return error(params), predict(params)
 
