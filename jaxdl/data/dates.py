@@ -66,10 +66,18 @@ def written(date: datetime.date, format: str) -> str:
     d, m = date.day, date.month
     month, weekday = MONTHS[m - 1], WEEKDAYS[date.weekday()]
     return format.format(
-        d=d, m=m, dd=f"{d:02}", mm=f"{m:02}", yyyy=f"{date.year:04}", yy=f"{date.year % 100:02}",
-        dth=f"{d}{ordinal_ending(d)}", month=month, mon=month[:3], weekday=weekday,
+        d=d,
+        m=m,
+        dd=f"{d:02}",
+        mm=f"{m:02}",
+        yyyy=f"{date.year:04}",
+        yy=f"{date.year % 100:02}",
+        dth=f"{d}{ordinal_ending(d)}",
+        month=month,
+        mon=month[:3],
+        weekday=weekday,
         wed=weekday[:3],
-    )  # fmt: skip
+    )
 
 
 def ordinal_ending(number: int) -> str:

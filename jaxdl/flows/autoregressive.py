@@ -47,7 +47,9 @@ def maf(
     """
     tau = affine_map() if scalar_map is None else scalar_map
     turned = ScalarMap(tau.num_parameters, tau.inverse, tau.forward)
-    return invert(iaf(dim, hidden, scalar_map=turned, order=order, activation=activation, context=context))  # fmt: skip
+    return invert(
+        iaf(dim, hidden, scalar_map=turned, order=order, activation=activation, context=context)
+    )
 
 
 def iaf(

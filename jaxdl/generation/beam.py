@@ -43,9 +43,19 @@ def beam_search(
 ) -> Generated:
     """The best sequence of ``beam_hypotheses``, for each row. ``log_prob`` is without the penalty."""
     found = beam_hypotheses(
-        decoder, params, state, source, beams=beams, length_penalty=length_penalty, prompt=prompt,
-        bos_id=bos_id, eos_id=eos_id, pad_id=pad_id, max_length=max_length, rows=rows,
-    )  # fmt: skip
+        decoder,
+        params,
+        state,
+        source,
+        beams=beams,
+        length_penalty=length_penalty,
+        prompt=prompt,
+        bos_id=bos_id,
+        eos_id=eos_id,
+        pad_id=pad_id,
+        max_length=max_length,
+        rows=rows,
+    )
     tokens = Sequences(found.values[:, 0], found.lengths[:, 0])
     return Generated(tokens, found.log_prob[:, 0], found.finished[:, 0])
 
@@ -113,9 +123,13 @@ def _search(settings, params, state, source, prompt, length_penalty):
     none = jnp.full((rows, beams), -jnp.inf, dtype)
     ended = Beams(tokens, jnp.zeros((rows, beams), jnp.int32), none, none, none > 0)
     search = _Search(
-        jax.tree.map(repeat, start.carry), repeat(start.token).reshape(rows, beams), tokens,
-        jnp.tile(first, (rows, 1)), ended, start.step,
-    )  # fmt: skip
+        carry=jax.tree.map(repeat, start.carry),
+        token=repeat(start.token).reshape(rows, beams),
+        tokens=tokens,
+        log_prob=jnp.tile(first, (rows, 1)),
+        ended=ended,
+        step=start.step,
+    )
     penalty = lambda length: ((5 + length) / 6) ** jnp.asarray(length_penalty, dtype)
 
     def goes_on(s):
@@ -146,9 +160,13 @@ def _search(settings, params, state, source, prompt, length_penalty):
         from_rows = (jnp.arange(rows)[:, None] * beams + parent).reshape(-1)
         tokens = jnp.take_along_axis(s.tokens, parent[..., None], axis=1)
         return _Search(
-            jax.tree.map(lambda x: x[from_rows], carry), token,
-            tokens.at[:, :, s.step].set(token), log_prob, ended, s.step + 1,
-        )  # fmt: skip
+            carry=jax.tree.map(lambda x: x[from_rows], carry),
+            token=token,
+            tokens=tokens.at[:, :, s.step].set(token),
+            log_prob=log_prob,
+            ended=ended,
+            step=s.step + 1,
+        )
 
     s = jax.lax.while_loop(goes_on, one, search)
     whole = jnp.where(s.step == max_length, s.log_prob, -jnp.inf)  # else no prefix can win

@@ -44,9 +44,7 @@ def sample(
     """
     typed_key(key)
     _check(temperature, top_k, top_p)
-    settings = _Settings(
-        decoder, special_ids(bos_id, eos_id, pad_id), max_length, rows, top_k
-    )  # fmt: skip
+    settings = _Settings(decoder, special_ids(bos_id, eos_id, pad_id), max_length, rows, top_k)
     program = programs.compiled(_sample)
     return program(settings, params, state, source, prompt, key, temperature, top_p)
 

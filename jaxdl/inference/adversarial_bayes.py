@@ -91,9 +91,15 @@ def adversarial_bayes_learner(
 
     def contrast_of(params, ts, x, key, mask, train):
         psi, state = apply_part(
-            "contrast", contrast, {"contrast": params}, {"contrast": ts.state["contrast"]}, x,
-            key=key, train=train, mask=mask,
-        )  # fmt: skip
+            "contrast",
+            contrast,
+            {"contrast": params},
+            {"contrast": ts.state["contrast"]},
+            x,
+            key=key,
+            train=train,
+            mask=mask,
+        )
         return location_and_log_scale(psi), state
 
     def contrast_loss(params, ts, batch, key, mask):
@@ -107,8 +113,15 @@ def adversarial_bayes_learner(
 
     def judge(params, state, z, x, key, mask, train=True):
         how = {"key": key, "train": train, "mask": mask}
-        return score("discriminator", discriminator, {"discriminator": params},
-                     {"discriminator": state}, z, x, **how)  # fmt: skip
+        return score(
+            "discriminator",
+            discriminator,
+            {"discriminator": params},
+            {"discriminator": state},
+            z,
+            x,
+            **how,
+        )
 
     def discriminator_loss(params, ts, batch, key, mask):
         keys = jax.random.split(key, 4)
@@ -129,9 +142,15 @@ def adversarial_bayes_learner(
         state = ts.state["model"]
         z, own = draws(params, state, x, keys[0], mask, number, train)
         eta, of_decoder = apply_part(
-            "decoder", net.decoder, params, state, z.reshape(-1, z.shape[-1]), key=keys[1],
-            train=train, mask=None if mask is None else often(mask, number),
-        )  # fmt: skip
+            "decoder",
+            net.decoder,
+            params,
+            state,
+            z.reshape(-1, z.shape[-1]),
+            key=keys[1],
+            train=train,
+            mask=None if mask is None else often(mask, number),
+        )
         log_p = log_conditional(net.family, eta, often(x, number)).reshape(z.shape[:2])
         seen, log_r = reference(ts, x, z, mask, train)
         who = ts.params["discriminator"], ts.state["discriminator"]

@@ -39,9 +39,15 @@ def drawn(key, posterior, params, state, x, noise, samples, *, train=False, mask
     x = jnp.asarray(x)
     e = jax.random.normal(noise_key, (samples * len(x), noise))
     z, state = apply_part(
-        "posterior", posterior, params, state, {"x": e, "condition": often(x, samples)}, key=key,
-        train=train, mask=None if mask is None else often(mask, samples),
-    )  # fmt: skip
+        "posterior",
+        posterior,
+        params,
+        state,
+        {"x": e, "condition": often(x, samples)},
+        key=key,
+        train=train,
+        mask=None if mask is None else often(mask, samples),
+    )
     return z.reshape(samples, len(x), -1), state
 
 

@@ -99,9 +99,18 @@ def dot_product_attention(
     """
     q, k, v = (_heads_in_front(floating(x)) for x in (q, k, v))
     out = attend_heads(
-        q, k, v, mask=mask, causal=causal, past=past, dropout=dropout, key=key, train=train,
-        return_weights=return_weights, implementation=implementation,
-    )  # fmt: skip
+        q,
+        k,
+        v,
+        mask=mask,
+        causal=causal,
+        past=past,
+        dropout=dropout,
+        key=key,
+        train=train,
+        return_weights=return_weights,
+        implementation=implementation,
+    )
     if return_weights:
         return _heads_in_front(out[0]), out[1]
     return _heads_in_front(out)

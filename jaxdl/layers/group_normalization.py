@@ -34,12 +34,16 @@ def group_norm(
     """
     width, groups = params["scale"].size, positive_int("groups", groups)
     if x.ndim <= spatial or x.shape[-1] != width:
-        raise ValueError(f"group_norm of {width} features with {spatial} axes of places got {x.shape}")  # fmt: skip
+        raise ValueError(
+            f"group_norm of {width} features with {spatial} axes of places got {x.shape}"
+        )
     if width % groups:
         raise ValueError(f"{groups} groups do not divide {width} features")
     places = x.shape[x.ndim - 1 - spatial : -1]
     if math.prod(places) * width == groups:
-        raise ValueError(f"a group of one number is always 0 less its mean: {groups} groups of x {x.shape}")  # fmt: skip
+        raise ValueError(
+            f"a group of one number is always 0 less its mean: {groups} groups of x {x.shape}"
+        )
     values = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     grouped = values.reshape(*x.shape[:-1], groups, width // groups)
     axes = (*range(-2 - spatial, -2), -1)

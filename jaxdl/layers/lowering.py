@@ -89,10 +89,15 @@ def convolve(
     if name == "native":
         letters = "DHW"[-len(strides) :]
         return lax.conv_general_dilated(
-            x, kernel, strides, padding, lhs_dilation=x_dilations, rhs_dilation=dilations,
+            x,
+            kernel,
+            strides,
+            padding,
+            lhs_dilation=x_dilations,
+            rhs_dilation=dilations,
             feature_group_count=groups,
             dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
-        )  # fmt: skip
+        )
     around = [
         (before, after, d - 1) for (before, after), d in zip(padding, x_dilations, strict=True)
     ]

@@ -119,9 +119,18 @@ def multi_head_attention(
     if turn is not None:
         q, k = turn(q), turn(k)
     out = attend_heads(
-        q, k, v, mask=mask, causal=causal, past=past, dropout=dropout, key=key, train=train,
-        return_weights=return_weights, implementation=implementation,
-    )  # fmt: skip
+        q,
+        k,
+        v,
+        mask=mask,
+        causal=causal,
+        past=past,
+        dropout=dropout,
+        key=key,
+        train=train,
+        return_weights=return_weights,
+        implementation=implementation,
+    )
     if return_weights:
         return out_of_heads(params["out"], out[0]), out[1]
     return out_of_heads(params["out"], out)

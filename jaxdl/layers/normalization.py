@@ -47,9 +47,12 @@ def batch_normalization(
     """``batch_norm`` with these settings, for models. Raises ValueError for unknown statistics."""
     one_of("statistics", statistics, STATISTICS)
     apply = functools.partial(
-        batch_norm, momentum=momentum, epsilon=epsilon, statistics=statistics,
+        batch_norm,
+        momentum=momentum,
+        epsilon=epsilon,
+        statistics=statistics,
         unbiased_running=unbiased_running,
-    )  # fmt: skip
+    )
     return Normalization(batch_norm_init, apply, over_batch=True)
 
 

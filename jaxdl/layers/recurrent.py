@@ -62,8 +62,17 @@ def simple_cell(
         da = d[0] * slope
         return da, da, (jnp.zeros_like(da),)
 
-    return _cell(d_in, hidden, 1, 1, Gates(forward, slopes, backward), initial, use_bias, kernel_init,
-                 recurrent_init)  # fmt: skip
+    return _cell(
+        d_in,
+        hidden,
+        Gates(forward, slopes, backward),
+        num_gates=1,
+        num_parts=1,
+        initial=initial,
+        use_bias=use_bias,
+        kernel_init=kernel_init,
+        recurrent_init=recurrent_init,
+    )
 
 
 def lstm_cell(
@@ -117,8 +126,17 @@ def lstm_cell(
         da = jnp.concatenate([dc, dc, dc, d[1]], axis=-1) * of_gates
         return da, da, (dc * f, jnp.zeros_like(dc))
 
-    cell = _cell(d_in, hidden, 4, 2, Gates(forward, slopes, backward), initial, use_bias, kernel_init,
-                 recurrent_init)  # fmt: skip
+    cell = _cell(
+        d_in,
+        hidden,
+        Gates(forward, slopes, backward),
+        num_gates=4,
+        num_parts=2,
+        initial=initial,
+        use_bias=use_bias,
+        kernel_init=kernel_init,
+        recurrent_init=recurrent_init,
+    )
     if not use_bias:
         return cell
 
@@ -178,8 +196,18 @@ def gru_cell(
         ds = jnp.concatenate([da_r, da_z, da_n * r], axis=-1)
         return du, ds, (d[0] * z,)
 
-    cell = _cell(d_in, hidden, 3, 1, Gates(forward, slopes, backward), initial, use_bias, kernel_init,
-                 recurrent_init, candidate_bias=reset == "after")  # fmt: skip
+    cell = _cell(
+        d_in,
+        hidden,
+        Gates(forward, slopes, backward),
+        num_gates=3,
+        num_parts=1,
+        initial=initial,
+        use_bias=use_bias,
+        kernel_init=kernel_init,
+        recurrent_init=recurrent_init,
+        candidate_bias=reset == "after",
+    )
     if reset == "after":
         return cell
 
@@ -221,9 +249,18 @@ def initial_carry(cell: Cell, params: Params, batch_shape: tuple[int, ...]) -> t
 
 
 def _cell(
-    d_in, hidden, num_gates, num_parts, gates, initial, use_bias, kernel_init, recurrent_init,
+    d_in,
+    hidden,
+    gates,
+    *,
+    num_gates,
+    num_parts,
+    initial,
+    use_bias,
+    kernel_init,
+    recurrent_init,
     candidate_bias=False,
-):  # fmt: skip
+):
     """The cell of these gates; its carry has ``num_parts`` arrays [..., H]."""
     positive_int("d_in", d_in), positive_int("hidden", hidden)
     one_of("initial", initial, INITIAL)

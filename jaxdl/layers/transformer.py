@@ -76,15 +76,21 @@ def encoder_layer_init(
     keys = jax.random.split(key)
     return {
         "attention": multi_head_attention_init(
-            keys[0], features, num_heads, key_width=key_width, value_width=value_width,
-            use_bias=attention_bias, kernel_init=kernel_init, dtype=dtype,
+            keys[0],
+            features,
+            num_heads,
+            key_width=key_width,
+            value_width=value_width,
+            use_bias=attention_bias,
+            kernel_init=kernel_init,
+            dtype=dtype,
         ),
         "norm_0": layer_norm_init(features, dtype=dtype),
         "ffn": position_wise_ffn_init(
             keys[1], features, hidden, use_bias=use_bias, kernel_init=kernel_init, dtype=dtype
         ),
         "norm_1": layer_norm_init(features, dtype=dtype),
-    }  # fmt: skip
+    }
 
 
 def encoder_layer(
@@ -128,16 +134,31 @@ def encoder_layer(
     keys, kept = _keys(key, 3), []
 
     def attention(x):
-        return _keep(kept, multi_head_attention(
-            params["attention"], x, mask=mask, causal=causal, turn=turn, dropout=attention_dropout,
-            key=keys[2], train=train, return_weights=return_weights, implementation=implementation,
-        ))  # fmt: skip
+        found = multi_head_attention(
+            params["attention"],
+            x,
+            mask=mask,
+            causal=causal,
+            turn=turn,
+            dropout=attention_dropout,
+            key=keys[2],
+            train=train,
+            return_weights=return_weights,
+            implementation=implementation,
+        )
+        return _keep(kept, found)
 
     network = lambda x: position_wise_ffn(params["ffn"], x, activation=activation)
     x = sublayers(
-        params, x, (attention, network), norm_position=norm_position, epsilon=epsilon,
-        dropout=dropout, keys=keys, train=train,
-    )  # fmt: skip
+        params,
+        x,
+        (attention, network),
+        norm_position=norm_position,
+        epsilon=epsilon,
+        dropout=dropout,
+        keys=keys,
+        train=train,
+    )
     return (x, kept[0]) if return_weights else x
 
 
@@ -163,13 +184,28 @@ def decoder_layer_init(
     keys = jax.random.split(key)
     norm = layer_norm_init(features, dtype=dtype)
     layer = encoder_layer_init(
-        keys[0], features, num_heads, hidden, key_width=key_width, value_width=value_width,
-        attention_bias=attention_bias, use_bias=use_bias, kernel_init=kernel_init, dtype=dtype,
-    )  # fmt: skip
+        keys[0],
+        features,
+        num_heads,
+        hidden,
+        key_width=key_width,
+        value_width=value_width,
+        attention_bias=attention_bias,
+        use_bias=use_bias,
+        kernel_init=kernel_init,
+        dtype=dtype,
+    )
     source_attention = multi_head_attention_init(
-        keys[1], features, num_heads, kv_dim=source_features, key_width=key_width,
-        value_width=value_width, use_bias=attention_bias, kernel_init=kernel_init, dtype=dtype,
-    )  # fmt: skip
+        keys[1],
+        features,
+        num_heads,
+        kv_dim=source_features,
+        key_width=key_width,
+        value_width=value_width,
+        use_bias=attention_bias,
+        kernel_init=kernel_init,
+        dtype=dtype,
+    )
     return {**layer, "source_attention": source_attention, "norm_2": norm}
 
 
@@ -213,22 +249,45 @@ def decoder_layer(
     keys, kept = _keys(key, 5), []
 
     def attention(y):
-        return _keep(kept, multi_head_attention(
-            params["attention"], y, mask=mask, causal=causal, turn=turn, dropout=attention_dropout,
-            key=keys[3], train=train, return_weights=return_weights, implementation=implementation,
-        ))  # fmt: skip
+        found = multi_head_attention(
+            params["attention"],
+            y,
+            mask=mask,
+            causal=causal,
+            turn=turn,
+            dropout=attention_dropout,
+            key=keys[3],
+            train=train,
+            return_weights=return_weights,
+            implementation=implementation,
+        )
+        return _keep(kept, found)
 
     def source_attention(y):
-        return _keep(kept, multi_head_attention(
-            params["source_attention"], y, source, mask=source_mask, dropout=attention_dropout,
-            key=keys[4], train=train, return_weights=return_weights, implementation=implementation,
-        ))  # fmt: skip
+        found = multi_head_attention(
+            params["source_attention"],
+            y,
+            source,
+            mask=source_mask,
+            dropout=attention_dropout,
+            key=keys[4],
+            train=train,
+            return_weights=return_weights,
+            implementation=implementation,
+        )
+        return _keep(kept, found)
 
     network = lambda y: position_wise_ffn(params["ffn"], y, activation=activation)
     y = sublayers(
-        params, y, (attention, source_attention, network), norm_position=norm_position,
-        epsilon=epsilon, dropout=dropout, keys=keys, train=train,
-    )  # fmt: skip
+        params,
+        y,
+        (attention, source_attention, network),
+        norm_position=norm_position,
+        epsilon=epsilon,
+        dropout=dropout,
+        keys=keys,
+        train=train,
+    )
     return (y, tuple(kept)) if return_weights else y
 
 

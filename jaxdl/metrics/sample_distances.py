@@ -44,9 +44,11 @@ def maximum_mean_discrepancy(x: Array, y: Array, *, bandwidths: Array | None = N
         bandwidths = jnp.where(middle > 0, middle, 1) * jnp.array([0.5, 1.0, 2.0])
     scale = 1 / jnp.atleast_1d(jnp.asarray(bandwidths, x.dtype))
     kernel = lambda d: jnp.mean(jnp.exp(-0.5 * jnp.square(d[..., None] * scale)), axis=-1)
-    return _off_diagonal(kernel(distances(x, x))) + _off_diagonal(kernel(distances(y, y))) - (
-        2 * jnp.mean(kernel(between))
-    )  # fmt: skip
+    return (
+        _off_diagonal(kernel(distances(x, x)))
+        + _off_diagonal(kernel(distances(y, y)))
+        - 2 * jnp.mean(kernel(between))
+    )
 
 
 def energy_distance(x: Array, y: Array) -> Array:

@@ -47,12 +47,13 @@ class Nested(NamedTuple):
 
     def __repr__(self) -> str:
         chosen = collections.Counter(in_words(choice.hparams) for choice in self.choices)
-        return "\n".join([
+        lines = [
             f"{self.study.metric} {self.mean:.4f} ± {self.standard_error:.4f} over "
             f"{len(self.choices)} outer folds (chosen on them: {self.non_nested:.4f})",
             *(f"chosen on {count}: {h}" for h, count in chosen.most_common(MOST_SHOWN)),
             tables.caption(self.study),
-        ])  # fmt: skip
+        ]
+        return "\n".join(lines)
 
 
 class LearningCurve(NamedTuple):

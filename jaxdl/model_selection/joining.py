@@ -48,6 +48,10 @@ def join(studies: Sequence[Study]) -> Study:
         name: np.concatenate(of_all(name)) if whole(name) else None
         for name in ("best_epochs", "predictions", "held_out")
     }
+    added = {
+        name: sum(of_all(name))
+        for name in ("num_programs", "num_traces", "compile_seconds", "run_seconds")
+    }
     return dataclasses.replace(
         first,
         hparams=settings,
@@ -57,9 +61,8 @@ def join(studies: Sequence[Study]) -> Study:
         states=[s for states in of_all("states") for s in states] if whole("states") else None,
         unfit=np.any(of_all("unfit"), axis=0),
         strategy="; ".join(dict.fromkeys(of_all("strategy"))),
-        **{name: sum(of_all(name)) for name in
-           ("num_programs", "num_traces", "compile_seconds", "run_seconds")},
-    )  # fmt: skip
+        **added,
+    )
 
 
 def _difference(one: Study, other: Study) -> str | None:

@@ -85,9 +85,15 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
     transform, states = jax.eval_shape(template, data)
     count = len(hparams)
     empty = Fitted(
-        hparams, np.zeros(count, bool), transform, states, np.zeros((count, 0)), recipe,
-        inputs.shape_of_a_row(features(data)), ("",) * count,
-    )  # fmt: skip
+        hparams=hparams,
+        diverged=np.zeros(count, bool),
+        transform=transform,
+        states=states,
+        train_loss=np.zeros((count, 0)),
+        recipe=recipe,
+        row=inputs.shape_of_a_row(features(data)),
+        causes=("",) * count,
+    )
     wanted = _named(empty)
     with _opened(path) as arrays:
         # All of it is compared before any array is unpacked.

@@ -43,9 +43,14 @@ def language_model(config: TransformerConfig) -> Model:
 
         def layer(params, x, key):
             out = layers.encoder_layer(
-                params, x, causal=True, key=key, train=train,
-                **parts.layer_settings(config), **parts.attention_settings(config),
-            )  # fmt: skip
+                params,
+                x,
+                causal=True,
+                key=key,
+                train=train,
+                **parts.layer_settings(config),
+                **parts.attention_settings(config),
+            )
             return out, None
 
         h = parts.embed(config, params["embedding"], tokens)

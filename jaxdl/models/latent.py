@@ -213,9 +213,7 @@ def iaf_posterior(
 
     def build(h=None):
         how = {"activation": activation, "context": h}
-        return chain(
-            *[iaf(features, hidden, order=turned[t % 2], **how)
-              for t in range(positive_int("steps", steps))]
-        )  # fmt: skip
+        orders = [turned[t % 2] for t in range(positive_int("steps", steps))]
+        return chain(*(iaf(features, hidden, order=order, **how) for order in orders))
 
     return flow_posterior(build if context else build(), context=context)

@@ -53,9 +53,14 @@ def recurrent_language_model(config: RecurrentConfig, *, context: int | None = N
         carries = None if context is None else _first(cells, params, x["source"])
         inputs = read(config, params, inputs, keys[0], train)
         _, y = layers.stacked(
-            cells, params["recurrent"], inputs, initial=carries, dropout=config.dropout,
-            key=keys[1], train=train,
-        )  # fmt: skip
+            cells,
+            params["recurrent"],
+            inputs,
+            initial=carries,
+            dropout=config.dropout,
+            key=keys[1],
+            train=train,
+        )
         y = layers.dropout(y, config.dropout, key=keys[2], train=train)
         return layers.dense(params["head"], y)
 

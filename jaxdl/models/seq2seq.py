@@ -178,14 +178,15 @@ def _checked(config):
 
 
 def _encoder(config):
-    return make_cells(
-        checked(
-            RecurrentConfig(
-                config.source_tokens, config.features, config.hidden, config.cell,
-                config.num_layers, config.bidirectional,
-            )
-        )
-    )  # fmt: skip
+    of_source = RecurrentConfig(
+        config.source_tokens,
+        config.features,
+        config.hidden,
+        config.cell,
+        config.num_layers,
+        config.bidirectional,
+    )
+    return make_cells(checked(of_source))
 
 
 def _cell(config):

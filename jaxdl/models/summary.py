@@ -88,10 +88,7 @@ def _shapes(x):
     """The shape of an array; of several, ``{path: shape}``."""
     if isinstance(x, jax.ShapeDtypeStruct):
         return x.shape
-    return {
-        _path(path): part.shape
-        for path, part in jax.tree_util.tree_leaves_with_path(x)
-    }  # fmt: skip
+    return {_path(path): part.shape for path, part in jax.tree_util.tree_leaves_with_path(x)}
 
 
 def _path(path):
@@ -100,9 +97,8 @@ def _path(path):
 
 def _leaves(tree, rows):
     return tuple(
-        _leaf(_path(path), leaf, rows)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    )  # fmt: skip
+        _leaf(_path(path), leaf, rows) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    )
 
 
 def _leaf(path, leaf, rows):

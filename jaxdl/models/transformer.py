@@ -131,9 +131,15 @@ def encode(
 
     def layer(params, x, key):
         out = layers.encoder_layer(
-            params, x, mask=mask, key=key, train=train, return_weights=weights,
-            **parts.layer_settings(config), **parts.attention_settings(config),
-        )  # fmt: skip
+            params,
+            x,
+            mask=mask,
+            key=key,
+            train=train,
+            return_weights=weights,
+            **parts.layer_settings(config),
+            **parts.attention_settings(config),
+        )
         return out if weights else (out, None)
 
     x = parts.embed(config, params.get("source_embedding", params["embedding"]), tokens)
@@ -165,10 +171,17 @@ def decode(
 
     def layer(params, y, key):
         out = layers.decoder_layer(
-            params, y, source, source_mask=source_mask, causal=causal, key=key, train=train,
-            return_weights=weights, **parts.layer_settings(config),
+            params,
+            y,
+            source,
+            source_mask=source_mask,
+            causal=causal,
+            key=key,
+            train=train,
+            return_weights=weights,
+            **parts.layer_settings(config),
             **parts.attention_settings(config),
-        )  # fmt: skip
+        )
         return out if weights else (out, None)
 
     y = parts.embed(config, params["embedding"], tokens)
@@ -178,6 +191,10 @@ def decode(
 
 def _decoder_layer_init(config):
     return lambda key: layers.decoder_layer_init(
-        key, config.features, config.num_heads, config.hidden,
-        source_features=config.source_features, **parts.layer_sizes(config),
-    )  # fmt: skip
+        key,
+        config.features,
+        config.num_heads,
+        config.hidden,
+        source_features=config.source_features,
+        **parts.layer_sizes(config),
+    )

@@ -56,9 +56,15 @@ def vaswani_base(num_tokens: int = 37_000) -> TransformerConfig:
     8
     """
     return TransformerConfig(
-        num_tokens, features=512, num_heads=8, hidden=2048, num_layers=6, encoder_layers=6,
-        shared=True, dropout=0.1,
-    )  # fmt: skip
+        num_tokens,
+        features=512,
+        num_heads=8,
+        hidden=2048,
+        num_layers=6,
+        encoder_layers=6,
+        shared=True,
+        dropout=0.1,
+    )
 
 
 def checked(config: TransformerConfig) -> TransformerConfig:

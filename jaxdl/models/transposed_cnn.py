@@ -70,9 +70,12 @@ def transposed_cnn(
     widths = (features, *hidden, start[0] * start[1] * start[2])
     norm = find_normalization(norm, momentum, statistics)
     head = mlp(
-        widths, activation=activation, kernel_init=kernel_init, norm=norm,
+        widths,
+        activation=activation,
+        kernel_init=kernel_init,
+        norm=norm,
         use_bias=not norm.over_batch,
-    )  # fmt: skip
+    )
     pairs = list(itertools.pairwise((*filters, channels)))
 
     def init(key):
@@ -81,9 +84,13 @@ def transposed_cnn(
         for l, (d_in, d_out) in enumerate(pairs):
             last = l == len(pairs) - 1
             params[f"conv_{l}"] = layers.conv_transpose_init(
-                jax.random.fold_in(key, l), 4, d_in, d_out, use_bias=last or not norm.over_batch,
+                jax.random.fold_in(key, l),
+                4,
+                d_in,
+                d_out,
+                use_bias=last or not norm.over_batch,
                 kernel_init=_of_a_quarter(lecun if last else kernel_init),
-            )  # fmt: skip
+            )
             params[f"norm_{l}"], state[f"norm_{l}"] = norm.init(d_in)
         return without_empty(params), without_empty(state)
 

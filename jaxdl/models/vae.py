@@ -91,9 +91,15 @@ def as_model(vae: VAE) -> Model:
         )
         z = vae.posterior.mean(params.get("posterior", {}), psi)
         eta, decoder_state = apply_part(
-            "decoder", vae.decoder, params, state, _with(_condition(x), z), key=keys[1],
-            train=train, mask=mask,
-        )  # fmt: skip
+            "decoder",
+            vae.decoder,
+            params,
+            state,
+            _with(_condition(x), z),
+            key=keys[1],
+            train=train,
+            mask=mask,
+        )
         return eta, _state(state, encoder_state, decoder_state)
 
     return Model(init, apply, sees_mask=True)
@@ -117,9 +123,15 @@ def reconstruct(vae: VAE, params: Params, state: State, x: Any) -> Array:
 
 
 def sample(
-    key: Key, vae: VAE, params: Params, state: State, n: int, *, condition: Any = None,
+    key: Key,
+    vae: VAE,
+    params: Params,
+    state: State,
+    n: int,
+    *,
+    condition: Any = None,
     noise: bool = True,
-) -> Array:  # fmt: skip
+) -> Array:
     """n draws of x: ``z ~ p(z)``, then ``x ~ p(x|z)``, or ``E[x|z]`` without ``noise``.
 
     ``condition`` [n, ...] is what each of them is drawn for, by a conditional VAE.
@@ -130,9 +142,16 @@ def sample(
 
 
 def elbo(
-    key: Key, vae: VAE, params: Params, state: State, x: Any, *, samples: int = 1,
-    kl: str = "closed", kl_weight: float | Array = 1.0,
-) -> Elbo:  # fmt: skip
+    key: Key,
+    vae: VAE,
+    params: Params,
+    state: State,
+    x: Any,
+    *,
+    samples: int = 1,
+    kl: str = "closed",
+    kl_weight: float | Array = 1.0,
+) -> Elbo:
     """The evidence lower bound of each x, by S = ``samples`` draws ``z_s = r(e_s; psi(x))``:
 
     ``log p(x) >= 1/S sum_s log p(x|z_s) - KLD[q(z; psi(x)) || p(z)]``, in expectation over e; equal
@@ -162,9 +181,15 @@ def iwae(key: Key, vae: VAE, params: Params, state: State, x: Any, *, samples: i
 
 
 def log_likelihood(
-    key: Key, vae: VAE, params: Params, state: State, x: Any, *, samples: int = 1000,
+    key: Key,
+    vae: VAE,
+    params: Params,
+    state: State,
+    x: Any,
+    *,
+    samples: int = 1000,
     chunk: int | None = None,
-) -> MonteCarlo:  # fmt: skip
+) -> MonteCarlo:
     """``log p(x)`` of each x by importance sampling from q, and its standard error; [N] each.
 
     ``chunk`` is how many draws are handled at once, all by default; it changes no draw.

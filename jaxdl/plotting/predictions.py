@@ -39,9 +39,14 @@ def confusion_matrix(counts: Any, names: Sequence[str] | None = None) -> Figure:
                 axes.text(j, i, f"{count:g}", ha="center", va="center", color=shade, fontsize=9)
     every = max(1, k // 25)
     turned = max(map(len, names)) > 3 and k > 3
-    axes.set_xticks(range(0, k, every), names[::every], rotation=45 if turned else 0,
-                    ha="right" if turned else "center", rotation_mode="anchor",
-                    fontfamily=families)  # fmt: skip
+    axes.set_xticks(
+        range(0, k, every),
+        names[::every],
+        rotation=45 if turned else 0,
+        ha="right" if turned else "center",
+        rotation_mode="anchor",
+        fontfamily=families,
+    )
     axes.set_yticks(range(0, k, every), names[::every], fontfamily=families)
     axes.grid(False)
     axes.set_xlabel("predicted class")

@@ -91,9 +91,16 @@ def validation_curve(
         if metric in study.train_scores:
             mean, error = _mean_and_bars(study.train_scores[metric][rows])
             axes.errorbar(
-                x, mean, error, fmt="s--", ms=4, color=f"C{i}", alpha=0.6, capsize=3,
+                x,
+                mean,
+                error,
+                fmt="s--",
+                ms=4,
+                color=f"C{i}",
+                alpha=0.6,
+                capsize=3,
                 label="_" if label else "training, ± standard error",
-            )  # fmt: skip
+            )
     axes.set_xlabel(name.replace("_", " "))
     axes.set_ylabel(_label(metric))
     title = "the other settings at their best for each value"

@@ -79,8 +79,12 @@ def log_curves(rows: Iterable[dict[str, Any]], metric: str | None = None) -> Fig
         panel = axes[0] if part == "train" else axes[1]
         label = f"setting {setting}" if setting != "" else None
         known = panel.get_legend_handles_labels()[1]
-        panel.plot(*np.array(points, float).T, color=f"C{settings[setting] % 10}", lw=1,
-                   label=None if label in known else label)  # fmt: skip
+        panel.plot(
+            *np.array(points, float).T,
+            color=f"C{settings[setting] % 10}",
+            lw=1,
+            label=None if label in known else label,
+        )
     if metric is not None:
         axes[1].set_ylabel(f"validation {metric}")
     if 1 < len(settings) <= 10:

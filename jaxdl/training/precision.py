@@ -45,9 +45,13 @@ def mixed_precision(model: Model, precision: Precision = Precision()) -> Model: 
     def apply(params, state, x, *, key=None, train=False, mask=None):
         rows = {"mask": mask} if model.sees_mask else {}
         eta, new = model.apply(
-            _cast(params, precision.compute), state, _cast(x, precision.compute),
-            key=key, train=train, **rows,
-        )  # fmt: skip
+            _cast(params, precision.compute),
+            state,
+            _cast(x, precision.compute),
+            key=key,
+            train=train,
+            **rows,
+        )
         new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, state)
         return _cast(eta, precision.output), new
 

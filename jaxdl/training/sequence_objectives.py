@@ -36,9 +36,12 @@ def next_token_nll(
       [N, T, V] of the token behind each.
     """
     inner = sequence_nll(
-        model, categorical(num_tokens), penalty, reduction=reduction,
+        model,
+        categorical(num_tokens),
+        penalty,
+        reduction=reduction,
         label_smoothing=label_smoothing,
-    )  # fmt: skip
+    )
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
         return inner.loss(params, state, _shifted(batch), key=key, train=train, mask=mask)

@@ -56,9 +56,17 @@ def negative_elbo(
         x = features(batch)
         beta = kl_weight(state["step"]) if callable(kl_weight) else kl_weight
         bound, _, new = variational.drawn_elbo(
-            _needed(key), vae, params, state, x, samples=samples, kl=kl, kl_weight=beta,
-            train=train, mask=mask,
-        )  # fmt: skip
+            _needed(key),
+            vae,
+            params,
+            state,
+            x,
+            samples=samples,
+            kl=kl,
+            kl_weight=beta,
+            train=train,
+            mask=mask,
+        )
         fit = masked_mean(-bound.value, mask)
         metrics = {
             "reconstruction_nll": masked_mean(-bound.reconstruction, mask),
