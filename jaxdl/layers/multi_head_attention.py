@@ -168,9 +168,12 @@ def cached_attention(
     if turn is not None:
         q, k = turn(q), turn(k)
     rows = jnp.arange(len(x))[:, None]
-    write = lambda old, new: old.at[rows, :, positions].set(
-        jnp.swapaxes(new, 1, 2).astype(old.dtype), mode="drop"
-    )
+
+    def write(old, new):
+        return old.at[rows, :, positions].set(
+            jnp.swapaxes(new, 1, 2).astype(old.dtype), mode="drop"
+        )
+
     cache = Cache(write(cache.key, k), write(cache.value, into_heads(params["value"], x)))
     seen = jnp.arange(cache.key.shape[2]) <= positions[:, None, :, None]
     out = attend_heads(q, cache.key, cache.value, mask=seen)

@@ -130,10 +130,8 @@ def _reduced(
         x = x.reshape(*x.shape[: axes[0]], *cells, x.shape[-1])
         return reduce(x, tuple(axes[0] + 2 * i + 1 for i in range(rank)))
     for axis, n, f, s in zip(axes, counts, sizes, strides, strict=True):
-        cut = lambda i, axis=axis, n=n, s=s, x=x: lax.slice_in_dim(
-            x, i, i + (n - 1) * s + 1, s, axis
-        )
-        x = functools.reduce(combine, map(cut, range(f)))
+        cells = [lax.slice_in_dim(x, i, i + (n - 1) * s + 1, s, axis) for i in range(f)]
+        x = functools.reduce(combine, cells)
     return x
 
 

@@ -255,9 +255,10 @@ def classification_report(
     """Accuracy hides classes that fare badly; this shows them. Labels [N]. Notes: §3.1.2."""
     counts = confusion_matrix(y_true, y_pred, num_classes=num_classes, mask=mask)
     scores = class_scores(counts, zero_division)
-    average = lambda how: jnp.stack(
-        [_averaged(counts, values, how, zero_division) for values in scores[:3]]
-    )
+
+    def average(how):
+        return jnp.stack([_averaged(counts, values, how, zero_division) for values in scores[:3]])
+
     names = tuple(map(str, range(num_classes))) if names is None else tuple(names)
     if len(names) != num_classes:
         raise ValueError(f"{len(names)} names for {num_classes} classes")

@@ -68,9 +68,10 @@ def curve_rows(study: Study) -> list[dict[str, Any]]:
 def as_dict(study: Study) -> dict[str, Any]:
     """All numbers as plain lists, for JSON; not-a-numbers are None."""
     mean, error = study.summary()
-    listed = lambda value: (
-        {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else plain(value)
-    )
+
+    def listed(value):
+        return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else plain(value)
+
     return {
         "hparams": [listed(h) for h in study.hparams],
         "mean": plain(mean),

@@ -107,9 +107,10 @@ def residual_cnn(
         check_images(image, x)
         if mask is not None:  # zero times NaN is NaN in gradients
             x = jnp.where(spread_mask(mask, x), x, 0)
-        conv = lambda layer, x, stride=1: layers.conv(
-            layer, x, stride=stride, padding="same", lowering=lowering
-        )
+
+        def conv(layer, x, stride=1):
+            return layers.conv(layer, x, stride=stride, padding="same", lowering=lowering)
+
         rows = {"train": train, "mask": mask, "observe": observe}
         new = {}
 

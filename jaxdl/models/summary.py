@@ -35,10 +35,13 @@ class Summary(NamedTuple):
     def __str__(self) -> str:
         table = [_HEADER, *_table(self)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        line = lambda row: "  ".join(
-            cell.ljust(w) if i < 3 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
+
+        def line(row):
+            return "  ".join(
+                cell.ljust(w) if i < 3 else cell.rjust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+
         rule = "-" * (sum(widths) + 2 * len(widths) - 2)
         return "\n".join([line(table[0]), rule, *map(line, table[1:]), rule, _totals(self)])
 
@@ -112,17 +115,19 @@ _HEADER = ("params", "shape", "dtype", "size", "bytes", "flops")
 
 
 def _table(s):
-    rows = lambda leaves: [
-        (
-            leaf.path,
-            str(list(leaf.shape)),
-            leaf.dtype,
-            f"{leaf.size:,}",
-            f"{leaf.bytes:,}",
-            "" if leaf.flops is None else f"{leaf.flops:,}",
-        )
-        for leaf in leaves
-    ]
+    def rows(leaves):
+        return [
+            (
+                leaf.path,
+                str(list(leaf.shape)),
+                leaf.dtype,
+                f"{leaf.size:,}",
+                f"{leaf.bytes:,}",
+                "" if leaf.flops is None else f"{leaf.flops:,}",
+            )
+            for leaf in leaves
+        ]
+
     state = [("state", "", "", "", "", ""), *rows(s.state)] if s.state else []
     return rows(s.params) + state
 

@@ -101,9 +101,11 @@ def _layer(config, params, x, carry, i, positions, turn):
         caches.append(cache)
         return out
 
-    source = lambda x: attend_cache(
-        params["source_attention"], x, carry[f"source_{i}"], mask=carry["source_mask"]
-    )
+    def source(x):
+        return attend_cache(
+            params["source_attention"], x, carry[f"source_{i}"], mask=carry["source_mask"]
+        )
+
     network = lambda x: layers.position_wise_ffn(params["ffn"], x, activation=config.activation)
     inner = (attention, source, network) if "source_attention" in params else (attention, network)
     x = sublayers(params, x, inner, **parts.layer_settings(config))

@@ -108,9 +108,12 @@ def layer_sizes(config: TransformerConfig) -> dict:
 def encoder_stack_init(key: Key, config: TransformerConfig, features: int, number: int) -> Params:
     """A stack of encoder layers of width ``features``."""
     hidden = config.hidden
-    init = lambda key: layers.encoder_layer_init(
-        key, features, config.num_heads, hidden, **layer_sizes(config)
-    )
+
+    def init(key):
+        return layers.encoder_layer_init(
+            key, features, config.num_heads, hidden, **layer_sizes(config)
+        )
+
     return stack_init(key, config, init, number, features)
 
 

@@ -79,9 +79,10 @@ def unet(
     down = [_Block(f"down_{l}", filters[max(l - 1, 0)], f) for l, f in enumerate(filters)]
     middle = _Block("middle", filters[-1], filters[-1])
     up = [_Block(f"up_{l}", 2 * f, f) for l, f in enumerate(filters)]
-    conv = lambda layer, x, stride=1: layers.conv(
-        layer, x, stride=stride, padding="same", lowering=lowering
-    )
+
+    def conv(layer, x, stride=1):
+        return layers.conv(layer, x, stride=stride, padding="same", lowering=lowering)
+
     norm = lambda scales, x: layers.group_norm(scales, x, groups=groups)
 
     def init(key):
