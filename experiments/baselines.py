@@ -71,13 +71,18 @@ def train(
     names = NAMES[task] if names is None else names
     began, fitted = time.monotonic(), {}
     environment = {
-        **os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_WAIT_POLICY": "passive"
-    }  # fmt: skip
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "OMP_WAIT_POLICY": "passive",
+    }
     # In a session of its own: Ctrl-C is for us, who then stop it.
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.baselines"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
     arrived = queue.SimpleQueue()
     exchange = threading.Thread(
         target=_exchange,

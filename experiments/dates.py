@@ -106,16 +106,25 @@ def network(name: str, width: int, source_tokens: int) -> Network:
     vocabulary = translation.FIRST_ID + len(TARGETS)
     if name == "transformer":
         config = models.TransformerConfig(
-            vocabulary, features=width, num_heads=4, hidden=2 * width, num_layers=1,
-            source_tokens=source_tokens, norm_position="pre",
-        )  # fmt: skip
+            vocabulary,
+            features=width,
+            num_heads=4,
+            hidden=2 * width,
+            num_layers=1,
+            source_tokens=source_tokens,
+            norm_position="pre",
+        )
         look = lambda params, x: models.attention_maps(config, params, x)["source"][-1, 0]
         return Network(models.transformer(config), models.transformer_decoder(config), look)
     attentive = name == "attention"
     config = models.Seq2SeqConfig(
-        vocabulary, source_tokens, features=32, hidden=width, bidirectional=True,
+        vocabulary,
+        source_tokens,
+        features=32,
+        hidden=width,
+        bidirectional=True,
         attention="additive" if attentive else None,
-    )  # fmt: skip
+    )
     look = lambda params, x: models.seq2seq_attention(config, params, x)[0]
     return Network(
         models.seq2seq(config), models.seq2seq_decoder(config), look if attentive else None
@@ -138,11 +147,16 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
     )
     test_source = translation.encode(test.texts, letters)
     test_target = translation.encode(test.iso, TARGETS)
-    print(f"dates: {len(train.texts)} to learn from, {len(test.texts)} of other days, such as "
-          f"{', '.join(map(repr, test.texts[:3]))}")  # fmt: skip
+    print(
+        f"dates: {len(train.texts)} to learn from, {len(test.texts)} of other days, such as "
+        f"{', '.join(map(repr, test.texts[:3]))}"
+    )
     figures: dict[str, Any] = {
-        "exact_match": {}, "parameters": {}, "seconds_by_model": {}, "mistakes": {},
-    }  # fmt: skip
+        "exact_match": {},
+        "parameters": {},
+        "seconds_by_model": {},
+        "mistakes": {},
+    }
     curves = {}
     for i, name in enumerate(MODELS if config.model == "all" else (config.model,)):
         steps, rate, width = DEFAULTS[name]
@@ -154,14 +168,26 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
             translation.take(test_target, slice(200)),
         )
         trained = translation.fit_pairs(
-            net.model, translation.FIRST_ID + len(TARGETS), source, target,
-            key=jax.random.fold_in(jax.random.key(config.seed), i), steps=steps,
-            rate=config.learning_rate or rate, batch_size=BATCH_SIZE, validation=validation,
-            evaluate_every=max(1, epochs // 10), progress=config.progress,
-        )  # fmt: skip
+            net.model,
+            translation.FIRST_ID + len(TARGETS),
+            source,
+            target,
+            key=jax.random.fold_in(jax.random.key(config.seed), i),
+            steps=steps,
+            rate=config.learning_rate or rate,
+            batch_size=BATCH_SIZE,
+            validation=validation,
+            evaluate_every=max(1, epochs // 10),
+            progress=config.progress,
+        )
         curves[name] = trained.history
-        about = {"experiment": "dates", "model": name, "width": width, "characters": letters,
-                 "longest": max(map(len, train.texts))}  # fmt: skip
+        about = {
+            "experiment": "dates",
+            "model": name,
+            "width": width,
+            "characters": letters,
+            "longest": max(map(len, train.texts)),
+        }
         saved.save(folder / f"{name}.npz", trained.params, about)
         said = translation.answer(net.decoder, trained.params, test_source, test_target)
         texts = translation.decode(said.tokens, TARGETS)
@@ -170,8 +196,11 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
         figures["seconds_by_model"][name] = trained.seconds
         wrong = [(test.texts[i], texts[i], test.iso[i]) for i in (~said.right).nonzero()[0][:10]]
         figures["mistakes"][name] = [list(row) for row in wrong]
-        print(f"{name.ljust(12)} {said.right.mean():.4f} of the dates right to the last character "
-              f"({figures['parameters'][name]} parameters, {trained.seconds:.0f} s)", flush=True)  # fmt: skip
+        print(
+            f"{name.ljust(12)} {said.right.mean():.4f} of the dates right to the last character "
+            f"({figures['parameters'][name]} parameters, {trained.seconds:.0f} s)",
+            flush=True,
+        )
         if net.weights is not None:
             drawn = translation.attended(
                 net.decoder, net.weights, trained.params, SHOWN, (letters, TARGETS), LONGEST

@@ -87,8 +87,15 @@ def main(config: Config) -> dict[str, Any]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for numbers that make no sense, before anything heavy is imported."""
-    least = {"width": 64, "depth": 2, "epochs": 1, "batch_size": 2, "folds": 2, "members": 1,
-             "folded_members": 1}  # fmt: skip
+    least = {
+        "width": 64,
+        "depth": 2,
+        "epochs": 1,
+        "batch_size": 2,
+        "folds": 2,
+        "members": 1,
+        "folded_members": 1,
+    }
     for name, lowest in least.items():
         if getattr(config, name) < lowest:
             raise ValueError(f"{name} must be at least {lowest}, not {getattr(config, name)}")

@@ -165,6 +165,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from experiments import image_networks as networks
+    from jaxdl import metrics
     from jaxdl.model_selection import cross_validate, refit, stratified_k_fold, tables
 
     began = time.perf_counter()
@@ -209,7 +210,7 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
         "test_accuracy": 1 - len(wrong) / len(y_test),
         "test_wrong": len(wrong),
         "test_rows": len(y_test),
-        "test_nll": _nll(p, y_test),
+        "test_nll": float(metrics.log_loss(y_test, p)),
         "members_test_accuracy": float(np.mean(members.argmax(-1) == y_test)),
         "members": len(members),
         "chosen": chosen["name"],
@@ -243,15 +244,22 @@ def candidates(
     names: list[str], predictions: "np.ndarray", y: "np.ndarray"
 ) -> list[dict[str, Any]]:
     """What averages of rows do: from probabilities [S, members, N, K] of named rows, held out."""
+    from jaxdl import metrics
+
     together = {name: rows for name, rows in ENSEMBLES.items() if set(rows) <= set(names)}
     table = []
     for name, rows in ({name: (name,) for name in names} | together).items():
         p = predictions[[names.index(row) for row in rows]].mean((0, 1))
         wrong = int((p.argmax(-1) != y).sum())
         table.append(
-            {"name": name, "rows": rows, "accuracy": 1 - wrong / len(y), "wrong": wrong,
-             "nll": _nll(p, y)}
-        )  # fmt: skip
+            {
+                "name": name,
+                "rows": rows,
+                "accuracy": 1 - wrong / len(y),
+                "wrong": wrong,
+                "nll": float(metrics.log_loss(y, p)),
+            }
+        )
     return table
 
 
@@ -298,13 +306,6 @@ def draw(table: list[dict[str, Any]]) -> "Figure":
     axes.set_title("Averages of networks, by their folds")
     axes.grid(axis="x", alpha=0.3)
     return figure
-
-
-def _nll(p, y):
-    import numpy as np
-
-    own = p[np.arange(len(y)), y]
-    return float(-np.mean(np.log(np.maximum(own, np.finfo(np.float32).tiny))))
 
 
 def _svc(x, y, x_test, y_test):

@@ -90,8 +90,16 @@ def main(config: Config) -> dict[str, Any]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for options that make no sense, before anything heavy is imported."""
-    least = {"steps": 1, "batch_size": 2, "width": 2, "depth": 0, "latent": 0, "examples": 40,
-             "diffusion_steps": 2, "sample": 1}  # fmt: skip
+    least = {
+        "steps": 1,
+        "batch_size": 2,
+        "width": 2,
+        "depth": 0,
+        "latent": 0,
+        "examples": 40,
+        "diffusion_steps": 2,
+        "sample": 1,
+    }
     for name, lowest in least.items():
         value = getattr(config, name)
         if value is not None and value < lowest:

@@ -23,10 +23,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = (
-    "data", "model", "setting", "likelihood", "in", "kind", "mmd", "energy_distance",
-    "energy_p_value", "coverage", "frechet_distance", "parameters", "seconds_to_train",
+    "data",
+    "model",
+    "setting",
+    "likelihood",
+    "in",
+    "kind",
+    "mmd",
+    "energy_distance",
+    "energy_p_value",
+    "coverage",
+    "frechet_distance",
+    "parameters",
+    "seconds_to_train",
     "seconds_per_1000_samples",
-)  # fmt: skip
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +101,16 @@ def check(config: Config) -> None:
 
 def _options(config: Config, name: str, data: str) -> Generate:
     return Generate(
-        name, data, config.steps, config.batch_size, width=config.width, examples=config.examples,
-        out=config.out, seed=config.seed, progress=config.progress,
-    )  # fmt: skip
+        name,
+        data,
+        config.steps,
+        config.batch_size,
+        width=config.width,
+        examples=config.examples,
+        out=config.out,
+        seed=config.seed,
+        progress=config.progress,
+    )
 
 
 def _table(config: Config, folder: Path) -> list[dict[str, Any]]:
@@ -115,9 +133,15 @@ def _table(config: Config, folder: Path) -> list[dict[str, Any]]:
                 grid = selection.GRIDS[model][data.shape is not None]
                 settings = run.settings_of(options, data)._replace(steps=_steps(config, data))
                 study = selection.study(
-                    data, settings, grid, key=jax.random.key(config.seed), folds=config.folds,
-                    epochs=config.epochs, batch_size=config.batch_size, progress=config.progress,
-                )  # fmt: skip
+                    data,
+                    settings,
+                    grid,
+                    key=jax.random.key(config.seed),
+                    folds=config.folds,
+                    epochs=config.epochs,
+                    batch_size=config.batch_size,
+                    progress=config.progress,
+                )
                 exports.write_csv(exports.rows(study), folder / f"study_{_plain(name)}_{model}.csv")
                 setting = study.best().hparams
             trained = run.train(options, data=data, chosen=setting)
@@ -151,9 +175,13 @@ def row(data, model, figures, image, setting) -> dict[str, Any]:
     kind = "" if value is None else "bound" if bound in figures else "exact"
     chosen = ", ".join(f"{k}={v:g}" for k, v in setting.items())
     own = {
-        "data": data, "model": model, "setting": chosen, "likelihood": value,
-        "in": "bits/dim" if image else "nats", "kind": kind,
-    }  # fmt: skip
+        "data": data,
+        "model": model,
+        "setting": chosen,
+        "likelihood": value,
+        "in": "bits/dim" if image else "nats",
+        "kind": kind,
+    }
     return own | {name: figures.get(name) for name in COLUMNS[len(own) :]}
 
 
@@ -163,11 +191,17 @@ def baselines(data, figures, image) -> list[dict[str, Any]]:
     names = {"factorised_gaussian": "factorised normal", "gaussian": "normal", "true": "truth"}
     blank = dict.fromkeys(COLUMNS)
     return [
-        blank | {"data": data, "model": said, "likelihood": figures[f"{name}_{unit}"],
-                 "in": "bits/dim" if image else "nats", "kind": "exact"}
+        blank
+        | {
+            "data": data,
+            "model": said,
+            "likelihood": figures[f"{name}_{unit}"],
+            "in": "bits/dim" if image else "nats",
+            "kind": "exact",
+        }
         for name, said in names.items()
         if f"{name}_{unit}" in figures
-    ]  # fmt: skip
+    ]
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -150,9 +150,12 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, ImageProblem]:
             f"{path}: not a model of experiments.digits_cnn ({reason(error)})"
         ) from None
     recipe = Recipe(
-        make_learner(problem, 1), identity_transform(), Lengths(1, 1, 1, "keep"), None,
+        make_learner(problem, 1),
+        identity_transform(),
+        Lengths(1, 1, 1, "keep"),
+        None,
         jax.random.key(0),
-    )  # fmt: skip
+    )
     rows = np.zeros((2, *problem.shape), np.float32)
     return load(path, recipe, hparams, (rows, np.zeros(2, np.int32))), problem
 

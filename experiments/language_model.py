@@ -113,8 +113,16 @@ def load(path: Path):
 
 def check(config: Config) -> None:
     """Raise a ValueError for numbers that make no sense, before anything heavy is imported."""
-    least = {"length": 4, "width": 2, "layers": 1, "heads": 1, "epochs": 1, "batch_size": 1,
-             "order": 1, "sample": 1}  # fmt: skip
+    least = {
+        "length": 4,
+        "width": 2,
+        "layers": 1,
+        "heads": 1,
+        "epochs": 1,
+        "batch_size": 1,
+        "order": 1,
+        "sample": 1,
+    }
     for name, lowest in least.items():
         if getattr(config, name) < lowest:
             raise ValueError(f"{name} must be at least {lowest}, not {getattr(config, name)}")
@@ -294,10 +302,18 @@ def write(config: Config, vocabulary: Any, sizes: dict[str, int], params: Any) -
     key, first = jax.random.key(config.seed), len(ids)
     for part in range(math.ceil(config.sample / half)):
         out = generation.sample(
-            decoder, params, {}, key=jax.random.fold_in(key, part), temperature=config.temperature,
-            top_p=config.top_p, bos_id=None, eos_id=None, pad_id=text.PAD, max_length=half,
+            decoder,
+            params,
+            {},
+            key=jax.random.fold_in(key, part),
+            temperature=config.temperature,
+            top_p=config.top_p,
+            bos_id=None,
+            eos_id=None,
+            pad_id=text.PAD,
+            max_length=half,
             prompt=text.pad_sequences([ids[-half:]], length=half),
-        )  # fmt: skip
+        )
         ids += np.asarray(out.tokens.values)[0].tolist()
     return tokenizer.decode(ids[first : first + config.sample])
 
@@ -347,9 +363,14 @@ def _config(num_tokens, *, width, layers, heads, length, dropout=0.0):
     from jaxdl import models
 
     return models.TransformerConfig(
-        num_tokens, features=width, num_heads=heads, num_layers=layers, norm_position="pre",
-        positions="rotary", dropout=dropout,
-    )  # fmt: skip
+        num_tokens,
+        features=width,
+        num_heads=heads,
+        num_layers=layers,
+        norm_position="pre",
+        positions="rotary",
+        dropout=dropout,
+    )
 
 
 def _transformer(num_tokens, **sizes):

@@ -33,9 +33,14 @@ def adding(config, defaults: tuple, folder: Path) -> "tuple[float, Figure]":
     test = toy.adding_problem(config.seed + 1, config.test_examples, length=config.adding_length)
     objective = training.negative_log_likelihood(_adder(width), families.normal())
     trained = translation.fit(
-        _adder(width), objective, tuple(train), key=jax.random.key(config.seed), rate=rate,
-        steps=config.steps or steps, batch_size=batch_size,
-    )  # fmt: skip
+        _adder(width),
+        objective,
+        tuple(train),
+        key=jax.random.key(config.seed),
+        rate=rate,
+        steps=config.steps or steps,
+        batch_size=batch_size,
+    )
     about = {"task": "adding", "width": width, "length": config.adding_length}
     saved.save(folder / "adding.npz", trained.params, about)
     predicted = np.asarray(objective.predict(trained.params, {}, test.x)).reshape(-1)
@@ -75,9 +80,14 @@ def copy_memory(config, defaults: tuple, folder: Path) -> "tuple[dict, float, Fi
         model = _copier(name, width)
         objective = training.sequence_nll(model, family, reduction="mean")
         trained = translation.fit(
-            model, objective, train, key=jax.random.key(config.seed), rate=rate,
-            steps=config.steps or steps, batch_size=batch_size,
-        )  # fmt: skip
+            model,
+            objective,
+            train,
+            key=jax.random.key(config.seed),
+            rate=rate,
+            steps=config.steps or steps,
+            batch_size=batch_size,
+        )
         about = {"task": "copy_memory", "model": name, "width": width, "delay": config.delay}
         saved.save(folder / f"copy_memory_{name}.npz", trained.params, about)
         apply = jax.jit(model.apply, compiler_options=programs.compiler_options())
@@ -161,8 +171,13 @@ def draw_adding(y, predicted) -> "Figure":
     axes.plot(y, predicted, ".", ms=3, alpha=0.5, label="LSTM")
     axes.plot([0, 2], [0, 2], color="0.4", lw=0.8, label="right")
     axes.axhline(1, color="C3", ls="--", lw=1, label="best constant")
-    axes.set(xlabel="true sum", ylabel="predicted sum", xlim=(0, 2), ylim=(-0.1, 2.1),
-             title="The adding problem")  # fmt: skip
+    axes.set(
+        xlabel="true sum",
+        ylabel="predicted sum",
+        xlim=(0, 2),
+        ylim=(-0.1, 2.1),
+        title="The adding problem",
+    )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -179,8 +194,12 @@ def draw_copy_memory(curves: dict, first: int) -> "Figure":
         axes.semilogy(np.maximum(values, 1e-7), ".-", lw=1, ms=4, label=name)
     axes.plot([first, total - 1], [math.log(8)] * 2, "k--", lw=1, label="without memory")
     axes.axvspan(first - 0.5, total - 0.5, color="0.93", zorder=0)
-    axes.set(xlabel="position (shaded: the symbols are to be said)", ylabel="nats",
-             title="Copy memory", xlim=(-0.5, total - 0.5))  # fmt: skip
+    axes.set(
+        xlabel="position (shaded: the symbols are to be said)",
+        ylabel="nats",
+        title="Copy memory",
+        xlim=(-0.5, total - 0.5),
+    )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

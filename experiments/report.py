@@ -172,7 +172,9 @@ def summary(
             "warnings": partition.warnings,
             "columns": dataset.columns,
             "seconds": {
-                **seconds, "compile": study.compile_seconds, "run": study.run_seconds,
+                **seconds,
+                "compile": study.compile_seconds,
+                "run": study.run_seconds,
             },
             "study": {
                 "metric": study.metric,
@@ -188,7 +190,7 @@ def summary(
             "complete": judged is not None,
             **(judged or {}),
         }
-    )  # fmt: skip
+    )
 
 
 def judged(

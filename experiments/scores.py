@@ -121,9 +121,15 @@ def _of_counts(metric: str, counts: np.ndarray) -> float:
 
 
 def scored(
-    metric: str, y: np.ndarray, out: np.ndarray, *, task: str, seed: int,
-    positive: int = 1, units: np.ndarray | None = None,
-) -> Scored:  # fmt: skip
+    metric: str,
+    y: np.ndarray,
+    out: np.ndarray,
+    *,
+    task: str,
+    seed: int,
+    positive: int = 1,
+    units: np.ndarray | None = None,
+) -> Scored:
     """All metrics of a model on a test part, ``metric`` first, with its resampled values.
 
     ``units``: labels [N] of rows that depend on each other; default, each is on its own.

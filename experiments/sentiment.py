@@ -90,8 +90,16 @@ def main(config: Config) -> dict[str, Any]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for options that make no sense, before anything heavy is imported."""
-    least = {"reviews": 20, "width": 1, "epochs": 1, "batch_size": 1, "folds": 2, "members": 1,
-             "max_length": 1, "max_words": 5}  # fmt: skip
+    least = {
+        "reviews": 20,
+        "width": 1,
+        "epochs": 1,
+        "batch_size": 1,
+        "folds": 2,
+        "members": 1,
+        "max_length": 1,
+        "max_words": 5,
+    }
     for name, lowest in least.items():
         if getattr(config, name) < lowest:
             raise ValueError(f"{name} must be at least {lowest}, not {getattr(config, name)}")
@@ -219,9 +227,14 @@ def _study(config: Config, folder: Path) -> dict[str, Any]:
     rival, rival_held = _bag_of_words(config, texts, y)
     held[RIVAL] = rival_held
     table.append(
-        {"model": RIVAL, "accuracy": float(np.mean(rival_held)), "nll": None, "rate": None,
-         "dropout": None}
-    )  # fmt: skip
+        {
+            "model": RIVAL,
+            "accuracy": float(np.mean(rival_held)),
+            "nll": None,
+            "rate": None,
+            "dropout": None,
+        }
+    )
     print(show(table))
 
     choice = study.best("nll")
@@ -279,9 +292,14 @@ def _best_of_each(config, study, y):
         held[NAMES[model]] = right
         h = study.hparams[best]
         table.append(
-            {"model": NAMES[model], "accuracy": float(right.mean()), "nll": float(mean[best]),
-             "rate": h["rate"], "dropout": h["dropout"]}
-        )  # fmt: skip
+            {
+                "model": NAMES[model],
+                "accuracy": float(right.mean()),
+                "nll": float(mean[best]),
+                "rate": h["rate"],
+                "dropout": h["dropout"],
+            }
+        )
     return held, table
 
 
@@ -294,9 +312,11 @@ def _bag_of_words(config, texts, y):
 
     from jaxdl import text
 
-    make = lambda: make_pipeline(
-        CountVectorizer(analyzer=text.words), LogisticRegression(max_iter=1000)
-    )
+    def make():
+        return make_pipeline(
+            CountVectorizer(analyzer=text.words), LogisticRegression(max_iter=1000)
+        )
+
     held = cross_val_predict(make(), texts, y, cv=config.folds)
     return make().fit(texts, y).predict, held == y
 

@@ -53,15 +53,24 @@ def network(problem: TextProblem, h: Mapping[str, Any]) -> Model:
     tokens, outputs, width = problem.vocabulary.size, len(problem.classes), h["width"]
     if h["model"] == "transformer":
         config = models.TransformerConfig(
-            tokens, features=width, num_heads=4, hidden=2 * width, num_layers=2,
-            norm_position="pre", dropout=h["dropout"],
-        )  # fmt: skip
+            tokens,
+            features=width,
+            num_heads=4,
+            hidden=2 * width,
+            num_layers=2,
+            norm_position="pre",
+            dropout=h["dropout"],
+        )
         return models.transformer_classifier(config, outputs)
     both = h["model"] == "bidirectional"
     config = models.RecurrentConfig(
-        tokens, features=width, hidden=width, cell="gru" if both else h["model"],
-        bidirectional=both, dropout=h["dropout"],
-    )  # fmt: skip
+        tokens,
+        features=width,
+        hidden=width,
+        cell="gru" if both else h["model"],
+        bidirectional=both,
+        dropout=h["dropout"],
+    )
     return models.sequence_classifier(config, outputs)
 
 
@@ -123,8 +132,11 @@ def load_model(path: str | os.PathLike) -> tuple[Fitted, TextProblem]:
             f"{path}: not a model of experiments.sentiment ({reason(error)})"
         ) from None
     recipe = Recipe(
-        make_learner(problem, 1), identity_transform(), Lengths(1, 1, 1, "keep"), None,
+        make_learner(problem, 1),
+        identity_transform(),
+        Lengths(1, 1, 1, "keep"),
+        None,
         jax.random.key(0),
-    )  # fmt: skip
+    )
     rows = Sequences(np.zeros((2, problem.length), np.int32), np.zeros(2, np.int32))
     return load(path, recipe, hparams, (rows, np.zeros(2, np.int32))), problem

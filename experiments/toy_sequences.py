@@ -82,8 +82,15 @@ def check(config: Config) -> None:
     """Raise a ValueError for options that make no sense, before anything heavy is imported."""
     if config.task not in ("all", *TASKS):
         raise ValueError(f"task is one of all, {', '.join(TASKS)}, not {config.task}")
-    least = {"length": 1, "digits": 1, "adding_length": 2, "delay": 1, "steps": 1, "examples": 1,
-             "test_examples": 1}  # fmt: skip
+    least = {
+        "length": 1,
+        "digits": 1,
+        "adding_length": 2,
+        "delay": 1,
+        "steps": 1,
+        "examples": 1,
+        "test_examples": 1,
+    }
     for name, lowest in least.items():
         value = getattr(config, name)
         if value is not None and value < lowest:
@@ -134,9 +141,13 @@ def transformer_config(width: int, vocabulary: int, heads: int):
     from jaxdl import models
 
     return models.TransformerConfig(
-        vocabulary, features=width, num_heads=heads, hidden=4 * width, num_layers=1,
+        vocabulary,
+        features=width,
+        num_heads=heads,
+        hidden=4 * width,
+        num_layers=1,
         norm_position="pre",
-    )  # fmt: skip
+    )
 
 
 def question(task: str, text: str, digits: int = 3) -> str:
@@ -185,21 +196,35 @@ def _pairs(config: Config, task: str, folder: Path):
     vocabulary = translation.FIRST_ID + len(letters)
     settings = transformer_config(width, vocabulary, HEADS[task])
     trained = translation.fit_pairs(
-        models.transformer(settings), vocabulary, translation.take(source, train),
-        translation.take(target, train), key=jax.random.key(config.seed), rate=rate,
-        steps=config.steps or steps, batch_size=batch_size,
-    )  # fmt: skip
+        models.transformer(settings),
+        vocabulary,
+        translation.take(source, train),
+        translation.take(target, train),
+        key=jax.random.key(config.seed),
+        rate=rate,
+        steps=config.steps or steps,
+        batch_size=batch_size,
+    )
     params = trained.params
-    about = {"experiment": "toy_sequences", "task": task, "width": width, "digits": config.digits,
-             "length": config.length}  # fmt: skip
+    about = {
+        "experiment": "toy_sequences",
+        "task": task,
+        "width": width,
+        "digits": config.digits,
+        "length": config.length,
+    }
     saved.save(folder / f"{task}.npz", params, about)
     source, target = translation.take(source, test), translation.take(target, test)
     said = translation.answer(models.transformer_decoder(settings), params, source, target)
     look = lambda params, x: models.attention_maps(settings, params, x)["source"][-1, 0]
     example = translation.attended(
-        models.transformer_decoder(settings), look, params, question(task, questions[0], config.digits),
-        (letters, letters), int(target.values.shape[1]),
-    )  # fmt: skip
+        models.transformer_decoder(settings),
+        look,
+        params,
+        question(task, questions[0], config.digits),
+        (letters, letters),
+        int(target.values.shape[1]),
+    )
     return float(said.right.mean()), example
 
 

@@ -76,16 +76,31 @@ def adam(rate: float, steps: int) -> optax.GradientTransformation:
 
 
 def fit(
-    model: Model, objective, data, *, key, rate: float, steps: int, batch_size: int, validation=None,
-    evaluate_every: int = 1, progress: bool = False,
-) -> Trained:  # fmt: skip
+    model: Model,
+    objective,
+    data,
+    *,
+    key,
+    rate: float,
+    steps: int,
+    batch_size: int,
+    validation=None,
+    evaluate_every: int = 1,
+    progress: bool = False,
+) -> Trained:
     """Train a model for a number of steps; raises a ValueError where the run diverges."""
     began = time.perf_counter()
     learner = training.gradient_learner(model, objective, adam(rate, steps))
     result = training.fit(
-        learner, data, key=key, steps=steps, batch_size=batch_size, validation=validation,
-        evaluate_every=evaluate_every, progress=progress,
-    )  # fmt: skip
+        learner,
+        data,
+        key=key,
+        steps=steps,
+        batch_size=batch_size,
+        validation=validation,
+        evaluate_every=evaluate_every,
+        progress=progress,
+    )
     params = jax.block_until_ready(result.state.params)
     if int(result.history.diverged) >= 0:
         raise ValueError(f"training {divergence.of_history(result.history)}")

@@ -161,9 +161,10 @@ def nnx_loop(task: Task) -> Timing:
     class Net(nnx.Module):
         def __init__(self, rngs):
             sizes = (task.x.shape[1], *task.hidden, task.classes)
-            make = lambda m, n: nnx.Linear(
-                m, n, kernel_init=nnx.initializers.he_normal(), rngs=rngs
-            )
+
+            def make(m, n):
+                return nnx.Linear(m, n, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
+
             layers = [make(m, n) for m, n in itertools.pairwise(sizes)]
             self.layers = nnx.List(layers) if hasattr(nnx, "List") else layers
 

@@ -184,9 +184,12 @@ def figure_13(key):
     fits = jax.vmap(
         lambda d: models.polynomial.fit_polynomial(sample.x, sample.y, d, **setting)
     )(degrees)  # fmt: skip
-    predict = lambda x: jax.vmap(
-        lambda w, d: models.polynomial.predict_polynomial(w, x, d, **setting)
-    )(fits, degrees)
+
+    def predict(x):
+        return jax.vmap(lambda w, d: models.polynomial.predict_polynomial(w, x, d, **setting))(
+            fits, degrees
+        )
+
     line = jnp.linspace(-1, 1, 400)
     members = np.asarray(predict(line))
     mean = np.asarray(average(members))

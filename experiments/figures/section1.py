@@ -19,9 +19,12 @@ def figure_1(key):
     loss = lambda w: jnp.mean(losses.binary_cross_entropy_with_logits(w * sample.x, sample.y))
     start = jnp.array(-1.0)
     best = optim.newton(loss, start, tolerance=1e-10).params
-    descend = lambda alpha: optim.minimize(
-        loss, start, step_size=alpha, max_steps=STEPS, tolerance=0.0, record=True
-    )
+
+    def descend(alpha):
+        return optim.minimize(
+            loss, start, step_size=alpha, max_steps=STEPS, tolerance=0.0, record=True
+        )
+
     paths = jax.vmap(descend)(jnp.array(STEP_SIZES))
     w, values = np.asarray(paths.iterates), np.asarray(paths.loss_history)
     distance = np.abs(w - best)

@@ -32,9 +32,10 @@ def figure_6(key):
         for k in jax.random.split(split_key, SPLITS)
     ]
     error, fresh = _errors(jax.random.split(data_key, SPLITS), [s.train for s in many])
-    mean = lambda part: np.array(
-        [e[getattr(s, part)].mean() for e, s in zip(error, many, strict=True)]
-    )
+
+    def mean(part):
+        return np.array([e[getattr(s, part)].mean() for e, s in zip(error, many, strict=True)])
+
     seen, unseen = mean("train"), mean("test")
     apart = unseen.std() / SPLITS**0.5
     return figure, [
@@ -89,9 +90,11 @@ def figure_7(key):
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3, frameon=False)
 
     # Counted from the folds, not from the table, where one use would hide another.
-    times = lambda part: np.bincount(
-        np.concatenate([split.train[getattr(fold, part)] for fold in folds]), minlength=ROWS
-    )
+    def times(part):
+        return np.bincount(
+            np.concatenate([split.train[getattr(fold, part)] for fold in folds]), minlength=ROWS
+        )
+
     outside = ~np.isin(np.arange(ROWS), split.test)
     shuffle_key, data_key = jax.random.split(jax.random.fold_in(key, 2))
     five = [

@@ -111,10 +111,11 @@ def number_of_parameters(encoder: Column, decoder: Column) -> int:
 
 def box_by_box(config, params, source, inputs):
     """The probabilities [N, T, V] as the arrows say: one box after the other."""
-    embed = lambda table, tokens: (
-        layers.embedding(table["tokens"], tokens) * jnp.sqrt(config.features)
-        + layers.sinusoidal_positions(tokens.shape[1], config.features)
-    )
+
+    def embed(table, tokens):
+        words = layers.embedding(table["tokens"], tokens) * jnp.sqrt(config.features)
+        return words + layers.sinusoidal_positions(tokens.shape[1], config.features)
+
     norm = lambda params, skip, x: layers.layer_norm(params, skip + x, epsilon=config.epsilon)
     x = embed(params.get("source_embedding", params["embedding"]), source)
     for i in range(config.encoder_layers):
@@ -144,9 +145,12 @@ def architecture(key):
     params, state = model.init(keys[0])
     source = jax.random.randint(keys[1], (2, 5), 0, TINY.num_tokens)
     inputs = jax.random.randint(keys[2], (2, 4), 0, TINY.num_tokens)
-    apply = lambda source, inputs: jax.nn.softmax(
-        model.apply(params, state, {"source": source, "inputs": inputs})[0], axis=-1
-    )
+
+    def apply(source, inputs):
+        return jax.nn.softmax(
+            model.apply(params, state, {"source": source, "inputs": inputs})[0], axis=-1
+        )
+
     p = apply(source, inputs)
     apart = float(jnp.abs(p - box_by_box(TINY, params, source, inputs)).max())
     later = inputs.at[:, 2:].set((inputs[:, 2:] + 1) % TINY.num_tokens)

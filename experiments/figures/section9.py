@@ -185,9 +185,12 @@ def _draw_autoencoder(ax, params):
 
 def _draw_vae(ax, params):
     """Boxes from left to right, with the shapes of their parameters; noise comes from below."""
-    shapes = lambda net: ", ".join(
-        str(list(params[net][layer]["kernel"].shape)) for layer in sorted(params[net])
-    )
+
+    def shapes(net):
+        return ", ".join(
+            str(list(params[net][layer]["kernel"].shape)) for layer in sorted(params[net])
+        )
+
     boxes = (
         (0.0, r"$\mathbf{x}$", "", "#eeeeee", 0.7),
         (1.9, "inference\nnetwork", shapes("encoder"), "#cfe5f3", 1.6),

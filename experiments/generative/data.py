@@ -146,9 +146,7 @@ def _images(images, labels, levels, count) -> Data:
     y = None if labels is None else jnp.asarray(labels, jnp.int32)
     part = lambda a, rows: None if a is None else a[rows]
     train, test = slice(count), slice(count, None)
-    return Data(
-        x[train], x[test], part(y, train), part(y, test), tuple(images.shape[1:]), levels
-    )  # fmt: skip
+    return Data(x[train], x[test], part(y, train), part(y, test), tuple(images.shape[1:]), levels)
 
 
 def _pictures(paths) -> np.ndarray:

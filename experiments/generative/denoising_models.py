@@ -23,9 +23,15 @@ def diffusion(settings: Settings) -> Generator:
 
     def denoise(ts, label, guidance=settings.guidance):
         return generation.denoiser(
-            model, schedule, ts.params, ts.state, target="v", label=label,
-            num_classes=told or None, guidance=guidance,
-        )  # fmt: skip
+            model,
+            schedule,
+            ts.params,
+            ts.state,
+            target="v",
+            label=label,
+            num_classes=told or None,
+            guidance=guidance,
+        )
 
     def sample(ts, key, n, label):
         return generation.ddpm_sample(key, denoise(ts, label), schedule, (n, settings.dim))
@@ -34,7 +40,7 @@ def diffusion(settings: Settings) -> Generator:
         unused = jax.random.key(0)  # all is decided by z
         return generation.ddim_path(
             unused, denoise(ts, label), schedule, z.shape, steps=few, start=z
-        )  # fmt: skip
+        )
 
     def film(ts, key, n, label):
         """All steps with their noise: how ``sample`` goes."""

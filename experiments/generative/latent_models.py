@@ -54,9 +54,14 @@ def adversarial(settings: Settings) -> Generator:
     latent = settings.latent or max(4, settings.dim // 4)
     adam = lambda: optax.adam(settings.rate, b1=0.5, b2=0.9)
     learner = training.adversarial_learner(
-        _writer(settings, latent, None), _reader(settings, 1, "leaky_relu"), adam(), adam(),
-        latent=latent, penalty=settings.penalty, discriminator_steps=2,
-    )  # fmt: skip
+        _writer(settings, latent, None),
+        _reader(settings, 1, "leaky_relu"),
+        adam(),
+        adam(),
+        latent=latent,
+        penalty=settings.penalty,
+        discriminator_steps=2,
+    )
     draw = lambda ts, z, label: learner.predict(ts, _told(z, label))
 
     def sample(ts, key, n, label):

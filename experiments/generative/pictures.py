@@ -17,9 +17,14 @@ WIDTH = 9  # images in a row of a traversal or an interpolation
 
 
 def pictures(
-    generator: Generator, state: Any, key: Array, data: Data, units: Units,
-    samples: Array, labels: Array | None,
-) -> dict[str, Figure]:  # fmt: skip
+    generator: Generator,
+    state: Any,
+    key: Array,
+    data: Data,
+    units: Units,
+    samples: Array,
+    labels: Array | None,
+) -> dict[str, Figure]:
     """All figures that the model and the data allow, by name."""
     keys = jax.random.split(key, 4)
     test = units.noisy(keys[0], data.test)

@@ -47,12 +47,20 @@ def settings_of(config: Any, data: Data) -> Settings:
     if config.conditional and data.train_labels is None:
         raise ValueError(f"conditional: the examples of {config.data} have no classes")
     return Settings(
-        config.model, data.train.shape[1], data.shape,
+        config.model,
+        data.train.shape[1],
+        data.shape,
         int(data.train_labels.max()) + 1 if config.conditional else 0,
-        config.width, config.depth, config.latent, config.diffusion_steps, config.guidance,
-        config.convolutional, rate=config.learning_rate, steps=config.steps,
+        config.width,
+        config.depth,
+        config.latent,
+        config.diffusion_steps,
+        config.guidance,
+        config.convolutional,
+        rate=config.learning_rate,
+        steps=config.steps,
         decay=config.weight_decay,
-    )  # fmt: skip
+    )
 
 
 def train(
@@ -77,10 +85,12 @@ def train(
     result = training.fit(
         in_units(generator.learner, own, generator.batch),
         (data.train, data.train_labels) if told else data.train,
-        key=jax.random.key(config.seed), steps=config.steps,
-        batch_size=min(config.batch_size, len(data.train)), progress=config.progress,
+        key=jax.random.key(config.seed),
+        steps=config.steps,
+        batch_size=min(config.batch_size, len(data.train)),
+        progress=config.progress,
         checkpoint=checkpoints,
-    )  # fmt: skip
+    )
     state = jax.block_until_ready(result.state)
     seconds = time.perf_counter() - began
     if int(result.history.diverged) >= 0:
@@ -103,13 +113,15 @@ def measure(config: Any, trained: Trained) -> tuple[dict[str, Any], Array, Array
     began = time.perf_counter()
     jax.block_until_ready(sample(keys[1]))
     figures = {
-        "model": config.model, "data": config.data, "steps": config.steps,
+        "model": config.model,
+        "data": config.data,
+        "steps": config.steps,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         "seconds_to_train": trained.seconds,
         "seconds_per_1000_samples": (time.perf_counter() - began) * 1000 / n,
         **evaluation.likelihoods(generator, state, keys[2], data, own, told),
         **evaluation.distances(keys[3], data, own, drawn),
-    }  # fmt: skip
+    }
     if data.train_labels is not None:
         real = evaluation.classifier(keys[4], data, own)
         figures |= evaluation.classified(real, keys[5], data, own, drawn, label)
@@ -142,9 +154,12 @@ def save(path: Path, trained: Trained) -> None:
     own, state = trained.units, trained.state
     settings = {k: plain(v) for k, v in trained.settings._asdict().items()}
     about = {
-        "experiment": "generate", "settings": settings, "levels": own.levels,
-        "center": np.asarray(own.center).tolist(), "scale": np.asarray(own.scale).tolist(),
-    }  # fmt: skip
+        "experiment": "generate",
+        "settings": settings,
+        "levels": own.levels,
+        "center": np.asarray(own.center).tolist(),
+        "scale": np.asarray(own.scale).tolist(),
+    }
     saved.save(path, {"params": state.params, "state": state.state}, about)
 
 
@@ -176,9 +191,15 @@ def load(path: Path) -> Trained:
 def _checked(settings: Settings) -> Settings:
     """The settings of a file, whose numbers must be ones that a network is soon built of."""
     one_of("model", settings.model, MODELS)
-    limits = {"dim": (1, 2**12), "num_classes": (0, 1000), "width": (1, 2**12),
-              "depth": (0, saved.MAX_LAYERS), "latent": (0, 2**12), "diffusion_steps": (1, 10**4),
-              "steps": (1, 2**31 - 1)}  # fmt: skip
+    limits = {
+        "dim": (1, 2**12),
+        "num_classes": (0, 1000),
+        "width": (1, 2**12),
+        "depth": (0, saved.MAX_LAYERS),
+        "latent": (0, 2**12),
+        "diffusion_steps": (1, 10**4),
+        "steps": (1, 2**31 - 1),
+    }
     for name, (least, most) in limits.items():
         saved.size(getattr(settings, name), name, most, least)
     for name in ("guidance", "penalty", "rate", "decay"):

@@ -49,7 +49,13 @@ def study(
     own = units(data)
     rows = (data.train, data.train_labels) if settings.num_classes else data.train
     return cross_validate(
-        lambda h: learner(settings._replace(**h), own), grid, rows, key=key,
-        folds=Folds(folds, stratify=settings.num_classes > 0), epochs=epochs,
-        batch_size=batch_size, metric=score(settings.model), **shown,
-    )  # fmt: skip
+        lambda h: learner(settings._replace(**h), own),
+        grid,
+        rows,
+        key=key,
+        folds=Folds(folds, stratify=settings.num_classes > 0),
+        epochs=epochs,
+        batch_size=batch_size,
+        metric=score(settings.model),
+        **shown,
+    )
