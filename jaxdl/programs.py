@@ -22,16 +22,22 @@ _ON_CPUS = {
 # Without fusion emitters LLVM has a quarter to a third less to do, and loops run slower: by a tenth
 # for plain networks, by two thirds with dropout and normalisation. Newer XLAs do without the option.
 _SHORT_ON_CPUS = {"xla_cpu_use_fusion_emitters": False}
+# Of YNNPACK only its products, one by one: they are right (tests/test_products.py), and quicker
+# where they are large and not in a batch of products.
+_WIDE_ON_CPUS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 
 # What a program on CPUs may write in all, in numbers a device, to count as short. Measured at that
 # length: what is saved, 0.7 to 1.1 s of compilation, is what dropout and normalisation lose.
 SHORT = 5e9
+# Entries of a kernel from which on one network counts as wide: steps of 1.1 to 1.6 times the speed.
+WIDE = 2**18
+
 _jitted: dict[tuple, Callable] = {}
 _kept: collections.OrderedDict[tuple, Any] = collections.OrderedDict()
 
 
 def compiler_options(
-    platform: str | None = None, *, short: bool = False
+    platform: str | None = None, *, short: bool = False, wide: bool = False
 ) -> dict[str, str | int] | None:
     """What ``jax.jit`` takes as ``compiler_options`` for right numbers, soon, on a platform.
 
@@ -41,29 +47,38 @@ def compiler_options(
     Args:
       platform: default JAX's default backend.
       short: whether the program runs for so short a time, see ``SHORT``, that compiling it counts.
+      wide: whether it trains one network with large products, see ``WIDE``.
     """
     traced = isinstance(jnp.zeros(()), jax.core.Tracer)
     if traced or (platform or jax.default_backend()) != "cpu":
         return None
-    options = {**_ON_CPUS, **(_SHORT_ON_CPUS if short else {})}
     by_user = os.environ.get("XLA_FLAGS", "")
-    return {k: v for k, v in options.items() if k not in by_user and _known_on_cpus(k, v)} or None
+    options = {}
+    for part in (_ON_CPUS, _SHORT_ON_CPUS if short else {}, _WIDE_ON_CPUS if wide else {}):
+        options.update({k: v for k, v in part.items() if k not in by_user and _known_on_cpus(k, v)})
+    return options or None
 
 
-def compiled(fn: Callable, donated: tuple[str, ...] = ()) -> Callable:
+def compiled(fn: Callable, donated: tuple[str, ...] = (), *, wide: bool = False) -> Callable:
     """``fn`` under ``jit``, static in its first argument, kept from call to call.
 
-    ``donated`` arguments are given up. Inside another transformation it has no compiler options of
-    its own. ``fn`` must be a function of a module: one made anew would compile anew.
+    ``donated`` arguments are given up; ``wide`` as in ``compiler_options``. Inside another
+    transformation it has no compiler options of its own. ``fn`` must be a function of a module: one
+    made anew would compile anew.
     """
     traced = isinstance(jnp.zeros(()), jax.core.Tracer)
-    name = (fn, donated, traced, jax.default_backend())
+    name = (fn, donated, wide, traced, jax.default_backend())
     if name not in _jitted:
-        options = None if traced else compiler_options()
+        options = None if traced else compiler_options(wide=wide)
         _jitted[name] = jax.jit(
             fn, static_argnums=0, donate_argnames=donated, compiler_options=options
         )
     return _jitted[name]
+
+
+def is_wide(state: Any) -> bool:
+    """Whether an array of a training state has ``WIDE`` entries or more."""
+    return any(leaf.size >= WIDE for leaf in jax.tree.leaves(state))
 
 
 def compile_once(jitted: Callable, *args: Any, where: Hashable = None) -> Any:

@@ -10,7 +10,7 @@ from networks import classifier, softmax_learner, three_classes
 from tiny_study import assert_same, study
 
 import jaxdl
-from jaxdl import features, programs
+from jaxdl import features, programs, training
 from jaxdl.model_selection import refit
 from jaxdl.model_selection.fitted import padded_size
 
@@ -201,3 +201,25 @@ def test_short_programs_are_compiled_sooner_and_what_the_user_says_is_left_alone
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
     assert "xla_backend_optimization_level" not in (programs.compiler_options("cpu") or {})
     assert programs.compiler_options("gpu", short=True) is None
+
+
+def test_one_wide_network_has_its_products_compiled_apart_and_a_study_has_not(monkeypatch):
+    seen = []
+    options = programs.compiler_options
+    monkeypatch.setattr(
+        programs, "compiler_options",
+        lambda *args, wide=False, **how: seen.append(wide) or options(*args, wide=wide, **how),
+    )  # fmt: skip
+    train = lambda: training.fit(
+        softmax_learner({"rate": 0.1}), three_classes(), key=jax.random.key(0), epochs=2
+    )
+    narrow = train()
+    assert seen and not any(seen)
+    monkeypatch.setattr(programs, "WIDE", 2)
+    seen.clear()
+    wide = train()
+    assert any(seen)
+    np.testing.assert_allclose(wide.history.loss, narrow.history.loss, rtol=1e-5)
+    seen.clear()
+    study({"rate": [0.1]}, epochs=1)
+    assert seen and not any(seen)

@@ -108,7 +108,8 @@ def finish(spec: FitSpec, key: Key, run: RunState):
 
 def call(fn: Callable, donated: tuple[str, ...], spec: FitSpec, *args):
     """``fn(spec, *args)``, compiled once for each spec and for the shapes of the arguments."""
-    return programs.compiled(fn, donated)(spec, *args)
+    run = next(arg for arg in args if isinstance(arg, RunState))
+    return programs.compiled(fn, donated, wide=programs.is_wide(run.state))(spec, *args)
 
 
 def _besides(spec: FitSpec, thresholds: Thresholds) -> StopAndRecord:

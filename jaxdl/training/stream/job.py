@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdl.base import Batch, Key, Learner
 from jaxdl.metrics.directions import as_loss, default_metric
-from jaxdl.programs import compiled
+from jaxdl.programs import compiled, is_wide
 from jaxdl.training import stopping
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.driver import Snapshot
@@ -94,7 +94,8 @@ class StreamJob:
             yield from prefetch(begin, self.ahead, self.position, left, self.learner.responses)
 
     def _step(self, batch: Batch, place: str | None) -> None:
-        self.carry = compiled(stream_steps.step, ("carry",))(self.learner, self.carry, batch)
+        program = compiled(stream_steps.step, ("carry",), wide=is_wide(self.carry.state))
+        self.carry = program(self.learner, self.carry, batch)
         self.position, self.place = self.position + 1, place
 
     def _look(self) -> None:
