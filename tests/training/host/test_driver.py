@@ -219,3 +219,15 @@ def test_the_best_by_the_checkpoints_metric_is_kept(tmp_path):
         folder = tmp_path / str(best)
         drive(Counter(7, 1), Host(Checkpoint(folder, seconds=0, keep=1, **how)))
         assert checkpoints.positions(folder) == [best, 7]
+
+
+def test_an_older_checkpoint_that_says_its_job_beside_the_rest_is_read(tmp_path):
+    """So studies once did; one of another job is refused all the same."""
+    kept = Checkpoint(tmp_path)
+    about = {"kind": "counter", "by": 2, "odd": 0}
+    with checkpoints.opened(tmp_path):
+        checkpoints.save(kept, 4, {"sum": np.float64(10)}, {**about, "best by": ["nll", False]})
+    with pytest.raises(ValueError, match=r"of another counter \(by was 2, is 1\); take another"):
+        drive(Counter(by=1), Host(kept))
+    drive(job := Counter(), Host(kept))
+    assert job.sum == 10 + np.sin(5) + np.sin(6)
