@@ -161,7 +161,11 @@ def floats(*arrays):
 
 
 def in_base(nats, base):
-    """Nats as units of another base's logarithm; None leaves them."""
+    """``nats / log(base)``, in the shape of ``nats`` [...]; None leaves them.
+
+    >>> in_base(jnp.log(jnp.array([2.0, 8.0])), 2.0).round(4).tolist()
+    [1.0, 3.0]
+    """
     return nats if base is None else nats / jnp.log(jnp.asarray(base, nats.dtype))
 
 

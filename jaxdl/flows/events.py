@@ -33,15 +33,27 @@ def check_channels(x: Array, channels: int, event_ndims: int) -> Array:
 
 
 def over_event(values: Array, event_ndims: int) -> Array:
-    """The sum over the last ``event_ndims`` axes, one value an example."""
+    """The sum over the last ``event_ndims`` axes of values [..., *event]: one an example, [...].
+
+    >>> over_event(jnp.ones((2, 3, 4)), 2).tolist()
+    [12.0, 12.0]
+    """
     return jnp.sum(values, axis=tuple(range(-event_ndims, 0)))
 
 
 def num_positions(x: Array, event_ndims: int) -> int:
-    """How many positions (pixels) an example has: the product of its axes without the last."""
+    """How many positions (pixels) an example has: H W of x [..., H, W, C] where ``event_ndims`` is 3.
+
+    >>> num_positions(jnp.ones((5, 2, 3, 4)), 3)
+    6
+    """
     return math.prod(x.shape[x.ndim - event_ndims : -1])
 
 
 def no_volume(x: Array, event_ndims: int) -> Array:
-    """The log-determinant of what moves values and scales none: 0, one an example."""
+    """``log |det I| = 0``, of what moves the values of x [..., *event] and scales none: [...].
+
+    >>> no_volume(jnp.ones((2, 3)), 1).tolist()
+    [0.0, 0.0]
+    """
     return jnp.zeros(x.shape[: x.ndim - event_ndims], x.dtype)

@@ -116,7 +116,13 @@ def made_masks(
 
 
 def positions(dim: int, order: Sequence[int] | None) -> np.ndarray:
-    """The place 1, ..., D of each variable in the order, its degree. Checks the order."""
+    """The place 1, ..., D of each variable in the order, its degree, [D]; ``order`` lists variables.
+
+    Raises a ValueError for an order that has not each of 0, ..., D - 1 once.
+
+    >>> positions(3, [2, 0, 1]).tolist()
+    [2, 3, 1]
+    """
     if order is None:
         return np.arange(1, dim + 1)
     order = np.asarray(order)

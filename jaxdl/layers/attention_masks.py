@@ -42,7 +42,11 @@ def padding_mask(lengths: Array, num_keys: int) -> Array:
 
 
 def both(a: Array | None, b: Array | None) -> Array | None:
-    """What two masks allow; None allows all."""
+    """``a and b``, in their common shape: what two boolean masks [..., T, S] allow; None allows all.
+
+    >>> both(jnp.array([[True, False]]), jnp.array([[True], [False]])).tolist()
+    [[True, False], [False, False]]
+    """
     if a is None or b is None:
         return b if a is None else a
     return a & b

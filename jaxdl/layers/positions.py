@@ -32,7 +32,11 @@ def sinusoidal_positions(
 
 
 def sinusoids(positions: Array, features: int, *, base: float = 10_000.0) -> Array:
-    """The rows of ``sinusoidal_positions`` at these ``positions`` [...], as [..., D]."""
+    """The rows of ``sinusoidal_positions`` at these ``positions`` [...], as [..., D]. Notes: §8.3.1.
+
+    >>> sinusoids(jnp.array([0]), 4).tolist()
+    [[0.0, 1.0, 0.0, 1.0]]
+    """
     sin, cos = _sin_cos(positions, -(-features // 2), features, base)
     both = jnp.stack([sin, cos], axis=-1)
     return both.reshape(*both.shape[:-2], -1)[..., :features]

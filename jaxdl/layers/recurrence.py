@@ -45,7 +45,13 @@ def recur(
 
 
 def recurrent_sum(kernel: Array, bias: Array | None, h: Array) -> Array:
-    """``s = U'h + b``."""
+    """``s = U'h + b``, [..., G H], of the kernel U [H, G H] of G gates, b [G H] or None, h [..., H].
+
+    Notes: §7.1.
+
+    >>> recurrent_sum(jnp.array([[2.0, 3.0]]), None, jnp.array([5.0])).tolist()
+    [10.0, 15.0]
+    """
     return h @ kernel if bias is None else h @ kernel + bias
 
 

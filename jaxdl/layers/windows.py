@@ -53,7 +53,14 @@ def pads(
 
 
 def output_size(size: int, window: int, stride: int, pad: tuple[int, int], strict: bool) -> int:
-    """``floor((size + before + after - window) / stride) + 1`` of one axis; see ``conv_output_size``."""
+    """``floor((size + before + after - window) / stride) + 1`` of one axis; see ``conv_output_size``.
+
+    ``pad`` is ``(before, after)``. Raises a ValueError where the window does not fit and, with
+    ``strict``, where some cells are left over (D-61).
+
+    >>> output_size(7, 3, 2, (0, 0), strict=True)
+    3
+    """
     room = size + sum(pad) - window
     if room < 0:
         raise ValueError(

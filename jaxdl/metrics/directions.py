@@ -19,7 +19,11 @@ LOWER_IS_BETTER = (
 
 
 def known(metric: str) -> bool:
-    """Whether the direction of a metric is known by its name."""
+    """Whether the direction of a metric is known by its name.
+
+    >>> known("rmse"), known("happiness")
+    (True, False)
+    """
     return metric in HIGHER_IS_BETTER or metric in LOWER_IS_BETTER
 
 
@@ -51,7 +55,11 @@ def resolve(
 
 
 def as_loss(score: Array, maximize: bool) -> Array:
-    """A score so that less is better: ``-score`` of what is to be maximised."""
+    """A score [...] so that less is better: ``-score`` of what is to be maximised.
+
+    >>> as_loss(0.75, maximize=True)
+    -0.75
+    """
     return -score if maximize else score
 
 

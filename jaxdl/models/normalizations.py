@@ -35,5 +35,9 @@ def find_normalization(
 
 
 def without_empty(tree: dict[str, Any]) -> dict[str, Any]:
-    """The tree without layers that have no arrays."""
+    """The tree without layers that have no arrays.
+
+    >>> without_empty({"dense_0": {"bias": 0.5}, "norm_0": {}})
+    {'dense_0': {'bias': 0.5}}
+    """
     return {name: part for name, part in tree.items() if jax.tree.leaves(part)}

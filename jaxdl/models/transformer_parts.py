@@ -23,7 +23,7 @@ def tokens_and_lengths(x: Array | Sequences) -> tuple[Array, Array | None]:
 
 
 def padding(lengths: Array | None, length: int) -> Array | None:
-    """The mask of keys, None where all sequences have the whole length."""
+    """The mask of keys of ``layers.padding_mask`` for lengths [B]; None for None: all are whole."""
     return None if lengths is None else layers.padding_mask(lengths, length)
 
 

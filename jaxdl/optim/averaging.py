@@ -35,7 +35,12 @@ def average_init(params: Params, decay: float | Array) -> Average:
 def average_update(average: Average, params: Params) -> Average:
     """The Average after one more set of params: ``m + a (w - m)``, ``a = (1 - decay) / (1 - decay^t)``.
 
-    The first is taken whole, a = 1, so that there is no start at zero to correct for."""
+    The first is taken whole, a = 1, so that there is no start at zero to correct for.
+
+    >>> average = average_update(average_init(jnp.zeros(1), 0.5), jnp.full(1, 4.0))
+    >>> average.step.item(), average.mean.item()
+    (1, 4.0)
+    """
     t, rest = average.step + 1, 1 - average.decay
     share = safe_divide(rest, share_seen(rest, t), 1 / t)
     into = lambda m, w: (m + share * (w - m)).astype(m.dtype)

@@ -36,7 +36,11 @@ def _descend(params, grad, alpha):
 
 
 def hold_last(history: Array, steps: Array) -> Array:
-    """A history [max_steps + 1, ...] whose entries after ``steps`` repeat the one at ``steps``."""
+    """A history [max_steps + 1, ...] whose entries after ``steps`` repeat the one at ``steps``.
+
+    >>> hold_last(jnp.array([3.0, 2.0, 0.0, 0.0]), jnp.asarray(1)).tolist()
+    [3.0, 2.0, 2.0, 2.0]
+    """
     return history[jnp.minimum(jnp.arange(history.shape[0]), steps)]
 
 
