@@ -20,11 +20,14 @@ class Folds(NamedTuple):
         is to classify. Of whole numbers y [N] it must be said where neither is known.
     groups: labels [N] of rows that stay together in a number of folds, or for the splitter; and,
         whatever the folds are, in the parts by which a ``transform`` is cross-fitted.
+    same_draws: whether all folds start from the same weights and draws, those of the first, as in
+        scikit-learn, where a model's ``random_state`` knows of no fold. ``member_key`` has them apart.
     """
 
     of: int | Any = 5
     stratify: bool | None = None
     groups: Any = None
+    same_draws: bool = False
 
 
 def as_folds(folds: Any) -> Folds:
@@ -61,7 +64,7 @@ def make_folds(
     >>> [sorted(y[fold.valid].tolist()) for fold in made]
     [[0, 1], [0, 1]]
     """
-    number, stratify, groups = as_folds(folds)
+    number, stratify, groups, _ = as_folds(folds)
     y = data[1] if type(data) is tuple and len(data) > 1 else None
     y = y if isinstance(y, np.ndarray) and y.ndim == 1 else None
     whole = y is not None and y.dtype.kind in "iub"

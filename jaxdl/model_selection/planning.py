@@ -91,8 +91,11 @@ def plan_study(
         every = lengths.evaluate_every if evaluate_every is not None else first
         lengths = lengths._replace(evaluate_every=every)
     transform = transform or identity_transform()
-    groups = as_labels(as_folds(folds).groups)
-    recipe = Recipe(make_learner, transform, lengths, batch_size, key, early_stopping, groups)
+    told = as_folds(folds)
+    recipe = Recipe(
+        make_learner, transform, lengths, batch_size, key, early_stopping,
+        as_labels(told.groups), told.same_draws,
+    )  # fmt: skip
     return StudyPlan(
         settings, signatures, data, made, train, valid, check_seeds(seeds), recipe, levels
     )

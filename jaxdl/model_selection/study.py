@@ -31,6 +31,7 @@ class Recipe(NamedTuple):
     key: Key
     early_stopping: EarlyStopping | Callable | None = None
     groups: np.ndarray | None = None
+    same_draws: bool = False  # of all folds
 
 
 class Choice(NamedTuple):

@@ -42,19 +42,24 @@ class Design(NamedTuple):
 
 
 def model(design: Design, dropout: float | Array = 0.0) -> Model:
-    """The network [D] -> eta: ``models.mlp``, or what ``network(D, outputs)`` gives."""
+    """The network [D] -> eta: ``models.mlp``, or what ``network(D, outputs)`` gives.
+
+    That of counts starts near 0, the mean of all of them; not at it, where the offset's gradient is
+    nothing but rounding, of which Adam makes whole steps.
+    """
     *widths, outputs = design.sizes
     if design.response == "heteroskedastic":
         outputs *= 2
     if design.network is not None:
         return design.network(widths[0], outputs)
-    return models.mlp(
+    net = models.mlp(
         (*widths, outputs),
         activation=design.activation,
         dropout=dropout if design.dropout else 0.0,
         norm=design.norm,
         skip=design.skip,
     )
+    return _near_zero(net, f"dense_{len(widths) - 1}") if design.response == "poisson" else net
 
 
 def family(response: str, classes: int, df: float | Array = 4.0) -> Family:
@@ -162,6 +167,12 @@ def train(
     return ended, run._replace(state=(), epoch_start=(), best=kept)
 
 
+def first_state(design: Design, settings: Mapping[str, Any], key: Key) -> Any:
+    """The state before the first step of the run with this key."""
+    init_key, _ = jax.random.split(key)
+    return make_learner(design, settings).init(init_key)
+
+
 def predictor(design: Design, params: Any, state: Any, x: Array) -> tuple[Array, Array | None]:
     """Of x [B, D] the logits or means [B, K], and the standard deviations where these are learned.
 
@@ -173,6 +184,14 @@ def predictor(design: Design, params: Any, state: Any, x: Array) -> tuple[Array,
         return eta, None
     mean = family(design.response, design.sizes[-1]).mean(eta)
     return mean, jnp.exp(eta[..., 1]) if design.response == "heteroskedastic" else None
+
+
+def _near_zero(net: Model, last: str) -> Model:
+    def init(key):
+        params, state = net.init(key)
+        return {**params, last: jax.tree.map(lambda w: 0.1 * w, params[last])}, state
+
+    return net._replace(init=init)
 
 
 def _optimizer(solver: str | Callable, settings: Mapping[str, Any]) -> Any:

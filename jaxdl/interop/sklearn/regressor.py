@@ -81,7 +81,8 @@ class NetworkRegressor(RegressorMixin, Network):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
+        # It can, but scikit-learn's check of several responses has negative ones for any family.
+        tags.target_tags.multi_output = self.family != "poisson"
         tags.target_tags.positive_only = self.family == "poisson"
         return tags
 

@@ -106,7 +106,8 @@ def train_row(program: Program, shared: Shared, row: tuple[Group, Array], run: R
     of_fold = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(leaf)[group.fold], tree)
     rows, held, fitted = map(of_fold, (shared.train, shared.valid, shared.transforms))
     data = transforms.of_training_part(shared.data, program.recipe.transform, rows)
-    own_key = member_key(shared.key, group.seed, group.fold)
+    fold = 0 if program.recipe.same_draws else group.fold
+    own_key = member_key(shared.key, group.seed, fold)
 
     def member(which, run):
         setting = {k: v[which] for k, v in shared.settings.items()}
