@@ -90,7 +90,7 @@ def test_a_grid_of_two_widths_is_two_programs(alone):
 
 def test_random_settings_of_a_regressor_in_a_pipeline(alone):
     """The scaler is fitted to each fold anew, so every fold has features of its own."""
-    net = NetworkRegressor((), max_iter=10, learning_rate_init=0.05, random_state=0)
+    net = NetworkRegressor((4,), max_iter=10, learning_rate_init=0.05, random_state=0)
     pipe = make_pipeline(StandardScaler(), net)
     drawn = {"networkregressor__alpha": loguniform(1e-3, 1e2)}
     how = {"n_iter": 3, "random_state": 1, "cv": KFold(2, shuffle=True, random_state=0)}

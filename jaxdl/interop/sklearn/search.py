@@ -27,7 +27,8 @@ class OneProgram:
     before it fits and scores, all candidates meet all splits once without being trained, what they
     would learn is noted, and trained together: one program for each static signature (widths,
     names), its floats, folds and rows traced. When scikit-learn then fits, that is looked up, so
-    results are those of the search itself but for rounding. Pipelines whose last step is a network
+    results are those of the search itself but for rounding (of which Adam makes whole steps where a
+    gradient is nothing else, as of the offset in linear regression on centred features). Pipelines whose last step is a network
     fit their other steps twice. Candidates of another kind are left to scikit-learn.
 
     ``n_jobs`` plays no part: there is one process. Of networks without a ``random_state`` all have
@@ -158,7 +159,8 @@ class StudySearchCV(OneProgram, _GridOrDraws):
     >>> from jaxdl.interop.sklearn import NetworkClassifier
     >>> x = np.linspace(-1, 1, 12)[:, None]
     >>> net = NetworkClassifier((), max_iter=20, random_state=0)
-    >>> search = StudySearchCV(net, {"learning_rate_init": [1e-4, 0.5]}, cv=2)
+    >>> rates = {"learning_rate_init": [1e-4, 0.5]}
+    >>> search = StudySearchCV(net, rates, cv=2, scoring="neg_log_loss")
     >>> search.fit(x[::-1], (x[::-1, 0] > 0).astype(int)).best_params_
     {'learning_rate_init': 0.5}
     """
