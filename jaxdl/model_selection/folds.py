@@ -58,6 +58,7 @@ def make_folds(
     What y is, the ``responses`` of the learner tell, or the ``task`` of a Dataset. Raises a
     ValueError where neither does and y are whole numbers, which may be labels, prices or counts.
 
+    >>> import jax
     >>> y = np.array([0, 1, 0, 1])
     >>> made = make_folds(Folds(2, stratify=True), (np.ones((4, 1)), y), None, None,
     ...                   jax.random.key(0))

@@ -157,11 +157,11 @@ class StudySearchCV(OneProgram, _GridOrDraws):
     scikit-learn's raises.
 
     >>> from jaxdl.interop.sklearn import NetworkClassifier
-    >>> x = np.linspace(-1, 1, 12)[:, None]
+    >>> x = np.tile([-2.0, -1.0, 1.0, 2.0], 3)[:, None]
     >>> net = NetworkClassifier((), max_iter=20, random_state=0)
     >>> rates = {"learning_rate_init": [1e-4, 0.5]}
     >>> search = StudySearchCV(net, rates, cv=2, scoring="neg_log_loss")
-    >>> search.fit(x[::-1], (x[::-1, 0] > 0).astype(int)).best_params_
+    >>> search.fit(x, x[:, 0] > 0).best_params_
     {'learning_rate_init': 0.5}
     """
 
