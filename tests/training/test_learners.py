@@ -35,6 +35,26 @@ def test_a_step_is_gradient_descent(key, x64):
     assert int(new.step) == 1
 
 
+def test_the_clock_starts_at_zero(key):
+    """So a solver's first key is that of step 0, as any other learner's."""
+    net = network((4, 3))
+    drawn = []
+
+    def loss(params, state, batch, *, key=None, train=False, mask=None):
+        drawn.append(key)
+        return 0.5 * jnp.sum(jnp.square(params["dense_0"]["kernel"])), (state, {})
+
+    objective = training.negative_log_likelihood(net, families.categorical(3))._replace(loss=loss)
+    solve = functools.partial(optim.newton, max_steps=1)
+    learner = training.solver_learner(net, objective, solve)
+    state = learner.init(key)
+    new, _ = learner.step(state, batch())
+    assert int(state.step) == 0 and int(new.step) == 1
+    words = jax.random.key_data
+    np.testing.assert_array_equal(words(drawn[0]), words(jax.random.fold_in(state.key, 0)))
+    assert int(training.perceptron_learner(4).init(jax.random.key(1)).step) == 0
+
+
 def test_masked_rows_do_not_count(key, x64):
     x, y = batch(dtype=np.float64)
     learner = classifier({"rate": 0.1, "l2": 0.01})
