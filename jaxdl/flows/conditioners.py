@@ -66,10 +66,18 @@ def with_context(x: Array, context: Array | None) -> Array:
 
 
 def context_width(context: Array | None) -> int:
-    """C of a context [..., C], 0 for None."""
+    """C of a context [..., C], 0 for None.
+
+    >>> context_width(jnp.ones((5, 3))), context_width(None)
+    (3, 0)
+    """
     return 0 if context is None else jnp.shape(context)[-1]
 
 
 def widths_of(hidden: int | Sequence[int]) -> tuple[int, ...]:
-    """Hidden widths as a tuple; one number is one hidden layer."""
+    """Hidden widths (H_1, ..., H_L) as a tuple; one number is one hidden layer.
+
+    >>> widths_of(8), widths_of([8, 4])
+    ((8,), (8, 4))
+    """
     return (hidden,) if not isinstance(hidden, (tuple, list)) else tuple(hidden)

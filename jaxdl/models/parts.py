@@ -28,5 +28,9 @@ def apply_part(
 
 
 def keys_of(key: Key | None, count: int) -> list[Key | None]:
-    """So many keys from one, which is consumed; without one, so many times None."""
+    """So many keys from one, which is consumed; without one, so many times None.
+
+    >>> list(keys_of(None, 2))
+    [None, None]
+    """
     return [None] * count if key is None else list(jax.random.split(key, count))
