@@ -212,10 +212,13 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     positive = problem.target_names[task.positive] if classes == 2 else None
     given, by = config.task is not None, task.partition.by
     print(report.tested(tests, len(test_y), choice, positive, by))
-    told = warnings(problem, study, choice, tests[OURS], y, task_given=given, by=by)
+    absent = [name for name in task.baselines if name not in models]
+    told = warnings(
+        problem, study, choice, tests[OURS], y, task_given=given, by=by, absent=absent
+    )  # fmt: skip
     for line in told:
         print(f"warning: {line}")
-    sentence = verdict(dataset.task, tests)
+    sentence = verdict(dataset.task, tests, absent)
     print(f"verdict: {sentence}")
 
     tabular.save_model(folder / "model.npz", fitted, problem, x)

@@ -1,5 +1,7 @@
 """Whether a chosen model is worth using: one sentence, and what a careful reader would ask about."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from experiments.grids import MOVED, at_edge
@@ -14,8 +16,16 @@ FEW = {"chance": (30, "rows"), "groups": (30, "whole groups"), "time": (5, "bloc
 SAME_CLASS = 0.8  # from this share of one class on, accuracy says little
 
 
-def verdict(task: str, tests: dict[str, Scored]) -> str:
-    """One sentence on the chosen model against the constant and the best of the rivals."""
+def verdict(task: str, tests: dict[str, Scored], absent: Sequence[str] = ()) -> str:
+    """One sentence on the chosen model against the constant and the best of the rivals.
+
+    ``absent`` are rivals that were asked for and not fitted: it says that it knows nothing of them.
+    """
+    sentence = _judgement(task, tests)
+    return f"{sentence}; {' and '.join(absent)} could not be compared" if absent else sentence
+
+
+def _judgement(task: str, tests: dict[str, Scored]) -> str:
     ours, constant = tests[OURS], tests[CONSTANT[task]]
     metric, value = next(iter(ours.scores.items()))
     by, low, high = better_by(ours, constant)
@@ -53,10 +63,12 @@ def warnings(
     *,
     task_given: bool,
     by: str,
+    absent: Sequence[str] = (),
 ) -> list[str]:
     """A line each. y [n] are the responses that the choice was made by.
 
-    ``by`` says how the test part was divided off: ``"chance"``, ``"groups"`` or ``"time"``.
+    ``by`` says how the test part was divided off: ``"chance"``, ``"groups"`` or ``"time"``;
+    ``absent`` is as in ``verdict``.
     """
     lines = []
     failed = int(study.diverged.sum())
@@ -86,6 +98,11 @@ def warnings(
         lines.append(
             f"the test part has {test.units} {pieces} only: {first} may as well be anything from "
             f"{low:.3g} to {high:.3g}"
+        )
+    if absent:
+        lines.append(
+            f"left out: {', '.join(absent)}; the verdict knows nothing of them "
+            "(--baseline-seconds gives them longer)"
         )
     if problem.task == "regress" and not task_given and not np.any(y % 1) and y.min() >= 0:
         lines.append(

@@ -279,7 +279,10 @@ def test_time_from_the_split_to_the_verdict(tmp_path, capsys):
     y = np.cumsum(rng.normal(size=120)) + 3 * x
     rows = [f"{d},{a:.4f},{v:.4f}" for d, a, v in zip(days, x, y, strict=True)]
     (tmp_path / "t.csv").write_text("\n".join(["day,a,y", *rows]) + "\n")
-    config = tiny(tmp_path / "out", data=str(tmp_path / "t.csv"), time="day", folds=3)
+    config = tiny(
+        tmp_path / "out", data=str(tmp_path / "t.csv"), time="day", folds=3,
+        baselines=("RidgeCV",), baseline_seconds=0,
+    )  # fmt: skip
     model_selection.main(config)
     said, written = capsys.readouterr().out, report(tmp_path / "out")
     assert "the latest 30 rows by 'day' are held out, and the folds go forward" in said
@@ -288,6 +291,8 @@ def test_time_from_the_split_to_the_verdict(tmp_path, capsys):
     becomes = {c["name"]: c["becomes"] for c in written["columns"]}
     assert becomes["day"] == "weekday"
     assert written["complete"] is True
+    assert written["verdict"].endswith("; RidgeCV could not be compared")
+    assert any(line.startswith("left out: RidgeCV;") for line in written["warnings"])
 
 
 def test_a_run_that_is_stopped_keeps_its_study(tmp_path, monkeypatch):

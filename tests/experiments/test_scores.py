@@ -134,6 +134,8 @@ def test_verdict_of_errors_goes_the_other_way():
     sentence = verdict("regress", tests)
     assert sentence.startswith("worth using: rmse 2 is better than that of predicting the mean (5)")
     assert "better than A (3), the best rival, by 1 " in sentence
+    without = verdict("regress", tests, ["C", "D"])
+    assert without == f"{sentence}; C and D could not be compared"
     worse = {**tests, OURS: error(5.5)}
     assert verdict("regress", worse).startswith("not worth using: rmse 5.5")
 
