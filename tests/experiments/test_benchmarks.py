@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.benchmarks import model_selection, peers, timing
+from experiments.benchmarks import model_selection, peers, search, timing
 from experiments.benchmarks.model_selection import Config, main
 from experiments.benchmarks.timing import Row, table
 
@@ -67,3 +67,15 @@ def test_bad_settings(settings, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         main(Config(**settings, out=str(tmp_path / "b")))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_script_with_two_lines_changed_finds_as_good_a_network(tmp_path):
+    rows = search.main(
+        search.Config(rates=1, penalties=1, epochs=4, jobs=1, out=str(tmp_path / "s"))
+    )
+    ours, theirs = (float(row.result.split()[1].rstrip(",")) for row in rows)
+    assert len(rows) == 2 and ours > 0.5 and abs(ours - theirs) < 0.1
+    assert rows[0].total >= rows[0].compile > 0 == rows[1].compile
+    with pytest.raises(ValueError, match="jobs must be at least 1, not 0"):
+        search.main(search.Config(jobs=0, out=str(tmp_path / "t")))
