@@ -54,7 +54,7 @@ def search(config: Config) -> list[Row]:
 
     x, y = digits()
     grid = {
-        "learning_rate_init": np.logspace(-3.5, -1.5, config.rates).tolist(),
+        "learning_rate_init": np.logspace(-1.5, -3.5, config.rates).tolist(),
         "alpha": np.logspace(-4, 1, config.penalties).tolist(),
     }
     settings = {"max_iter": config.epochs, "batch_size": 128, "random_state": 0}
