@@ -21,14 +21,3 @@ def test_check_estimator(estimator, check):
 @parametrize_with_checks([NetworkRegressor(family=family) for family in REAL[1:]])
 def test_check_estimator_of_each_family(estimator, check):
     check(estimator)
-
-
-@pytest.mark.slow
-@parametrize_with_checks(
-    [
-        NetworkClassifier(early_stopping=True, dropout=0.1, validation_fraction=0.3),
-        NetworkRegressor(solver="sgd", norm="batch", skip=True, learning_rate_init=0.01),
-    ]
-)
-def test_check_estimator_of_other_settings(estimator, check):
-    check(estimator)
