@@ -91,6 +91,14 @@ def test_folds_alone(by_hand):
     assert len(by_hand.only([2]).folds) == 1
 
 
+def test_the_metric_of_the_choice_is_the_first_column_of_scores(by_hand):
+    header, rows = tables.table(by_hand)
+    assert header[3:] == ["params", "nll", "accuracy"]
+    assert rows[0][3:5] == ["30", "0.5300 ± 0.0443"]  # sqrt(0.0236 / 3) / 2 over folds
+    by_hand = dataclasses.replace(by_hand, metric="accuracy", maximize=True)
+    assert tables.table(by_hand)[0][3:] == ["params", "accuracy", "nll"]
+
+
 def test_text_and_html_show_the_same_table(trained):
     header, rows = tables.table(trained)
     assert header[:4] == ["rank", "rate", "width", "params"]

@@ -77,7 +77,7 @@ class Population:
 
     def scores(self, metric: str, slot: int) -> np.ndarray:
         """A metric, [S, G], of the states that members would end with after evaluation ``slot``."""
-        curve = self.by_setting(self.peek(lambda run: run.curves[metric]))[..., : slot + 1]
+        curve = self.by_setting(self.peek(lambda run: run.curves[metric]))
         every = self.recipe.lengths.evaluation_epochs[: slot + 1]
         best = np.zeros(curve.shape[:2], int)
         if run_state.keeps_best(self.store.run):
