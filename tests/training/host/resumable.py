@@ -60,7 +60,6 @@ def main(kind, folder, epochs, seconds=0.1):
     """
     # Whoever runs the tests in the background may ignore SIGINT, and a process inherits that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    jax.config.update("jax_disable_most_optimizations", True)
     folder = Path(folder)
     run = {"fit": train, "study": study}[kind]
     try:
