@@ -321,7 +321,6 @@ def _execute(path, directory):
         **os.environ,
         "JAX_PLATFORMS": "cpu",
         "JAX_NUM_CPU_DEVICES": "1",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "IPYTHONDIR": str(home),
         "JUPYTER_CONFIG_DIR": str(home),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",

@@ -103,7 +103,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_were_not(maf, tmp_path):
         k: v for k, v in figures.items() if k not in clocks
     }
     run.train(Config(**TINY, out=str(out)), out / "checkpoints")
-    with pytest.raises(ValueError, match="of another run"):
+    with pytest.raises(ValueError, match="of another fit"):
         main(Config(**{**TINY, "width": 8}, out=str(out), resume=True))
 
 
