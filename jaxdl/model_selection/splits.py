@@ -233,7 +233,9 @@ def _split(splitter: Any, n: int, y: np.ndarray | None, groups: np.ndarray | Non
         if groups is not None or "groups" not in str(error):
             raise
         name = type(splitter).__name__
-        raise ValueError(f"{name} needs groups=, the group of each of the {n} examples") from error
+        raise ValueError(
+            f"{name} needs the group of each of the {n} examples: Folds({name}(...), groups=labels)"
+        ) from error
 
 
 def _check_fold(i: int, pair, n: int) -> Fold:

@@ -261,3 +261,11 @@ def test_what_is_refused():
         layers.dot_product_attention(x, x[:, :1], x[:, :1], causal=True)
     with pytest.raises(ValueError, match="needs a key"):
         layers.dot_product_attention(x, x, x, dropout=0.5, train=True)
+
+
+def test_chunks_hold_no_weights_to_drop_and_need_none_where_nothing_is_dropped(key):
+    x = jnp.arange(12.0).reshape(1, 3, 1, 4) / 12
+    attend = lambda **how: layers.dot_product_attention(x, x, x, train=True, **how)
+    with pytest.raises(ValueError, match="chunked"):
+        attend(dropout=0.5, key=key, implementation="chunked")
+    np.testing.assert_allclose(attend(implementation="chunked"), attend(), rtol=1e-5)

@@ -500,7 +500,7 @@ BAD = {
     "None": ({"data": (three_classes()[0], None)}, "part 1 of the data is None"),
     "groups": (
         {"folds": GroupKFold(2)},
-        "GroupKFold needs groups=, the group of each of the 47 examples",
+        r"GroupKFold needs the group of each of the 47 examples: Folds\(GroupKFold\(...\), groups=",
     ),
     "labels from 1": (
         {"data": (three_classes()[0], three_classes()[1] + 1)},

@@ -164,6 +164,11 @@ def test_learning_curves_where_all_members_diverged_at_once():
     np.testing.assert_array_equal(left.lines[0].get_ydata(), np.full(EPOCHS, np.nan))
 
 
+def test_the_shares_of_a_class_with_one_row_are_of_that_row():
+    image = plotting.confusion_matrix([[0, 1], [1, 3]]).axes[0].images[0]
+    np.testing.assert_allclose(image.get_array(), [[0, 1], [0.25, 0.75]])
+
+
 def test_confusion_matrix_shows_counts_and_shares():
     figure = plotting.confusion_matrix([[3, 1], [0, 0]], ["no", "yes"])
     axes = figure.axes[0]
