@@ -20,6 +20,7 @@ from typing import Any
 
 from jaxdl import cache
 
+typed: str | None = None  # what the user typed instead of `python -m ...`: see __main__
 NO_CACHE = "--no-cache"
 KEPT = (
     "Compiled programs are kept in the user's cache folder, so that the next start is quicker; "
@@ -37,6 +38,7 @@ def command(
     ``--no-cache`` is among the arguments, or not ``keeps``: what times compilation must compile.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    name = typed or name
     warnings.formatwarning = lambda message, *_, **__: f"{name}: warning: {message}\n"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _open_what_is_closed()
@@ -106,7 +108,7 @@ def parse(name: str, config: type, arguments=None, more: str = "") -> Any:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
                 config,
-                prog=f"python -m experiments.{name}",
+                prog=typed or f"python -m experiments.{name}",
                 description=f"{inspect.getdoc(config)}\n\n{more}",
                 args=arguments,
                 config=(tyro.conf.PositionalRequiredArgs,),
