@@ -1,6 +1,7 @@
-"""Where people work already: scikit-learn's estimators and searches over jaxdl's studies.
+"""Where people work already: scikit-learn, PyTorch's weights, safetensors files.
 
-Each submodule needs its library; ``jaxdl.interop.sklearn`` is named, not loaded, here.
+Each submodule needs its library; ``sklearn``, ``pytorch`` and ``safetensors`` are named, not loaded,
+here.
 """
 
 __all__: list[str] = []
