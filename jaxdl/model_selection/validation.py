@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxdl import parallel
 from jaxdl.base import Key, Learner, Transform
 from jaxdl.metrics import directions
 from jaxdl.model_selection.assemble import assemble, study_metric
@@ -133,11 +134,12 @@ def run(
 ) -> Study:
     """Train the populations of a plan to the end, and assemble what they gave to a Study."""
     fingerprint = {}
-    if checkpoint is not None:
+    if checkpoint is not None or parallel.processes().count > 1:
         fingerprint = study_fingerprint(
             plan.settings, plan.data, plan.folds, plan.seeds, populations, metric, maximize,
             plan.levels,
         )  # fmt: skip
+        parallel.check_same("study", fingerprint)
     always = any(population.execution.compact == "always" for population in populations)
     job = StudyJob(
         populations, metric, maximize, rungs=plan.levels,

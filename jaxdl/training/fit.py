@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl import parallel
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Batch, Key, Learner, Sequences
 from jaxdl.checks import positive_int, typed_key
@@ -103,7 +104,8 @@ def fit(
 
     A member of a study with the same learner, rows and ``member_key`` trains in the same way. The
     host looks at a run every second or so where a bar, a log or checkpoints are asked for, and
-    not at all otherwise; that changes no result.
+    not at all otherwise; that changes no result. After ``parallel.start`` every batch is divided
+    over the devices of all processes, and the first of them writes.
 
     Args:
       learner: from ``gradient_learner`` and its kin. A second run of it compiles nothing.
@@ -149,7 +151,17 @@ def fit(
     if validation is not None:
         validation = inputs.as_arrays(validation, "validation data")
         whole, num_valid = _join(data, validation), num_rows(validation)
-    whole = jax.device_put(whole)
+    alone, joined = learner, parallel.processes().joined
+    if not joined:
+        whole = jax.device_put(whole)
+    else:
+        mesh = parallel.mesh(jax.devices(), "data")
+        if lengths.batch_size % mesh.size:
+            raise ValueError(
+                f"batch_size={lengths.batch_size} must be a multiple of the {mesh.size} devices of "
+                "all processes"
+            )
+        learner, whole = parallel.divided(learner, mesh), parallel.spread(whole, mesh)
     info, metrics = programs.reports(learner, whole, key)
     inputs.check_responses(data, learner.responses)
     if validation is not None:
@@ -169,10 +181,13 @@ def fit(
         record=record,
     )
     run = programs.empty(spec, whole, key)
+    fingerprint = {}
+    if checkpoint is not None or joined:
+        fingerprint = fit_fingerprint(
+            spec._replace(learner=alone), data, validation, key, early_stopping, tolerance
+        )
+        parallel.check_same("fit", fingerprint)
     if watched:
-        fingerprint = {}
-        if checkpoint is not None:
-            fingerprint = fit_fingerprint(spec, data, validation, key, early_stopping, tolerance)
         job = FitJob(spec, whole, key, run, thresholds, metrics, fingerprint)
         drive(job, host)
         run = job.run
@@ -181,6 +196,8 @@ def fit(
             programs.advance, (), spec, whole, jax.random.clone(key), run, 0, spec.total, thresholds
         )
     state, run, taken = programs.call(programs.finish, (), spec, jax.random.clone(key), run)
+    if joined:
+        state, run, taken = parallel.local((state, run, taken))
     return FitResult(state, _history(spec, run, tolerance), taken)
 
 

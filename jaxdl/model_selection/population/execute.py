@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from jaxdl import parallel, programs
 from jaxdl.arrays import num_rows, unconsumed
+from jaxdl.checks import is_key
 from jaxdl.model_selection.population.plan import (
     AUTO,
     Execution,
@@ -26,10 +27,13 @@ class Compiled(NamedTuple):
     """A population's program: ``call(shared, members) -> results``, and what it cost to build."""
 
     call: Callable
-    plan: ExecutionPlan
+    plan: ExecutionPlan | None
     compile_seconds: float
     num_programs: int
     bytes: int
+
+
+NOTHING = Compiled(lambda *_: None, None, 0.0, 0, 0)  # where other processes have all members
 
 
 def pad(members: Any, total: int) -> Any:
@@ -75,6 +79,7 @@ def compile(
     auto: bool = False,
     donate: bool = False,
     short: bool = False,
+    resident: int | None = None,
 ) -> Compiled:
     """Compile a population's program for inputs of these shapes (``members`` as ``balance`` says).
 
@@ -82,10 +87,12 @@ def compile(
       fn: ``(shared, *member) -> result``, pure.
       plan: from ``choose_plan``.
       shared, members: the arguments, or their ``jax.ShapeDtypeStruct``s.
-      auto: where the program would take more memory than the device has, halve the number of
-        members that run at once until it fits; each attempt counts as a program.
+      auto: where the program would take more memory than the device has, leave half of the members
+        on the host, to take turns, or halve the number that run at once, until it fits; each
+        attempt counts as a program.
       donate: give up the buffers of the last of ``members``.
       short: as in ``programs.compiler_options``.
+      resident: at most so many members are on the devices, but at least those that run at once.
     """
     began = time.perf_counter()
     shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
@@ -105,9 +112,15 @@ def compile(
         each = NamedSharding(mesh, PartitionSpec("members"))
     else:
         everywhere = each = SingleDeviceSharding(plan.devices[0])
-    attempts = 0
+    attempts, size = 0, num_rows(members)
+    waves = 1 if resident is None else most_waves(size, plan, resident)
     while True:
         attempts += 1
+        wave = in_waves(size, plan, waves)
+        resting = jax.tree.map(
+            lambda x, rows=wave.shape[1]: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype),
+            members,
+        )
         jitted = jax.jit(
             spread(fn, plan),
             in_shardings=(everywhere, *(each for _ in members)),
@@ -115,23 +128,60 @@ def compile(
             donate_argnums=donated,
             compiler_options=options,
         )
-        program = programs.compile_once(jitted, shared, *members, where=where)
+        program = programs.compile_once(jitted, shared, *resting, where=where)
         needs = _bytes(program)
         limit = parallel.memory_limit(plan.devices[0])
-        if not auto or needs <= limit or plan.chunk <= 1:
+        if not auto or needs <= limit:
             break
-        size = num_rows(members) // len(plan.devices)
-        half = max(c for c in range(1, plan.chunk // 2 + 1) if size % c == 0)
+        more = most_waves(size, plan, wave.shape[1] // 2)
+        if more > waves and _bytes_outside(program) > limit // 2:
+            waves = more
+            continue
+        if plan.chunk <= 1:
+            break
+        local = size // len(plan.devices)
+        half = max(c for c in range(1, plan.chunk // 2 + 1) if local % c == 0)
         plan = ExecutionPlan(
             "chunked", half, plan.devices, f"{half} at once fit in {limit / 2**30:.1f} GiB"
         )
+    if waves > 1:
+        plan = plan._replace(reason=f"in {waves} waves, the others wait on the host")
 
     def call(shared, *members):
-        return program(
-            jax.device_put(shared, everywhere), *(jax.device_put(m, each) for m in members)
-        )
+        shared = jax.device_put(shared, everywhere)
+        run = lambda *members: program(shared, *(jax.device_put(m, each) for m in members))
+        return run(*members) if waves == 1 else _by_waves(run, wave, members)
 
     return Compiled(call, plan, time.perf_counter() - began, attempts, needs)
+
+
+def most_waves(size: int, plan: ExecutionPlan, resident: int) -> int:
+    """The waves in which ``size`` members run, ``resident`` of them on the devices at a time."""
+    at_once = len(plan.devices) * plan.chunk
+    return -(-(size // at_once) // max(1, resident // at_once))
+
+
+def in_waves(size: int, plan: ExecutionPlan, waves: int) -> np.ndarray:
+    """The members of each wave, [W, r]: as many turns of each device; the last may be repeated."""
+    cores = len(plan.devices)
+    local = size // cores
+    turns = -(-(local // plan.chunk) // waves) * plan.chunk
+    of_device = np.minimum(np.arange(waves * turns), local - 1).reshape(waves, 1, turns)
+    return (of_device + local * np.arange(cores)[:, None]).reshape(waves, cores * turns)
+
+
+def _by_waves(run: Callable, waves: np.ndarray, members: Any) -> Any:
+    """The results of all members, on the host, of which one wave at a time is on the devices."""
+    back = np.empty(waves.max() + 1, int)
+    back[waves.ravel()] = np.arange(waves.size)
+    rows = lambda leaf, index: unconsumed(leaf)[index] if is_key(leaf) else np.asarray(leaf)[index]
+    host = lambda leaf: leaf if is_key(leaf) else np.asarray(leaf)
+    results = []
+    for index in waves:
+        part = jax.tree.map(lambda leaf, index=index: rows(leaf, index), members)
+        results.append(jax.tree.map(host, run(*part)))
+    join = lambda *parts: (jnp if is_key(parts[0]) else np).concatenate(parts)[back]
+    return jax.tree.map(join, *results)
 
 
 def _one_by_one(program) -> Callable:
@@ -168,17 +218,23 @@ def run_members(
     chosen = choose_plan(size, execution, member_bytes=carried, work=work_of(fn, first))
     total, chosen = balance(size, chosen)
     members = pad(members, total)
-    compiled = compile(lambda _, x: fn(x), chosen, (), members, auto=execution.strategy == "auto")
+    auto = execution.strategy == "auto"
+    compiled = compile(
+        lambda _, x: fn(x), chosen, (), members, auto=auto, resident=execution.resident
+    )
     results = compiled.call((), members)
     return jax.tree.map(lambda x: x[:size], results), compiled.plan
 
 
 def _bytes(program) -> int:
+    """What a program takes in all."""
     analysis = program.memory_analysis()
-    if analysis is None:
-        return 0
+    return 0 if analysis is None else analysis.temp_size_in_bytes + _bytes_outside(program)
+
+
+def _bytes_outside(program) -> int:
+    """What the members take that are on the devices, and their results, and what they share."""
+    analysis = program.memory_analysis()
     return (
-        analysis.temp_size_in_bytes
-        + analysis.argument_size_in_bytes
-        + analysis.output_size_in_bytes
+        0 if analysis is None else analysis.argument_size_in_bytes + analysis.output_size_in_bytes
     )

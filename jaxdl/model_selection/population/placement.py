@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdl import parallel
 from jaxdl.checks import is_whole
 from jaxdl.model_selection.population.plan import ExecutionPlan, balance
 
@@ -100,6 +101,16 @@ def pack(active: np.ndarray, size: int, num_rows: int, num_devices: int) -> np.n
     for i, ids in enumerate(rows):
         slots[(i % num_devices) * share + i // num_devices, : len(ids)] = ids
     return slots
+
+
+def of_process(slots: np.ndarray, plan: ExecutionPlan) -> tuple[np.ndarray, ExecutionPlan | None]:
+    """The slots [R', s] that lie on devices of this process, and the plan for them, None for none."""
+    here = [parallel.is_here(device) for device in plan.devices]
+    if all(here):
+        return slots, plan
+    mine = np.repeat(here, len(slots) // len(here))
+    devices = tuple(device for device in plan.devices if parallel.is_here(device))
+    return slots[mine], plan._replace(devices=devices) if devices else None
 
 
 def as_list(placement: Placement, wanted: ExecutionPlan) -> list[int]:

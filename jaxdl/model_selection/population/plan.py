@@ -28,16 +28,20 @@ class Execution(NamedTuple):
 
     strategy: one of ``STRATEGIES``; ``"auto"`` decides by the kind of device and of work.
     chunk: members at once on a device, for ``"chunked"``; given, it turns ``"auto"`` to that.
-    devices: what to spread over; default all local devices of the default backend.
+    devices: what to spread over; default all local devices of the default backend, for studies
+        those of all processes that ``parallel.start`` met.
     compact: when members that go on are brought together in a smaller program: ``"auto"`` where
         compiling that takes less time than it saves, ``"always"`` once half of the places are
         empty, or ``"never"``.
+    resident: members on the devices (of a process) at a time; the others wait on the host, and all
+        take turns in each stretch. Default all, or as many as fit with ``"auto"``.
     """
 
     strategy: str = "auto"
     chunk: int | None = None
     devices: Sequence | None = None
     compact: str = "auto"
+    resident: int | None = None
 
 
 AUTO = Execution()
@@ -60,6 +64,8 @@ class ExecutionPlan(NamedTuple):
 
     def __str__(self) -> str:
         spread = f" over {len(self.devices)} devices" if len(self.devices) > 1 else ""
+        processes = len({device.process_index for device in self.devices})
+        spread += f" of {processes} processes" if processes > 1 else ""
         size = f"({self.chunk})" if self.strategy == "chunked" else ""
         return f"{self.strategy}{size}{spread}: {self.reason}"
 
@@ -93,6 +99,8 @@ def check_execution(execution: Any) -> Execution:
     one_of("compact", execution.compact, COMPACT)
     if execution.chunk is not None:
         positive_int("chunk", execution.chunk)
+    if execution.resident is not None:
+        positive_int("resident", execution.resident)
     return execution
 
 
@@ -109,7 +117,7 @@ def choose_plan(
 
     Raises a ValueError as ``check_execution``, and for sizes under 1.
     """
-    strategy, chunk, devices, _ = check_execution(execution)
+    strategy, chunk, devices, *_ = check_execution(execution)
     if size < 1:
         raise ValueError(f"a population has at least one member, not {size}")
     devices = tuple(jax.local_devices() if devices is None else devices)[:size]

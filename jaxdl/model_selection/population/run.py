@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import programs
+from jaxdl import parallel, programs
 from jaxdl.checks import is_whole
 from jaxdl.model_selection.population import execute, placement, store, transforms
-from jaxdl.model_selection.population.plan import AUTO, Execution, choose_plan
+from jaxdl.model_selection.population.plan import AUTO, Execution, ExecutionPlan, choose_plan
 from jaxdl.model_selection.population.program import (
     Group,
     Program,
@@ -31,6 +31,8 @@ class Population:
 
     What a member has done is in ``store``, leaves [S * G, ...], whenever it is in none of the rows
     of ``placed``; members that go on are brought together there as ``execution.compact`` says.
+    Of several processes each has the rows of its own devices; their histories are in all stores
+    after each stretch, and what they have learned where it is asked for.
     Programs of different sizes may round differently; so that a run which is to be resumed exactly
     does not depend on the clock, it moves members at ``milestones`` alone (epochs; None: at any
     look), and then whether or not that takes less time than it saves.
@@ -56,6 +58,8 @@ class Population:
         self.store = store.empty(self.size, start, held)
         self.num_params = run_state.num_params(start.state)
         carried = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(start.state))
+        if execution.devices is None:
+            execution = execution._replace(devices=parallel.devices())
         self.wanted = choose_plan(self.size, execution, member_bytes=carried, work=work)
         steps = self.size * self.recipe.lengths.epochs * self.per_epoch / len(self.wanted.devices)
         # Known before the first epoch, so that a study which goes on compiles the same program.
@@ -73,7 +77,7 @@ class Population:
 
     def peek(self, pick) -> np.ndarray:
         """``pick(run_state)`` of all members, [S * G, ...], wherever they lie."""
-        return store.peek(self.store, self.rows, self._slots, pick)
+        return store.peek(self.store, self.rows, self._own[0], pick)
 
     def scores(self, metric: str, slot: int) -> np.ndarray:
         """A metric, [S, G], of the states that members would end with after evaluation ``slot``."""
@@ -110,8 +114,11 @@ class Population:
             stop=np.int32(stop * self.per_epoch),
         )
         began = time.perf_counter()
-        results = self.compiled.call(shared, self._members(), self.rows.run)
-        self.rows = store.Store(*jax.block_until_ready(results))
+        if self.rows is not None:
+            results = self.compiled.call(shared, self._members(), self.rows.run)
+            self.rows = store.Store(*jax.block_until_ready(results))
+        if parallel.processes().count > 1:
+            self.store = store.gather_histories(self.store, self.rows, self._own[0])
         seconds = time.perf_counter() - began
         self.run_seconds += seconds
         self.pace, self.epoch = seconds / max(stop - self.epoch, 1), stop
@@ -125,7 +132,7 @@ class Population:
         self.store = self.store._replace(run=run._replace(stopped=stopped))
         self.dropped[settings & (self.dropped < 0)] = self.epoch
         if self.rows is not None:
-            self.rows = store.lay_out(self.store, self._slots)
+            self.rows = store.lay_out(self.store, self._own[0])
 
     def snapshot(self) -> Any:
         """All that a population has to know to go on, as a pytree of arrays."""
@@ -150,7 +157,9 @@ class Population:
 
     def result(self, states: bool) -> Result:
         """The Result of all members, with their trained states or without."""
-        self._gather()
+        # Several processes have each other's histories, and what was learned need not travel.
+        if states or self.program.predicts or parallel.processes().count == 1:
+            self._gather()
         run, held = self.store
         kept = jax.vmap(run_state.kept_state)(run) if states else ()
         best = run.best._replace(state=()) if self.recipe.early_stopping else ()
@@ -158,6 +167,8 @@ class Population:
         if self.placed:  # a row of a chunk is as many members as it is wide
             plan = self.placed.plan
             plan = plan._replace(chunk=plan.chunk * self._slots.shape[1])
+        took = self.programs, self.traces, self.compile_seconds, self.run_seconds
+        num_programs, num_traces, compile_seconds, run_seconds = parallel.agree("took", took)
         return Result(
             run=jax.tree.map(self.by_setting, run._replace(state=(), best=best)),
             predictions=jax.tree.map(self.by_setting, held),
@@ -166,10 +177,10 @@ class Population:
             keeps_best=run_state.keeps_best(run),
             num_params=self.num_params,
             plan=plan,
-            num_programs=self.programs,
-            num_traces=self.traces,
-            compile_seconds=self.compile_seconds,
-            run_seconds=self.run_seconds,
+            num_programs=num_programs,
+            num_traces=num_traces,
+            compile_seconds=compile_seconds,
+            run_seconds=run_seconds,
         )
 
     def by_setting(self, leaf):
@@ -180,11 +191,21 @@ class Population:
     def _slots(self) -> np.ndarray:
         return self.placed.slots if self.placed else np.zeros((0, 1), np.int32)
 
+    @property
+    def _own(self) -> tuple[np.ndarray, ExecutionPlan | None]:
+        """The slots of this process's rows, and the plan for them."""
+        return placement.of_process(self._slots, self.placed.plan if self.placed else self.wanted)
+
     def _members(self) -> tuple[Group, np.ndarray]:
-        """The groups of the rows, [R] each, and the settings in their places, [R, s]."""
-        which, settings = np.maximum(self._slots, 0), len(self.signature.members)
+        """The groups of this process's rows, [R] each, and the settings in their places, [R, s]."""
+        which, settings = np.maximum(self._own[0], 0), len(self.signature.members)
         groups = Group(*(np.asarray(part)[which.max(1) // settings] for part in self.groups))
         return groups, (which % settings).astype(np.int32)
+
+    def _resident(self, slots: np.ndarray) -> int | None:
+        """How many rows are to be on the devices at a time."""
+        members = self.execution.resident
+        return None if members is None else max(1, members // slots.shape[1])
 
     def _compact(self) -> None:
         """Bring the active members together where that saves something."""
@@ -194,7 +215,8 @@ class Population:
         if self.execution.compact == "always" or self.milestones is not None:
             seconds_left = np.inf
         compile_seconds = self.compile_seconds / max(self.programs, 1)
-        to = placement.moved(self.active, self.placed, seconds_left, compile_seconds)
+        clock = parallel.agree("clock", [seconds_left, compile_seconds])
+        to = placement.moved(self.active, self.placed, *clock)
         if to is not self.placed:
             self._move(to)
 
@@ -202,7 +224,9 @@ class Population:
         """Lay the members out so; where that is another program, compile it."""
         self._gather()
         before = self.placed if self.compiled else None
-        self.placed, self.rows = to, store.lay_out(self.store, to.slots)
+        self.placed = to
+        slots, plan = self._own
+        self.rows = store.lay_out(self.store, slots) if plan else None
         if before and (before.plan, before.slots.shape) == (to.plan, to.slots.shape):
             return
         self.fit_transforms()
@@ -212,22 +236,22 @@ class Population:
             return train_row(self.program, *args)
 
         auto = self.execution.strategy == "auto"
-        with Explained(self.signature.traced):
-            self.compiled = execute.compile(
-                row,
-                to.plan,
-                self.shared,
-                self._members(),
-                self.rows.run,
-                auto=auto,
-                donate=True,
-                short=self.short,
-            )
-        self.placed = to._replace(plan=self.compiled.plan)  # where memory is short, it is another
+        self.compiled = execute.NOTHING
+        if plan is not None and self.rows is not None:
+            with Explained(self.signature.traced):
+                self.compiled = execute.compile(
+                    row, plan, self.shared, self._members(), self.rows.run,
+                    auto=auto, donate=True, short=self.short, resident=self._resident(slots),
+                )  # fmt: skip
+        # Where memory is short it is another plan: that of the process where it is shortest.
+        ran = self.compiled.plan or to.plan
+        told = parallel.tell("plan", [ran.chunk, ran.strategy, ran.reason])
+        chunk, strategy, reason = min(told, key=lambda plan: plan[0])
+        self.placed = to._replace(plan=ExecutionPlan(strategy, chunk, to.plan.devices, reason))
         self.compile_seconds += self.compiled.compile_seconds
         self.programs += self.compiled.num_programs
 
     def _gather(self) -> None:
-        """Write what the rows hold back to the store."""
-        if self.rows is not None:
-            self.store = store.put_back(self.store, self.rows, self._slots)
+        """Write what the rows of all processes hold back to the store."""
+        if self.compiled is not None:
+            self.store = store.gather(self.store, self.rows, self._own[0])

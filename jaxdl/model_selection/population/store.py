@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl import parallel
 from jaxdl.checks import is_key
 from jaxdl.training.run_state import RunState
 
@@ -54,6 +55,32 @@ def peek(store: Store, rows: Store | None, slots: np.ndarray, pick: Callable) ->
         now = np.asarray(pick(rows.run))
         stored[slots.ravel()[here]] = now.reshape(-1, *now.shape[2:])[here]
     return stored
+
+
+def gather(store: Store, rows: Store | None, slots: np.ndarray) -> Store:
+    """The store with what the rows of all processes hold now; ``slots`` are those of this one's."""
+    mine = None if rows is None else (rows, slots)
+    for part in parallel.gather("members", mine, (store, slots)):
+        store = store if part is None else put_back(store, *part)
+    return store
+
+
+def gather_histories(store: Store, rows: Store | None, slots: np.ndarray) -> Store:
+    """``gather`` for what decisions and logs go by alone, not for what members have learned."""
+    run = store.run
+    heard = gather(_histories(store), rows and _histories(rows), slots).run
+    best = heard.best._replace(state=run.best.state) if run.best else run.best
+    return store._replace(
+        run=heard._replace(
+            state=run.state, epoch_start=run.epoch_start, totals=run.totals, best=best
+        )
+    )
+
+
+def _histories(store: Store) -> Store:
+    run = store.run
+    best = run.best._replace(state=()) if run.best else run.best
+    return Store(run._replace(state=(), epoch_start=(), totals={}, best=best), ())
 
 
 def put_back(store: Store, rows: Store, slots: np.ndarray) -> Store:

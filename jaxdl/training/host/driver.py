@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from jaxdl import parallel
 from jaxdl.metrics.directions import as_loss
 from jaxdl.training.host import checkpoints, fingerprint
 from jaxdl.training.host.checkpoints import Checkpoint
@@ -97,7 +98,7 @@ def drive(job: Job, host: Host) -> None:
     """Train a job to its end, from where a checkpoint left it.
 
     With checkpoints, SIGTERM and SIGINT are obeyed once it is saved. Raises a ValueError for a
-    checkpoint of another job.
+    checkpoint of another job. Of several processes the first reads and writes for all.
     """
     checkpoint = host.checkpoint
     if checkpoint is None:
@@ -107,17 +108,28 @@ def drive(job: Job, host: Host) -> None:
     if job.metrics:
         by = checkpoints.judged_by(checkpoint, job.metrics, job.early_stopping)
     run = {**job.fingerprint, "best by": by and list(by)}
-    with checkpoints.opened(checkpoint.folder) as folder:
-        if known := checkpoints.positions(folder):
+    with _opened(checkpoint.folder) as folder:
+        known = checkpoints.positions(folder) if parallel.processes().first else None
+        if known := parallel.agree("checkpoints", known):
             _resume(job, run, folder, known[-1])
         _train(job, host, functools.partial(_save, job, run, by, checkpoint))
 
 
+def _opened(folder: str | Path) -> contextlib.AbstractContextManager[Path]:
+    """The folder, held by the first process for all."""
+    if parallel.processes().first:
+        return checkpoints.opened(Path(folder))
+    return contextlib.nullcontext(Path(folder))
+
+
 def _train(job: Job, host: Host, save: Callable[[], None] | None) -> None:
+    first, several = parallel.processes().first, parallel.processes().count > 1
+    seconds = host.seconds  # of all processes, whichever logs
+    host = host if first else host._replace(log=None, progress=False)
     with (
         Bar(job.total, job.position, job.unit, host.progress) as bar,
         Interrupts(save is not None) as interrupts,
-        contextlib.closing(job.stretches(host.seconds)) as stretches,
+        contextlib.closing(job.stretches(seconds)) as stretches,
     ):
         if host.log is not None:
             host.log.start(job.rows())
@@ -127,12 +139,16 @@ def _train(job: Job, host: Host, save: Callable[[], None] | None) -> None:
                 looks += 1
                 _tell(job, host, bar)
             moved = saved != (job.position, looks)
+            # What comes after this is heard of at the next look, so that all leave at the same one.
+            caught = interrupts.share() if several and save is not None else interrupts.caught
             if save is not None and moved:
                 due = time.perf_counter() - saved_at >= host.checkpoint.seconds
-                if due or interrupts.caught:
+                due = parallel.agree("save", due)
+                if due or caught:
                     save()
                     saved, saved_at = (job.position, looks), time.perf_counter()
-            interrupts.obey()
+            if caught or not several:
+                interrupts.obey()
         if save is not None and saved != (job.position, looks):
             save()
 
@@ -154,15 +170,20 @@ def _save(
         loss = as_loss(scores[by[0]], by[1])
         score = loss if np.isfinite(loss) else None
     about = {"kind": job.kind, "run": run, **about}
+    if not parallel.processes().first:
+        return
     checkpoints.save(checkpoint, position, jax.device_get(arrays), about, score)
 
 
 def _resume(job: Job, run: dict[str, Any], folder: Path, position: int) -> None:
-    path = folder / f"{position:010d}"
-    about = checkpoints.read_about(folder, position)["about"]
-    if (why := _another(job, run, position, about)) is not None:
-        raise ValueError(f"{path}: {why}")
-    arrays, _ = checkpoints.restore(folder, position, job.snapshot().arrays)
+    path, like = folder / f"{position:010d}", job.snapshot().arrays
+    about = arrays = None
+    if parallel.processes().first:
+        about = checkpoints.read_about(folder, position)["about"]
+        if (why := _another(job, run, position, about)) is not None:
+            raise ValueError(f"{path}: {why}")
+        arrays, _ = checkpoints.restore(folder, position, like)
+    about, arrays = parallel.agree("about", about), parallel.send("checkpoint", arrays, like)
     try:
         job.restore(Snapshot(position, arrays, about, {}))
     except ValueError as error:

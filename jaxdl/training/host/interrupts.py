@@ -4,6 +4,8 @@ import signal
 import threading
 import warnings
 
+from jaxdl import parallel
+
 
 class Interrupts:
     """While it is entered, SIGTERM and SIGINT are noted instead of obeyed; a second one is obeyed.
@@ -42,6 +44,13 @@ class Interrupts:
         if self.caught == signal.SIGTERM:
             raise SystemExit(128 + signal.SIGTERM)
         raise KeyboardInterrupt
+
+    def share(self) -> bool:
+        """Whether any process has caught a signal, which all then have; all must come here."""
+        told = parallel.tell("signals", self.caught)
+        caught = [number for number in told if number is not None]
+        self.caught = self.caught or next(iter(caught), None)
+        return bool(caught)
 
     def _note(self, number, frame) -> None:
         self.caught = number

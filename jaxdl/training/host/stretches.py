@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from jaxdl import parallel
+
 
 def stretches(
     advance: Callable[[int, int], Any], start: int, total: int, seconds: float | None
@@ -12,11 +14,14 @@ def stretches(
 
     Each ``advance`` takes about ``seconds``; what the caller does in between is not counted. The
     first is one step long and each at most eight times the last, so that neither compilation nor a
-    slow step makes a long one. Without ``seconds`` there is one stretch.
+    slow step makes a long one. Without ``seconds`` there is one stretch. Several processes go by the
+    first one's clock.
     """
     length = 1 if seconds is not None else total - start
     while start < total:
         end = min(start + length, total)
+        if seconds is not None:
+            end = parallel.agree("stretch", end)
         began = time.perf_counter()
         result = advance(start, end)
         pace = max((time.perf_counter() - began) / (end - start), 1e-9)

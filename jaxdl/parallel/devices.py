@@ -1,10 +1,28 @@
-"""Devices: how many there are and a mesh over them, on any backend."""
+"""Devices: how many there are, here and elsewhere, and a mesh over them, on any backend."""
 
+import math
 import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
+
+
+class Elsewhere(NamedTuple):
+    """Device ``number`` of another process, that of process ``process_index``."""
+
+    process_index: int
+    number: int
+    platform: str
+
+
+def is_here(device: Any) -> bool:
+    """Whether a device is one that this process can use itself."""
+    if isinstance(device, Elsewhere):
+        return False
+    return device.process_index == jax.process_index()
 
 
 def use_all_cores() -> int:
@@ -37,6 +55,22 @@ def mesh(devices=None, name: str = "members") -> Mesh:
     """A mesh of one axis over devices, by default all local ones, with automatic axis types."""
     devices = jax.local_devices() if devices is None else devices
     return Mesh(np.asarray(devices), (name,), axis_types=(AxisType.Auto,))
+
+
+def grid(sizes: Mapping[str, int], devices=None) -> Mesh:
+    """A mesh of several axes, ``{name: devices along it}``, by default over all devices there are.
+
+    Raises a ValueError where the sizes multiply to another number than there are devices.
+
+    >>> grid({"data": 1, "tensor": 1}, jax.devices()[:1]).axis_names
+    ('data', 'tensor')
+    """
+    devices = jax.devices() if devices is None else devices
+    if math.prod(sizes.values()) != len(devices):
+        product = " x ".join(map(str, sizes.values()))
+        raise ValueError(f"a grid of {product} has another number than the {len(devices)} devices")
+    laid = np.asarray(devices).reshape(*sizes.values())
+    return Mesh(laid, tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 
 def memory_limit(device=None) -> int:
