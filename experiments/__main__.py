@@ -23,10 +23,12 @@ COMMANDS = {  # name: module, what follows, what it does
     "language-model": ("language_model", "--data FILE", "a transformer on a text of yours"),
     "generate": ("generate", "", "a flow, VAE, diffusion or GAN, judged and drawn"),
     "generative-table": ("generative_table", "", "all of them side by side"),
+    "plans": ("plans", "", "what large studies and models take, on paper"),
 }
 BENCHMARKS = (
     "generative",
     "model-selection",
+    "scale",
     "search",
     "sequences",
     "tables",

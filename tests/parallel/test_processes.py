@@ -81,7 +81,7 @@ def wait_for(happened, process, seconds=600.0):
     begun = time.perf_counter()
     while process.is_alive() and not happened():
         assert time.perf_counter() - begun < seconds
-        time.sleep(0.01)
+        time.sleep(0.002)
     return process.is_alive()
 
 
@@ -151,18 +151,20 @@ def test_one_that_fails_ends_the_others(begin, join, tmp_path):
     ("count", "join", "victims", "last"),
     [(2, False, [0, 1], 2), (3, False, [2, 0, 1], 2), (2, True, [1, 1], 2)],
 )
-@pytest.mark.parametrize("kind", ["plain", "stopping"])
+@pytest.mark.parametrize("kind", ["plain", "halving"])
 def test_killed(begin, kind, count, join, victims, last, tmp_path):
     """One is killed at a random moment; the others say so, and the next run ends the same.
 
     The last run may be of another number of processes.
     """
+    how = {"join": join, "seconds": 0.0, "epochs": 600}
     rng = random.Random(count)
-    for victim in victims:
-        before = latest(tmp_path)
-        group = begin(kind, tmp_path, count, join=join, seconds=0.05, epochs=3000)
-        assert wait_for(lambda before=before: latest(tmp_path) > before, group[victim])
-        time.sleep(rng.uniform(0, 0.3))
+    moments = sorted(rng.uniform(0.02, 0.5) * 600 * 20 for _ in victims)
+    for victim, moment in zip(victims, moments, strict=True):
+        group = begin(kind, tmp_path, count, **how)
+        least = max(moment, latest(tmp_path))
+        assert wait_for(lambda least=least: latest(tmp_path) > least, group[victim])
+        time.sleep(rng.uniform(0, 0.02))
         group[victim].kill()
         codes = [TRY_AGAIN] * count
         codes[victim] = -signal.SIGKILL
@@ -170,8 +172,8 @@ def test_killed(begin, kind, count, join, victims, last, tmp_path):
         for i in set(range(count)) - {victim}:
             (line,) = (tmp_path / f"{i}.err").read_text().splitlines()
             assert line.startswith(f"process {i} of {count} ends: process {victim} has died; ")
-    results = finish(begin(kind, tmp_path, last, join=join, seconds=0.05, epochs=3000), tmp_path)
-    alone = together.leaves(together.study(kind, 3000))
+    results = finish(begin(kind, tmp_path, last, **how), tmp_path)
+    alone = together.leaves(together.study(kind, 600))
     for result in results:
         assert_same(result, alone, but=OWN)
     rows = read_log(tmp_path / "log.csv")
@@ -183,15 +185,15 @@ def test_killed(begin, kind, count, join, victims, last, tmp_path):
 def test_a_fit_that_is_killed(begin, tmp_path):
     """It goes on bit for bit as two processes that nothing has killed."""
     (tmp_path / "whole").mkdir()
-    how = {"join": True, "epochs": 400}
+    how = {"join": True, "epochs": 200}
     whole = finish(begin("fit", tmp_path / "whole", 2, **how, seconds=3600.0), tmp_path / "whole")
-    group = begin("fit", tmp_path, 2, **how, seconds=0.05)
+    group = begin("fit", tmp_path, 2, **how, seconds=0.0)
     assert wait_for(lambda: latest(tmp_path) > 0, group[1])
     group[1].kill()
     for process in group:
         process.join(600)
     assert group[0].exitcode not in (0, None)
-    results = finish(begin("fit", tmp_path, 2, **how, seconds=0.05), tmp_path)
+    results = finish(begin("fit", tmp_path, 2, **how, seconds=0.0), tmp_path)
     assert_same(results[0], whole[0])
     assert_same(results[1], whole[0])
 

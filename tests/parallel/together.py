@@ -108,7 +108,7 @@ def main(kind, folder, port, count, index, join=False, seconds=None, epochs=12):
     folder = Path(folder)
     error = os.open(folder / f"{index}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(error, 2)
-    driver.SECONDS = 0.02  # look often, so that a kill may hit anything
+    driver.SECONDS = 0.1  # look often, so that a kill may hit anything
     jax.config.update("jax_num_cpu_devices", 2)
     jax.config.update("jax_debug_key_reuse", True)
     parallel.start(f"127.0.0.1:{port}", count, index, join=join)
