@@ -95,6 +95,7 @@ def _study(config: Config, clock: "Clock", folder: Path):
 
     from experiments import grids, partition, report, scores, tabular
     from jaxdl.model_selection import Execution, Folds, cross_validate, join
+    from jaxdl.training import class_weights
 
     for hidden in config.hidden or ():
         tabular.widths(hidden)
@@ -123,7 +124,7 @@ def _study(config: Config, clock: "Clock", folder: Path):
     stepwise = {"rmse": "squared_error", "accuracy": "accuracy", "nll": "nll"}
     make_learner = tabular.make_learner(
         task.problem,
-        tabular.class_weights(y, config.class_weight),
+        class_weights(y, config.class_weight) if config.class_weight else None,
         steps=grids.steps(config.epochs, config.batch_size, rows),
     )
     train = lambda settings: cross_validate(

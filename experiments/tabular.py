@@ -201,20 +201,6 @@ def widths(hidden: str) -> tuple[int, ...]:
     return tuple(int(p) for p in parts)
 
 
-def class_weights(y: np.ndarray, how: str | None) -> np.ndarray | None:
-    """Weights [K] under which each of the K classes of y [n] counts the same; None for none.
-
-    ``n / (K n_k)``, as scikit-learn's ``class_weight="balanced"``; their mean over y is 1.
-
-    >>> class_weights(np.array([0, 0, 0, 1]), "balanced").tolist()
-    [0.6666666865348816, 2.0]
-    """
-    if how is None:
-        return None
-    counts = np.bincount(y)
-    return (len(y) / (np.sum(counts > 0) * np.maximum(counts, 1))).astype(np.float32)
-
-
 def make_learner(
     problem: Problem, weights: np.ndarray | None = None, steps: int = 1
 ) -> Callable[[dict[str, Any]], Learner]:

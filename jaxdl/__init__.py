@@ -33,6 +33,7 @@ _SUBMODULES = (
     "plotting",
     "programs",
     "protocols",
+    "serving",
     "special",
     "text",
     "training",

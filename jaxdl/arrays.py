@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.base import Array
 from jaxdl.checks import is_key
@@ -62,6 +63,27 @@ def precise(x: Array) -> Array:
 def num_rows(data: Any) -> int:
     """N, the length of the leading axis of a pytree of arrays [N, ...]."""
     return jax.tree.leaves(data)[0].shape[0]
+
+
+def padded_size(n: int) -> int:
+    """The least power of two from n on; beyond 1024, that or 5/4, 6/4 or 7/4 of one.
+
+    >>> [padded_size(n) for n in (1, 3, 64, 65, 1025, 1281)]
+    [1, 4, 64, 128, 1280, 1536]
+    """
+    power = 1 << max(n - 1, 0).bit_length()
+    step = power if power <= 1024 else power // 8
+    return -(-n // step) * step
+
+
+def filled_up(x: Any) -> Any:
+    """x [B, ...] with its last row repeated up to ``padded_size``."""
+    n = num_rows(x)
+    if n in (0, padded_size(n)):
+        return x
+    # On the host: a selection of rows on the device would compile for each n.
+    index = np.minimum(np.arange(padded_size(n)), n - 1)
+    return jax.tree.map(lambda a: np.asarray(a)[index], x)
 
 
 def unconsumed(x: Array) -> Array:
@@ -142,6 +164,13 @@ def rows_of(mask: Array | None, n: int) -> Array:
     return mask
 
 
+def counting(mask: Array | None, weight: Array | None) -> Array | None:
+    """The rows [B] that count: those of the mask whose weight is not 0; None is all."""
+    if weight is None:
+        return mask
+    return (weight > 0) if mask is None else mask & (weight > 0)
+
+
 def counted(values: Array, mask: Array | None) -> Array:
     """values [N, ...] with zeros in the rows that do not count, whatever these held."""
     if mask is None:
@@ -170,13 +199,22 @@ def spread_mask(mask: Array | None, x: Array) -> Array | None:
     return (mask != 0).reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
 
 
-def masked_mean(values: Array, mask: Array | None = None) -> Array:
-    """Mean of values [B] over the rows that count: sum_n m_n v_n / sum_n m_n; 0 if none does.
+def masked_mean(values: Array, mask: Array | None = None, weight: Array | None = None) -> Array:
+    """Mean of values [B] over the rows that count: sum_n m_n w_n v_n / sum_n m_n w_n; 0 if none does.
 
-    A row that does not count may hold anything, NaN included. Whole numbers and bools, as of
-    right answers, become floats. 16 bits are summed in 32.
+    The weight [B] of a row is 1 by default, and one of weight 0 does not count. A row that does not
+    may hold anything, NaN included. Whole numbers and bools, as of right answers, become floats. 16
+    bits are summed in 32.
+
+    >>> masked_mean(jnp.array([1.0, 3.0, jnp.nan]), weight=jnp.array([1, 3, 0])).item()
+    2.5
     """
     values = floating(values)
+    if weight is not None:
+        rows = counting(mask, weight)
+        weight = counted(precise(weight), rows)
+        total = jnp.sum(weight * counted(precise(values), rows))
+        return safe_divide(total, jnp.sum(weight)).astype(values.dtype)
     if mask is None:
         return jnp.mean(values)
     total = jnp.sum(counted(precise(values), mask))

@@ -8,7 +8,8 @@ Argument order everywhere: ``params, state, inputs, *, key, train``. Keys are ty
 (``jax.random.key``) and never split in place: a step uses ``fold_in(key, step)``.
 
 A batch is a pytree of arrays with a leading example axis. A plain tuple is its parts, ``(x, y)``
-for supervised work; anything else (an array, a ``Sequences``, a dict) is one part.
+for supervised work, ``(x, y, weight)`` where rows count differently; anything else (an array, a
+``Sequences``, a dict) is one part.
 """
 
 import math
@@ -119,12 +120,14 @@ class Objective(NamedTuple):
     evaluate: ``(params, state, batch, *, key=None) -> {metric: per-example values [B]}``. The key
         is one for each slice of examples, the same for all settings of a study's fold and seed.
     responses: the Responses y of its batches ``(x, y)``, the family's; None where it does not say.
+    weighs: whether the loss of ``(x, y, weight [B])`` is the weighted mean.
     """
 
     loss: ObjectiveLoss
     predict: ObjectivePredict
     evaluate: ObjectiveEvaluate
     responses: Responses | None = None
+    weighs: bool = False
 
 
 class TrainState(NamedTuple):
@@ -151,6 +154,8 @@ class Learner(NamedTuple):
     evaluate: ``(train_state, batch) -> {metric: per-example values [B]}``.
     responses: the Responses y of its batches ``(x, y)``; None where it does not say. Data that hold
         others are refused, and folds are stratified by labels.
+    weighs: whether it learns from ``(x, y, weight [B])`` by weighted means. ``evaluate`` gives the
+        values as they are; the engine takes their weighted mean.
     """
 
     init: Init
@@ -158,6 +163,7 @@ class Learner(NamedTuple):
     predict: LearnerPredict
     evaluate: LearnerEvaluate
     responses: Responses | None = None
+    weighs: bool = False
 
 
 class Cell(NamedTuple):
@@ -264,6 +270,24 @@ def pair(batch: Batch) -> tuple[Any, Any]:
     return batch[0], batch[1]
 
 
+def weighted(batch: Batch) -> tuple[Any, Any, Array | None]:
+    """x, y and the weight [B] of each row of ``(x, y, weight)``; of ``(x, y)`` the weight is None.
+
+    Raises a ValueError as ``pair``, which is for whoever has no use for weights.
+    """
+    weight = weights(batch)
+    return (*pair(batch if weight is None else batch[:2]), weight)
+
+
+def weights(batch: Batch) -> Array | None:
+    """The weight [B] of each row, the third part of a batch; None where all count alike.
+
+    >>> weights((jnp.ones((2, 3)), jnp.zeros(2), jnp.array([1.0, 0.5]))).tolist()
+    [1.0, 0.5]
+    """
+    return batch[2] if type(batch) is tuple and len(batch) == 3 else None
+
+
 def with_features(batch: Batch, x: Any) -> Batch:
     """The batch with another first part."""
     return (x, *batch[1:]) if type(batch) is tuple else x
@@ -275,7 +299,8 @@ def fit_to(transform: Transform, batch: Batch, mask: Array | None = None) -> Par
     Raises a ValueError where the transform sees targets and the batch has none.
     """
     if transform.sees_targets:
-        return transform.fit(*pair(batch), mask)
+        x, y, _ = weighted(batch)
+        return transform.fit(x, y, mask)
     return transform.fit(features(batch), mask)
 
 
@@ -299,4 +324,12 @@ def stateless(init, apply) -> Model:
 
 def identity_transform() -> Transform:
     """The Transform that leaves x as it is."""
-    return Transform(lambda x, mask=None: {}, lambda params, x: x)
+    return Transform(_no_params, _as_it_is)  # the same functions each time, so that it is known
+
+
+def _no_params(x: Any, mask: Array | None = None) -> Params:
+    return {}
+
+
+def _as_it_is(params: Params, x: Any) -> Any:
+    return x

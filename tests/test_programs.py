@@ -11,8 +11,8 @@ from tiny_study import assert_same, study
 
 import jaxdl
 from jaxdl import features, programs, training
+from jaxdl.arrays import padded_size
 from jaxdl.model_selection import refit
-from jaxdl.model_selection.fitted import padded_size
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 _counts = [0]

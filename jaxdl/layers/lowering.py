@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl.base import Array
-from jaxdl.checks import one_of
+from jaxdl.checks import is_whole, one_of
 
 LOWERINGS = ("auto", "native", "slices", "sums")
 
@@ -111,14 +111,14 @@ def convolve(
     row_bytes = math.prod(sizes) * math.prod(taps) * x.shape[-1] * dtype.itemsize
     form = _summed if name == "sums" or row_bytes > PATCH_BYTES else _multiplied
     one = lambda x: form(x, kernel, sizes, strides, dilations, groups)
-    rows = _rows_at_once(len(x), row_bytes)
-    if rows == len(x) and form is _multiplied:
+    rows = _rows_at_once(x.shape[0], row_bytes)
+    if rows == x.shape[0] and form is _multiplied:
         return one(x)
     one = jax.checkpoint(one)
-    if rows == len(x):
+    if rows == x.shape[0]:
         return one(x)
     y = lax.map(one, x.reshape(-1, rows, *x.shape[1:]))
-    return y.reshape(len(x), *y.shape[2:])
+    return y.reshape(x.shape[0], *y.shape[2:])
 
 
 def _multiplied(x, kernel, sizes, strides, dilations, groups):
@@ -132,21 +132,21 @@ def _multiplied(x, kernel, sizes, strides, dilations, groups):
             patches = jnp.concatenate(_shifted(patches, *zip(*cut, strict=True)), -1)
     else:
         patches = jnp.concatenate(_shifted(x, taps, sizes, strides, dilations), -1)
-    rows = len(x) * math.prod(sizes)
+    rows = x.shape[0] * math.prod(sizes)
     y = _product(patches.reshape(rows, math.prod(taps), x.shape[-1]), kernel, groups)
-    return y.reshape(len(x), *sizes, kernel.shape[-1])
+    return y.reshape(x.shape[0], *sizes, kernel.shape[-1])
 
 
 def _summed(x, kernel, sizes, strides, dilations, groups):
     """A product of one shifted slice for each cell of the filter, added up."""
     cells = kernel.reshape(-1, *kernel.shape[-2:])
-    rows = len(x) * math.prod(sizes)
+    rows = x.shape[0] * math.prod(sizes)
     shifted = _shifted(x, kernel.shape[:-2], sizes, strides, dilations)
     each = [
         _product(one.reshape(rows, 1, x.shape[-1]), cell[None], groups)
         for one, cell in zip(shifted, cells, strict=True)
     ]
-    return sum(each[1:], start=each[0]).reshape(len(x), *sizes, kernel.shape[-1])
+    return sum(each[1:], start=each[0]).reshape(x.shape[0], *sizes, kernel.shape[-1])
 
 
 def _product(patches, kernel, groups):
@@ -166,12 +166,19 @@ def _shifted(x, taps, sizes, strides, dilations):
     for place in itertools.product(*map(range, taps)):
         start = [p * d for p, d in zip(place, dilations, strict=True)]
         stop = [a + (n - 1) * s + 1 for a, n, s in zip(start, sizes, strides, strict=True)]
-        slices.append(lax.slice(x, (0, *start, 0), (len(x), *stop, x.shape[-1]), (1, *strides, 1)))
+        slices.append(
+            lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *strides, 1))
+        )
     return slices
 
 
 def _rows_at_once(rows, row_bytes):
-    """The largest divisor of the number of rows whose patches stay below the limit; at least 1."""
+    """The largest divisor of the number of rows whose patches stay below the limit; at least 1.
+
+    All of them where an exported program is to take any number.
+    """
+    if not is_whole(rows):
+        return rows
     fitting = max(1, PATCH_BYTES // max(row_bytes, 1))
     return next((n for n in range(min(rows, fitting), 0, -1) if rows % n == 0), rows)
 

@@ -167,7 +167,7 @@ def _parts(x):
 def _start(cell, params, values, initial):
     carry = initial_carry(cell, params, values.shape[:1]) if initial is None else initial
     # What a loop carries keeps its type, which is that of a step's result.
-    row = jax.ShapeDtypeStruct((len(values), values.shape[2]), values.dtype)
+    row = jax.ShapeDtypeStruct((values.shape[0], values.shape[2]), values.dtype)
     of_step, _ = jax.eval_shape(cell.step, params, carry, row)
     return jax.tree.map(lambda c, s: c.astype(s.dtype), carry, of_step)
 

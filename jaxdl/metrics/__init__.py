@@ -31,6 +31,7 @@ from jaxdl.metrics.classification import (
     round_prediction,
 )
 from jaxdl.metrics.coverage import Coverage, nearest_neighbours, sample_coverage
+from jaxdl.metrics.named import Metric, named, pinball
 from jaxdl.metrics.regression import held_out_loss, r2_score, root_mean_squared_error
 from jaxdl.metrics.sample_distances import (
     PermutationTest,
@@ -44,6 +45,7 @@ from jaxdl.metrics.sample_distances import (
 __all__ = [
     "ClassificationReport",
     "Coverage",
+    "Metric",
     "PermutationTest",
     "Reliability",
     "Scores",
@@ -66,7 +68,9 @@ __all__ = [
     "maximum_mean_discrepancy",
     "mc_dropout",
     "mutual_information",
+    "named",
     "nearest_neighbours",
+    "pinball",
     "precision",
     "predictive_entropy",
     "r2_score",

@@ -7,13 +7,13 @@ from jaxdl.checks import nearest
 
 HIGHER_IS_BETTER = (
     "accuracy", "auc", "average_precision", "balanced_accuracy", "bleu", "elbo", "exact_match", "f1", "f1_score",
-    "log_likelihood", "precision", "r2", "r2_score", "recall", "roc_auc", "token_accuracy", "top5_accuracy",
+    "log_likelihood", "macro_f1", "precision", "r2", "r2_score", "recall", "roc_auc", "token_accuracy", "top5_accuracy",
 )  # fmt: skip
 LOWER_IS_BETTER = (
     "absolute_error", "bits_per_character", "bits_per_dim", "bound_bits_per_dim", "brier", "calibration_error",
-    "cross_entropy", "energy_distance", "energy_score", "error", "frechet_distance", "kl", "log_loss", "loss", "mae",
+    "cross_entropy", "deviance", "energy_distance", "energy_score", "error", "frechet_distance", "kl", "log_loss", "loss", "mae",
     "mean_absolute_error", "mean_squared_error", "mmd", "mse", "negative_elbo", "nll", "nll_per_step", "perplexity", "rmse",
-    "pinball_loss", "reconstruction_error", "root_mean_squared_error", "squared_error",
+    "pinball", "pinball_loss", "reconstruction_error", "root_mean_squared_error", "squared_error",
     "zero_one_loss",
 )  # fmt: skip
 

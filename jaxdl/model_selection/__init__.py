@@ -26,6 +26,7 @@ from jaxdl.model_selection.ensembles.neural import (
     ensemble_size_curve,
     snapshot_ensemble,
 )
+from jaxdl.model_selection.exporting import export
 from jaxdl.model_selection.fitted import Fitted
 from jaxdl.model_selection.folds import Folds
 from jaxdl.model_selection.forward import forward_k_fold, forward_split
@@ -38,6 +39,7 @@ from jaxdl.model_selection.population.halving import Halving
 from jaxdl.model_selection.population.keys import member_key
 from jaxdl.model_selection.population.plan import Execution
 from jaxdl.model_selection.refit import refit
+from jaxdl.model_selection.saving import load, save
 from jaxdl.model_selection.splits import (
     Fold,
     Split,
@@ -78,6 +80,7 @@ __all__ = [
     "degree_path",
     "diversity",
     "ensemble_size_curve",
+    "export",
     "exports",
     "forward_k_fold",
     "forward_split",
@@ -88,6 +91,7 @@ __all__ = [
     "k_fold",
     "learning_curve",
     "leave_one_out",
+    "load",
     "log_uniform",
     "member_key",
     "nested_cross_validate",
@@ -95,6 +99,7 @@ __all__ = [
     "random_search",
     "refit",
     "regularization_path",
+    "save",
     "shuffle_split",
     "snapshot_ensemble",
     "soft_vote",

@@ -69,7 +69,11 @@ class LearningCurve(NamedTuple):
 
     def __repr__(self) -> str:
         metric = self.study.metric
-        both = (mean_and_error(scores[metric]) for scores in (self.scores, self.train_scores))
+        unknown = np.full_like(self.scores[metric], np.nan)  # of training parts, not of whole ones
+        both = (
+            mean_and_error(values)
+            for values in (self.scores[metric], self.train_scores.get(metric, unknown))
+        )
         lines = [f"{metric} by training rows, held out and in training"]
         for n, *numbers in zip(self.sizes, *(part for pair in both for part in pair), strict=True):
             lines.append("{:8d}  {:.4f} ± {:.4f}  {:.4f} ± {:.4f}".format(n, *numbers))

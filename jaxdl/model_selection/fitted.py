@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import programs
-from jaxdl.arrays import num_rows
-from jaxdl.base import Array, Transform
+from jaxdl.arrays import filled_up, num_rows
+from jaxdl.base import Array, Responses, Transform
+from jaxdl.data import frames
+from jaxdl.data.frames import Names
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.study import Recipe
 from jaxdl.model_selection.words import in_words
@@ -29,6 +31,8 @@ class Fitted(NamedTuple):
     recipe: how they were trained.
     row: the shapes of a row of features [...], of each of its arrays.
     causes: [J], what diverged of each member and where, in words; "" where nothing did.
+    responses: what the learner says of y, or None. names: of features, classes and target, as far as
+    the data had some.
     """
 
     hparams: list[dict[str, Any]]
@@ -39,6 +43,8 @@ class Fitted(NamedTuple):
     recipe: Recipe
     row: Any
     causes: tuple[str, ...]
+    responses: Responses | None = None
+    names: Names = Names()
 
     def __repr__(self) -> str:
         of_setting = {}
@@ -69,19 +75,57 @@ class Fitted(NamedTuple):
         Raises a ValueError for features of another width than those that the members were trained
         on.
         """
-        return self._predicted(x, average=False)
+        return self._predicted(frames.values_of(x, self.names), average=False)
 
     def predict(self, x: Any) -> Array:
         """The members' mean prediction E[y|x], [B, ...], for raw features x [B, ...].
 
-        Probabilities are averaged, not parameters. Programs are kept as those of ``members``.
-        Notes: §3.3.
+        Probabilities are averaged, not parameters. Programs are kept as those of ``members``. Of a
+        DataFrame the columns are taken by the names that the training data had, whatever their order,
+        and predictions are a Series or DataFrame with its index. Notes: §3.3.
         """
-        return self._predicted(x, average=True)
+        out = self._predicted(frames.values_of(x, self.names), average=True)
+        return frames.like(x, out, self._columns(out), self.names.target)
+
+    def predict_proba(self, x: Any) -> Any:
+        """Probabilities [B, K] of the classes, of x [B, ...] or of a DataFrame as in ``predict``.
+
+        Raises a ValueError for a model of other responses.
+        """
+        p = self._of_classes(x)
+        return frames.like(x, frames.as_probabilities(p), self.names.classes)
+
+    def labels(self, x: Any) -> Any:
+        """The likeliest class [B] of each row, by its name where the training data named classes.
+
+        Of x and errors as ``predict_proba``.
+        """
+        codes = frames.as_labels(self._of_classes(x), self.names)
+        return frames.like(x, codes, name=self.names.target)
+
+    def _of_classes(self, x: Any) -> Array:
+        p = self._predicted(frames.values_of(x, self.names), average=True)
+        frames.check_classes(p, self.responses, self.names)
+        return p
+
+    def _columns(self, out: Array) -> tuple[str, ...] | None:
+        classes = self.names.classes
+        return classes if classes and out.shape[1:] == (len(classes),) else None
 
     def _predicted(self, x: Any, average: bool) -> Array:
         x = jax.tree.map(lambda a: a if isinstance(a, jax.Array) else np.asarray(a), x)
         inputs.check_features(x, self.row)
+        spec, arrays = self._program(average)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x)):
+            return _predictions(spec, *arrays, x)  # part of a program of the caller's
+        out = programs.compiled(_predictions)(spec, *arrays, filled_up(x))
+        n, axis = num_rows(x), 0 if average else 1
+        if out.shape[axis] == n:
+            return out
+        return jax.device_put(np.asarray(out)[(slice(None),) * axis + (slice(n),)])
+
+    def _program(self, average: bool) -> tuple["_Spec", tuple]:
+        """What ``_predictions`` takes before x."""
         signatures = grids.signatures(self.hparams)
         spec = _Spec(
             self.recipe.make_learner,
@@ -89,14 +133,12 @@ class Fitted(NamedTuple):
             tuple((tuple(s.static.items()), tuple(s.members)) for s in signatures),
             average,
         )
-        arrays = (self.transform, [signature.traced for signature in signatures], self.states)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x)):
-            return _predictions(spec, *arrays, x)  # part of a program of the caller's
-        out = programs.compiled(_predictions)(spec, *arrays, _filled_up(x))
-        n, axis = num_rows(x), 0 if average else 1
-        if out.shape[axis] == n:
-            return out
-        return jax.device_put(np.asarray(out)[(slice(None),) * axis + (slice(n),)])
+        return spec, (self.transform, [s.traced for s in signatures], self.states)
+
+    def as_function(self) -> Callable[[Any], Array]:
+        """``predict`` as a pure function of an array x [B, ...], to be traced: no names, no checks."""
+        spec, arrays = self._program(average=True)
+        return lambda x: _predictions(spec, *arrays, x)
 
 
 class _Spec(NamedTuple):
@@ -129,24 +171,3 @@ def _predictions(spec: _Spec, fitted: Any, settings: list[dict], states: list, x
             every[m] = output
     every = jnp.stack(every)
     return jnp.mean(every, axis=0) if spec.average else every
-
-
-def padded_size(n: int) -> int:
-    """The least power of two from n on; beyond 1024, that or 5/4, 6/4 or 7/4 of one.
-
-    >>> [padded_size(n) for n in (1, 3, 64, 65, 1025, 1281)]
-    [1, 4, 64, 128, 1280, 1536]
-    """
-    power = 1 << max(n - 1, 0).bit_length()
-    step = power if power <= 1024 else power // 8
-    return -(-n // step) * step
-
-
-def _filled_up(x: Any) -> Any:
-    """x [B, ...] with its last row repeated up to ``padded_size``."""
-    n = num_rows(x)
-    if n in (0, padded_size(n)):
-        return x
-    # On the host: a selection of rows on the device would compile for each n.
-    index = np.minimum(np.arange(padded_size(n)), n - 1)
-    return jax.tree.map(lambda a: np.asarray(a)[index], x)

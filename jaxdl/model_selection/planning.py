@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxdl.arrays import num_rows
-from jaxdl.base import Batch, Key, Transform, identity_transform
+from jaxdl.base import Batch, Key, Transform, identity_transform, weights
 from jaxdl.checks import is_whole, nearest, positive_int, typed_key
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.folds import as_folds, as_labels, make_folds
@@ -17,7 +17,7 @@ from jaxdl.model_selection.population.keys import LAST_SEED, folds_key
 from jaxdl.model_selection.population.plan import Execution
 from jaxdl.model_selection.population.program import Group, of_signature
 from jaxdl.model_selection.population.run import Population
-from jaxdl.model_selection.population.settings import responses_of
+from jaxdl.model_selection.population.settings import looked_at
 from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Recipe
 from jaxdl.training.batching import Lengths, Rows, lengths_of, pad_rows
@@ -79,9 +79,10 @@ def plan_study(
     settings = grids.expand(grid)
     signatures = grids.signatures(settings)
     task, data = getattr(data, "task", None), check_data(data, transform)
-    responses = responses_of(make_learner, signatures[0])
-    made = make_folds(folds, data, task, responses, folds_key(key))
-    train, valid = (pad_rows(list(parts)) for parts in zip(*made, strict=True))
+    learner = looked_at(make_learner, signatures[0])
+    inputs.check_weights(data, learner.weighs)
+    made = make_folds(folds, data, task, learner.responses, folds_key(key))
+    train, valid = training_rows(data, made), pad_rows([fold.valid for fold in made])
     lengths = make_lengths(train, epochs, batch_size, remainder, evaluate_every, evaluate_train)
     levels = [] if halving is None else rungs(halving, len(settings), epochs)
     if levels:
@@ -124,8 +125,25 @@ def populate(
         Population(program, shared, groups, execution, milestones) for program, shared in programs
     ]
     for signature in plan.signatures:
-        inputs.check_responses(plan.data, responses_of(plan.recipe.make_learner, signature))
+        learner = looked_at(plan.recipe.make_learner, signature)
+        inputs.check_responses(plan.data, learner.responses)
+        inputs.check_weights(plan.data, learner.weighs)
     return populations
+
+
+def training_rows(data: Batch, folds: Sequence[Fold]) -> Rows:
+    """The Rows [F, n] to train on; those of weight 0 take no place in a batch.
+
+    Raises a ValueError where a part is left without rows, or nothing that is held out counts.
+    """
+    if (weight := weights(data)) is None:
+        return pad_rows([fold.train for fold in folds])
+    for f, fold in enumerate(folds):
+        parts = {"trains on": fold.train, "holds out": fold.valid}
+        for name, rows in parts.items():
+            if len(rows) and not (weight[rows] > 0).any():
+                raise ValueError(f"fold {f} {name} no row of a weight above 0")
+    return pad_rows([fold.train[weight[fold.train] > 0] for fold in folds])
 
 
 def check_data(data: Any, transform: Transform | None) -> Any:

@@ -9,19 +9,26 @@ import numpy as np
 from jaxdl.arrays import num_rows
 from jaxdl.base import Key, features
 from jaxdl.checks import positive_int, typed_key
+from jaxdl.data.frames import names_of
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
 from jaxdl.model_selection.folds import as_labels
 from jaxdl.model_selection.keywords import refuse
-from jaxdl.model_selection.planning import StudyPlan, check_data, make_lengths, populate
+from jaxdl.model_selection.planning import (
+    StudyPlan,
+    check_data,
+    make_lengths,
+    populate,
+    training_rows,
+)
 from jaxdl.model_selection.population.keys import refit_key
 from jaxdl.model_selection.population.plan import AUTO, Execution, check_execution
+from jaxdl.model_selection.population.settings import responses_of
 from jaxdl.model_selection.population.transforms import fitted_to_all
 from jaxdl.model_selection.splits import Fold
 from jaxdl.model_selection.study import Study
 from jaxdl.model_selection.validation import run
 from jaxdl.training import divergence
-from jaxdl.training.batching import pad_rows
 from jaxdl.training.host import inputs
 
 
@@ -84,9 +91,10 @@ def refit(
     else:
         chosen = [study.best(metric, rule, maximize=maximize).index]
     old = study.recipe
+    names = names_of(data)
     data = check_data(data, old.transform)
     rows = np.arange(num_rows(data))
-    train = pad_rows([rows])
+    train = training_rows(data, [Fold(rows, rows[:0])])
     epochs = old.lengths.epochs
     if study.best_epochs is not None:
         epochs = max(1, round(float(np.mean(study.best_epochs[chosen]))))
@@ -125,5 +133,5 @@ def refit(
     return Fitted(
         [hparams[s] for s, _, _ in members], diverged, fitted_to_all(recipe.transform, one_fold),
         [state for _, _, state in members], losses, recipe, inputs.shape_of_a_row(features(data)),
-        causes,
+        causes, responses_of(recipe.make_learner, signatures[0]), names,
     )  # fmt: skip

@@ -24,24 +24,20 @@ from jaxdl.training.host import inputs
 MAX_MEMBERS = 256  # of one file
 
 
+class NotHereError(ValueError):
+    """A file that is whole needs what it was not given, or holds another model."""
+
+
 def save(path: str | Path, fitted: Fitted, about: dict[str, Any] | None = None) -> None:
     """Write the arrays of a Fitted, with its settings and ``about`` as JSON.
 
     One NPZ file without pickles; nothing in it is ever executed. It is written whole or not at
     all.
     """
-    path = Path(path)
     arrays = {name: np.asarray(leaf) for name, leaf in _named(fitted).items()}
-    header = {"hparams": [{k: plain(v) for k, v in h.items()} for h in fitted.hparams]}
-    text = json.dumps({**header, "about": about or {}}, allow_nan=False)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, __header__=np.array(text), **arrays)
-        partial.replace(path)
-    except BaseException:  # a full disk, or Ctrl-C
-        partial.unlink(missing_ok=True)
-        raise
+    hparams = [{k: plain(v) for k, v in h.items()} for h in fitted.hparams]
+    text = json.dumps({"hparams": hparams, "about": about or {}}, allow_nan=False)
+    files.write_npz(path, {"__header__": np.array(text), **arrays})
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -49,8 +45,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
     Raises a ValueError in one line for a file that is missing, truncated or of another kind.
     """
-    with _opened(path) as arrays:
-        return _header(arrays)
+    with opened(path) as arrays:
+        return header(arrays)
 
 
 def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: Batch) -> Fitted:
@@ -95,7 +91,7 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
         causes=("",) * count,
     )
     wanted = _named(empty)
-    with _opened(path) as arrays:
+    with opened(path) as arrays:
         # All of it is compared before any array is unpacked.
         problem = _mismatch(arrays.described, wanted)
         filled = [] if problem else [jnp.asarray(arrays.read(name)) for name in wanted]
@@ -108,8 +104,17 @@ def load(path: str | Path, recipe: Recipe, hparams: list[dict[str, Any]], data: 
 
 def _named(fitted: Fitted) -> dict[str, Any]:
     tree = (fitted.transform, fitted.states)
+    return {"array" + name: leaf for name, leaf in by_path(tree, read=False).items()}
+
+
+def by_path(tree: Any, read: bool = True) -> dict[str, Any]:
+    """The leaves of a tree by their paths, ``[0]['kernel']``; as NumPy's arrays, or as they are.
+
+    >>> by_path({"kernel": [jnp.ones(2)]})
+    {"['kernel'][0]": array([1., 1.], dtype=float32)}
+    """
     return {
-        "array" + jax.tree_util.keystr(path): leaf
+        jax.tree_util.keystr(path): np.asarray(leaf) if read else leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }
 
@@ -126,21 +131,24 @@ def _mismatch(stored: dict[str, files.Described], wanted: dict[str, Any]) -> str
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Arrays]:
+def opened(path: str | Path) -> Iterator[Arrays]:
     """A saved file's arrays; whatever is wrong with it, there or in the block, in one line."""
     try:
         with files.opened_npz(path) as arrays:
-            _header(arrays)
+            header(arrays)
             yield arrays
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file") from None
+    except NotHereError as error:
+        raise ValueError(f"{path}: {error}") from None
     except (OSError, ValueError) as error:
         why = files.reason(error)
         raise ValueError(f"{path}: not a saved jaxdl model, or a damaged one ({why})") from None
 
 
-def _header(arrays: Arrays) -> dict[str, Any]:
-    header = files.json_of(arrays, "__header__")
-    if not isinstance(header.get("hparams"), list):
+def header(arrays: Arrays) -> dict[str, Any]:
+    """The header of an open file. Raises a ValueError for that of something else."""
+    value = files.json_of(arrays, "__header__")
+    if not isinstance(value.get("hparams"), list):
         raise ValueError("its header is of something else")
-    return header
+    return value

@@ -71,7 +71,8 @@ class Study:
         rows that none did; or None.
       held_out: the same by fold, [S, F, K, n, ...], padded behind the rows of its ``valid``.
       states: one pytree [s, F, K, ...] for each signature, or None.
-      metric: what ``best`` goes by. maximize: whether more of it is better.
+      metric: what ``best`` goes by. maximize: whether more of it is better. directions: the same
+        by name of those metrics that the study was given with theirs.
       num_params: [S].
       strategy: how the members ran, for each program.
       num_programs: of members, that ran, compiled or kept. num_traces: functions traced.
@@ -105,6 +106,7 @@ class Study:
     compile_seconds: float
     run_seconds: float
     recipe: Recipe
+    directions: dict[str, bool] = dataclasses.field(default_factory=dict)
 
     def summary(self, metric: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean [S] of a metric over folds, and its standard error [S].
@@ -139,7 +141,7 @@ class Study:
         Args:
           metric: default ``self.metric``.
           maximize: whether more of it is better; default, what the study was told of its own
-            metric, or what the name is known for.
+            metrics, or what the name is known for.
           rule: ``"mean"``; or ``"one_standard_error"``, the simplest setting whose mean is within
             one standard error of the best one's. Source: Breiman et al. (1984), §3.4.3.
           complexity: ``(setting) -> number`` to rank by under the second rule; default the number
@@ -209,6 +211,8 @@ class Study:
         mean, _ = self.summary(metric)
         if maximize is None and metric in (None, self.metric):
             maximize = self.maximize
+        elif maximize is None:
+            maximize = self.directions.get(metric)
         return directions.as_loss(mean, directions.resolve(metric or self.metric, maximize))
 
     def _metric(self, metric: str | None) -> np.ndarray:

@@ -6,7 +6,8 @@ from typing import Any
 
 from jaxdl import parallel
 from jaxdl.base import Key, Learner, Transform
-from jaxdl.metrics import directions
+from jaxdl.metrics import Metric, directions
+from jaxdl.model_selection import held_out_scores
 from jaxdl.model_selection.assemble import assemble, study_metric
 from jaxdl.model_selection.folds import Folds
 from jaxdl.model_selection.keywords import check_keep, refuse
@@ -34,6 +35,7 @@ def cross_validate(
     batch_size: int | None = None,
     remainder: str = "keep",
     transform: Transform | None = None,
+    metrics: str | Metric | Sequence[str | Metric] = (),
     metric: str | None = None,
     maximize: bool | None = None,
     evaluate_every: int | None = None,
@@ -58,7 +60,9 @@ def cross_validate(
         must not branch.
       grid: a dict of lists (their product), a list of dicts, or ``random_search(...)``. A name
         that no learner reads is refused.
-      data: ``(x [N, ...], y [N, ...])``, a Dataset, or any pytree of arrays [N, ...].
+      data: ``(x [N, ...], y [N, ...])``, a Dataset, or any pytree of arrays [N, ...]; or
+        ``(x, y, weight [N])``, of which losses and scores are weighted means, see ``fit``. Transforms
+        see each row of a weight above 0 once.
       key: a typed key, consumed; see ``member_key``.
       folds: a number; the rows are then shuffled by ``key``, and stratified where the responses
         are labels. Or a scikit-learn splitter, or ``(train, valid)`` index arrays, as they are:
@@ -71,6 +75,9 @@ def cross_validate(
       remainder: ``"keep"`` or ``"drop"`` the last, smaller batch of an epoch.
       transform: fitted to each fold's training part, applied to all of the data. One that
         sees targets is cross-fitted: what was fitted to other rows changes those of that part.
+      metrics: what else to score of each fold's held-out part as a whole, by the predictions for it:
+        names (``"roc_auc"``, ``"macro_f1"``, see ``metrics.named``), or a ``Metric`` with a function
+        and a direction of your own. They have no learning curve.
       metric: what ``Study.best`` and ``halving`` go by; default accuracy, else squared error, else
         the first whose direction is known.
       maximize: whether more of the metric is better. None where its name says so (``accuracy``,
@@ -110,15 +117,24 @@ def cross_validate(
     )  # fmt: skip
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     populations = populate(
-        plan, execution, predictions="predictions" in keep,
+        plan, execution, predictions="predictions" in keep or bool(metrics),
         milestones=None if checkpoint is None else plan.milestones,
     )  # fmt: skip
     check_reading(plan.settings, populations)
-    metric = study_metric(list(populations[0].store.run.curves), metric)
-    return run(
-        plan, populations, metric, directions.resolve(metric, maximize), states="states" in keep,
+    reported = list(populations[0].store.run.curves)
+    asked = held_out_scores.asked(metrics, plan, reported)
+    own = {one.name: one.maximize for one in asked}
+    metric = study_metric([*reported, *own], metric)
+    maximize = directions.resolve(metric, own.get(metric) if maximize is None else maximize)
+    if metric in own and halving is not None:
+        raise ValueError(
+            f"halving goes by what is measured while training, {', '.join(reported)}, not {metric!r}"
+        )
+    study = run(
+        plan, populations, metric, maximize, states="states" in keep,
         checkpoint=checkpoint, log=log, progress=progress,
     )  # fmt: skip
+    return held_out_scores.scored(study, asked, plan.data, keeps="predictions" in keep)
 
 
 def run(

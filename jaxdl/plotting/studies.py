@@ -13,6 +13,7 @@ from jaxdl.model_selection.study import Study, mean_and_error
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from jaxdl.checks import is_whole
+from jaxdl.metrics.directions import default_metric
 from jaxdl.plotting.axes import (
     _band,
     _figure,
@@ -128,12 +129,13 @@ def learning_curves(
     Args:
       study: from ``cross_validate``.
       settings: how many of the best, or the rows of ``study.hparams``.
-      metric, maximize: default ``study.metric``, see ``Study.best``; dashed lines are the training
+      metric, maximize: default ``study.metric`` where it has a curve; see ``Study.best``. Dashed lines are the training
         part's, if the study has it.
 
     Raises a ValueError for a metric or rows that the study does not have.
     """
-    metric = metric or study.metric
+    if metric is None:  # one of whole held-out parts has no curve
+        metric = study.metric if study.metric in study.curves else default_metric([*study.curves])
     if metric not in study.curves:
         raise ValueError(f"metric {metric!r} is none of {', '.join(study.curves)}")
     if is_whole(settings):

@@ -9,6 +9,7 @@ from jaxdl.training.adversarial_criteria import (
     gradient_penalty,
     of_divergence,
 )
+from jaxdl.training.class_weights import class_weights
 from jaxdl.training.dequantised_objective import dequantised_nll
 from jaxdl.training.diffusion_objectives import denoising, prior_nats, variational_bound
 from jaxdl.training.fit import FitResult, History, fit
@@ -43,6 +44,7 @@ __all__ = [
     "StreamResult",
     "TensorBoardLog",
     "adversarial_learner",
+    "class_weights",
     "denoising",
     "dequantised_nll",
     "find_criterion",

@@ -109,7 +109,9 @@ def fit(
 
     Args:
       learner: from ``gradient_learner`` and its kin. A second run of it compiles nothing.
-      data: a Dataset, or a pytree of arrays [N, ...], as ``(x, y)``; it is on the device once.
+      data: a Dataset, or a pytree of arrays [N, ...], as ``(x, y)``; it is on the device once. Or
+        ``(x, y, weight [N])``: losses and metrics are weighted means, of a batch by its own weights.
+        Rows of weight 0 are left out; the unit of weights plays no part.
       key: a typed key, consumed.
       epochs, steps: passes over the data, or steps instead; one of the two.
       batch_size: rows a step (default: all of them).
@@ -145,11 +147,14 @@ def fit(
     host = Host(checkpoints.as_checkpoint(checkpoint), runlog.as_log(log), progress)
     watched = host.seconds is not None
     data = inputs.as_arrays(data)
+    inputs.check_weights(data, learner.weighs)
+    data = inputs.that_count(data)
     n = num_rows(data)
     lengths = _lengths(n, epochs, steps, batch_size, evaluate_every, remainder)
     whole, num_valid = data, 0
     if validation is not None:
         validation = inputs.as_arrays(validation, "validation data")
+        inputs.check_weights(validation, learner.weighs, "validation data")
         whole, num_valid = _join(data, validation), num_rows(validation)
     alone, joined = learner, parallel.processes().joined
     if not joined:

@@ -52,7 +52,7 @@ def gradient_learner(
     def evaluate(ts, batch):
         return objective.evaluate(ts.params, ts.state, batch, key=evaluation_key(ts.key))
 
-    return Learner(init, step, predict, evaluate, objective.responses)
+    return Learner(init, step, predict, evaluate, objective.responses, objective.weighs)
 
 
 def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learner:
@@ -88,7 +88,7 @@ def solver_learner(model: Model, objective: Objective, solve: Callable) -> Learn
     def evaluate(ts, batch):
         return objective.evaluate(ts.params, ts.state, batch, key=evaluation_key(ts.key))
 
-    return Learner(init, step, predict, evaluate, objective.responses)
+    return Learner(init, step, predict, evaluate, objective.responses, objective.weighs)
 
 
 def least_squares_learner(penalty: float | Array = 0.0, *, num_features: int) -> Learner:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdl.arrays import safe_divide
 from jaxdl.base import Array, Batch, Key, Learner
 from jaxdl.metrics.directions import as_loss
 from jaxdl.training import stopping
@@ -134,10 +135,10 @@ def _train_epoch(course: Course, e: Array, run: RunState, start: Array, stop: Ar
 def _close_epoch(course: Course, e: Array, run: RunState, old: Any, seen: Array) -> RunState:
     """Its losses, and whether the run diverged, then stays as it was, is flat, or to be evaluated.
 
-    ``old`` is the state before the epoch; ``seen`` [] the rows that it trained on.
+    ``old`` is the state before the epoch; ``seen`` [] the rows that it trained on, or their weight.
     """
     besides, lengths = course.besides, course.lengths
-    mean = {k: t / jnp.maximum(seen, 1) for k, t in run.totals.items()}
+    mean = {k: safe_divide(t, seen) for k, t in run.totals.items()}
     active = run.active
     finite = jnp.isfinite(mean["loss"]) & all_finite(run.state)
     put = lambda history, value: history.at[e].set(

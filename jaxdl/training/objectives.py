@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import losses
-from jaxdl.arrays import masked_mean, num_rows, safe_divide
-from jaxdl.base import Array, Family, Model, Objective, Sequences, pair
+from jaxdl.arrays import counting, masked_mean, num_rows, safe_divide
+from jaxdl.base import Array, Family, Model, Objective, Sequences, weighted
 from jaxdl.checks import one_of
 
 
@@ -32,7 +32,9 @@ def negative_log_likelihood(
     ``l(w; D) = -1/N sum_n c_n log p(y_n; f(x_n; w)) + lambda R(w)``, ``c_n = 1``. Notes: Eq. (9),
     §1.3; §3.3.
 
-    A batch is ``(x, y [B, ...])``, x an array [B, ...], Sequences or a dict of arrays.
+    A batch is ``(x, y [B, ...])``, x an array [B, ...], Sequences or a dict of arrays; or
+    ``(x, y, weight [B])``, of which the mean is ``sum_n w_n ... / sum_n w_n``: a whole weight is as
+    many rows, the unit of weights plays no part.
 
     Args:
       model: the network f; ``eta = f(x; w)``. Its [B, 1] output meets a [B] response. One that
@@ -42,7 +44,7 @@ def negative_log_likelihood(
         the offsets; or a function of the parameters, which is added as it is.
       class_weights: [K], which may be traced: an example of class y counts ``c = class_weights[y]``
         times in the loss (and in the ``nll`` that it reports), not in scores. The sum is divided by
-        N, not by the sum of the weights, so batches stay unbiased.
+        N, or the sum of the rows' weights, not by that of c, so batches stay unbiased.
 
     Returns:
       An Objective; ``evaluate`` gives ``nll`` and the family's scores per example.
@@ -50,8 +52,8 @@ def negative_log_likelihood(
     added = regulariser(penalty)
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
-        x, y = pair(batch)
-        eta, state = apply_model(model, params, state, x, key, train, mask)
+        x, y, weight = weighted(batch)
+        eta, state = apply_model(model, params, state, x, key, train, counting(mask, weight))
         nll = -family.log_prob(match_response(eta, y), y)
         if nll.ndim != 1:
             raise ValueError(
@@ -60,7 +62,7 @@ def negative_log_likelihood(
             )
         if class_weights is not None:
             nll = nll * jnp.asarray(class_weights, nll.dtype)[y]
-        fit = masked_mean(nll, mask)
+        fit = masked_mean(nll, mask, weight)
         return fit + added(params), (state, {"nll": fit})
 
     def predict(params, state, x):
@@ -68,12 +70,12 @@ def negative_log_likelihood(
         return _drop_output_axis(family.mean(eta), x)
 
     def evaluate(params, state, batch, *, key=None):
-        x, y = pair(batch)
+        x, y, _ = weighted(batch)
         eta, _ = apply_model(model, params, state, x)
         eta = match_response(eta, y)
         return {"nll": -family.log_prob(eta, y), **family.scores(eta, y)}
 
-    return Objective(loss, predict, evaluate, family.responses)
+    return Objective(loss, predict, evaluate, family.responses, weighs=True)
 
 
 def sequence_nll(
@@ -89,7 +91,8 @@ def sequence_nll(
     ``l(w; D) = -1/N sum_n sum_{t <= T_n} log p(y_nt; eta_nt) + lambda R(w)`` with
     ``eta_n = f(x_n; w)``. Notes: Eq. (32), §7.2 (D-67).
 
-    A batch is ``(x, y)`` with y Sequences [B, T] (or [B, T, K] for a family of rows), whose lengths
+    A batch is ``(x, y)`` or ``(x, y, weight [B])``, a weight for each sequence as in
+    ``negative_log_likelihood``, with y Sequences [B, T] (or [B, T, K] for a family of rows), whose lengths
     say what counts; x is Sequences, an array or a dict. The model finds zeros behind the ends of
     Sequences, whatever stood there; it must keep those from the positions before.
 
@@ -129,10 +132,11 @@ def sequence_nll(
         return eta, responses, log_prob, state
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
-        x, y = pair(batch)
-        _, _, log_prob, state = per_position(params, state, x, y, key, train, mask, smoothed=True)
+        x, y, weight = weighted(batch)
+        rows = counting(mask, weight)
+        _, _, log_prob, state = per_position(params, state, x, y, key, train, rows, smoothed=True)
         total, mean = over_steps(-log_prob, y)
-        fit = masked_mean(total if reduction == "sum" else mean, mask)
+        fit = masked_mean(total if reduction == "sum" else mean, mask, weight)
         return fit + added(params), (state, {"nll": fit})
 
     def predict(params, state, x):
@@ -141,13 +145,13 @@ def sequence_nll(
         return mean[..., 0] if mean.ndim > 2 and mean.shape[-1] == 1 else mean
 
     def evaluate(params, state, batch, *, key=None):
-        x, y = pair(batch)
+        x, y, _ = weighted(batch)
         eta, responses, log_prob, _ = per_position(params, state, x, y)
         nll, per_step = over_steps(-log_prob, y)
         scores = {k: over_steps(v, y)[1] for k, v in family.scores(eta, responses).items()}
         return {"nll": nll, "nll_per_step": per_step, **scores}
 
-    return Objective(loss, predict, evaluate, family.responses)
+    return Objective(loss, predict, evaluate, family.responses, weighs=True)
 
 
 def smooth_labels(eta: Array, y: Array, epsilon: float | Array) -> Array:

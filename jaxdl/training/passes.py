@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from jaxdl.arrays import masked_mean
-from jaxdl.base import Array, Batch, Learner
+from jaxdl.arrays import masked_mean, safe_divide
+from jaxdl.base import Array, Batch, Learner, weights
 from jaxdl.training.batching import Lengths, Padding, Rows, epoch_order, steps_per_epoch, take
 from jaxdl.training.run_state import select, with_clock, with_slice, without_clock
 
@@ -28,7 +28,8 @@ def masked_step(learner: Learner, state: Any, batch: Batch, mask: Array) -> tupl
 def run_batches(learner, state, totals, data, rows, key, lo, hi, lengths, padding: Padding):
     """Steps ``lo`` to ``hi`` of an epoch, each on a batch of the shuffled rows.
 
-    Returns the state, the totals, and the number [] of the epoch's rows up to ``hi``.
+    Returns the state, the totals, and the number [] of the epoch's rows up to ``hi``, or the sum of
+    their weights.
     """
     size = lengths.batch_size
     n = rows.index.shape[0]
@@ -48,22 +49,34 @@ def run_batches(learner, state, totals, data, rows, key, lo, hi, lengths, paddin
         batch = take(data, index[i])
         if not padding.masked:
             new, info = learner.step(state, batch)
-            return new, {k: t + size * info[k] for k, t in totals.items()}
+            count = size if weights(batch) is None else jnp.sum(weights(batch))
+            return new, {k: t + count * info[k] for k, t in totals.items()}
         new, info = masked_step(learner, state, batch, mask[i])
-        count = jnp.sum(mask[i])
+        count = amount(mask[i], weights(batch))
         if padding.uneven:
             # Where a shorter part of the data has run out of batches, nothing but the clock moves.
-            new = with_clock(select(count > 0, without_clock(new), without_clock(state)), new, 0)
+            some = jnp.any(mask[i])
+            new = with_clock(select(some, without_clock(new), without_clock(state)), new, 0)
         add = lambda t, v: t + jnp.where(count > 0, count * v, 0).astype(t.dtype)
         return new, {k: add(t, info[k]) for k, t in totals.items()}
 
     state, totals = lax.fori_loop(lo, hi, step, (state, totals))
-    seen = jnp.sum(mask & (jnp.arange(num_steps) < hi)[:, None])
+    of_rows = weights(data)
+    taken = mask & (jnp.arange(num_steps) < hi)[:, None]
+    seen = amount(taken, None if of_rows is None else jnp.asarray(of_rows)[index])
     return state, totals, seen
 
 
+def amount(mask: Array, weight: Array | None) -> Array:
+    """How many of the rows count, [], or the sum of their weights."""
+    return jnp.sum(mask if weight is None else jnp.where(mask, weight, 0))
+
+
 def evaluate_rows(learner, state, data, rows: Rows, lengths: Lengths) -> dict[str, Array]:
-    """Mean of every metric over the rows that count, {name: []}, in slices that fit in memory."""
+    """Mean of every metric over the rows that count, {name: []}, in slices that fit in memory.
+
+    Of data ``(x, y, weight)`` it is the weighted mean.
+    """
     n = rows.index.shape[0]
     size = min(n, lengths.eval_batch)
     slices = -(-n // size)
@@ -73,11 +86,11 @@ def evaluate_rows(learner, state, data, rows: Rows, lengths: Lengths) -> dict[st
 
     def one(part):
         number, index, mask = part
-        values = learner.evaluate(with_slice(state, number), take(data, index))
-        return {k: masked_mean(v, mask) for k, v in values.items()}, jnp.sum(mask)
+        batch = take(data, index)
+        values, weight = learner.evaluate(with_slice(state, number), batch), weights(batch)
+        return {k: masked_mean(v, mask, weight) for k, v in values.items()}, amount(mask, weight)
 
     if slices == 1:
         return one((0, index[0], mask[0]))[0]
     means, counts = lax.map(one, (jnp.arange(slices), index, mask))
-    total = jnp.maximum(jnp.sum(counts), 1)
-    return {k: jnp.sum(v * counts) / total for k, v in means.items()}
+    return {k: safe_divide(jnp.sum(v * counts), jnp.sum(counts)) for k, v in means.items()}

@@ -142,14 +142,13 @@ class Network(BaseEstimator):
         if is_number and not go_on:
             self.scale_ = rows.scale_of(response, known)
         scale = self.scale_ if is_number else None
-        size = design.batch_size or len(known.y)
         outcome = problems.solve(
             problems.Problem(
                 design,
                 self._settings(),
                 seed,
-                rows.as_batch(known, size, scale),
-                None if held is None else rows.as_batch(held, size, scale),
+                rows.as_batch(known, scale),
+                None if held is None else rows.as_batch(held, scale),
                 self.state_ if go_on else None,
             )
         )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl import families, losses, models, training
-from jaxdl.arrays import masked_mean
+from jaxdl.arrays import counted, masked_mean, safe_divide
 from jaxdl.base import Array, Family, Key, Learner, Model, Objective
 from jaxdl.checks import one_of
 from jaxdl.training import EarlyStopping, loop, run_state, stopping
@@ -86,22 +86,22 @@ def outputs(response: str, eta: Array) -> Array:
 def weighted_likelihood(
     net: Model, response: str, distribution: Family, alpha: float | Array
 ) -> Objective:
-    """``1/B sum_n c_n (-log p(y_n; f(x_n; w))) + alpha p_n R(w)``, ``R(w) = sum w^2`` but offsets.
+    """``1/W sum_n w_n (-log p(y_n; f(x_n))) + alpha/(2 W) R``, ``R = sum weights^2`` but offsets.
 
-    A batch is x [B, D] with a dict: the response ``y`` [B, ...], its ``weight`` c [B], whose mean
-    over all rows is 1, and ``penalty`` p [B], the same for all of them.
+    A batch is x [B, D], y [B, ...] and weight w [B], of which W is the sum.
     """
 
     def nll(params, state, batch, key=None, train=False, mask=None):
-        x, known = batch
+        x, y, _ = batch
         eta, state = apply_model(net, params, state, x, key, train, mask)
-        log_prob = distribution.log_prob(outputs(response, eta), known["y"])
-        return -known["weight"] * log_prob.reshape(len(log_prob), -1).sum(1), state
+        log_prob = distribution.log_prob(outputs(response, eta), y)
+        return -log_prob.reshape(len(log_prob), -1).sum(1), state
 
     def loss(params, state, batch, *, key=None, train=False, mask=None):
         values, state = nll(params, state, batch, key, train, mask)
-        fit = masked_mean(values, mask)
-        penalty = alpha * masked_mean(batch[1]["penalty"], mask) * losses.l2(params)
+        fit = masked_mean(values, mask, batch[2])
+        total = jnp.sum(counted(batch[2], mask))
+        penalty = alpha / 2 * safe_divide(losses.l2(params), total)
         return fit + penalty, (state, {"nll": fit})
 
     def predict(params, state, x):
@@ -110,7 +110,7 @@ def weighted_likelihood(
     def evaluate(params, state, batch, *, key=None):
         return {"nll": nll(params, state, batch)[0]}
 
-    return Objective(loss, predict, evaluate)
+    return Objective(loss, predict, evaluate, weighs=True)
 
 
 def make_learner(design: Design, settings: Mapping[str, Any]) -> Learner:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import compute_class_weight
 
+from jaxdl.training import class_weights
+
 
 class Rows(NamedTuple):
     """Rows that count. x: [n, D]. y: codes [n], or [n, K]. weight: [n], positive."""
@@ -54,8 +56,7 @@ def weight_classes(
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(f"class_weight is a dict, 'balanced' or None, not {class_weight!r}")
-        of_class = np.bincount(rows.y, rows.weight, minlength=len(classes))
-        factor = rows.weight.sum() / (len(classes) * of_class)
+        factor = class_weights(rows.y, weight=rows.weight, num_classes=len(classes)).astype(float)
     else:
         factor = compute_class_weight(class_weight, classes=classes, y=classes[rows.y])
     if not (np.isfinite(factor).all() and (factor >= 0).all() and factor.any()):
@@ -78,17 +79,8 @@ def scale_of(family: str, rows: Rows) -> Scale:
     return Scale(mean, np.where(deviation > 0, deviation, 1))
 
 
-def as_batch(rows: Rows, batch_size: int, scale: Scale | None = None) -> tuple[Any, dict]:
-    """What ``networks.weighted_likelihood`` takes; weights have the mean 1.
-
-    Over all rows, as one batch, it is then ``sum_n w_n nll_n + alpha/2 R(w)`` divided by the sum of
-    the weights w, as scikit-learn's networks have it; of a batch of B, its rows and ``1 / (2 B)``.
-    """
-    mean = rows.weight.mean()
+def as_batch(rows: Rows, scale: Scale | None = None) -> tuple[Any, Any, Any]:
+    """``(x, y, weight)`` in JAX's types, as ``networks.weighted_likelihood`` takes it."""
     dtype = rows.x.dtype
     y = rows.y if scale is None else ((rows.y - scale.shift) / scale.scale).astype(dtype)
-    return rows.x, {
-        "y": y.astype(np.int32) if scale is None else y,
-        "weight": (rows.weight / mean).astype(dtype),
-        "penalty": np.full(len(rows.weight), 1 / (2 * min(batch_size, len(y)) * mean), dtype),
-    }
+    return rows.x, y.astype(np.int32) if scale is None else y, rows.weight.astype(dtype)

@@ -60,11 +60,15 @@ def built(make_learner: Callable, setting: Mapping[str, Any]) -> Learner:
 
 def responses_of(make_learner: Callable, signature: Signature) -> Responses | None:
     """The Responses of a signature's learners; nothing is run."""
+    return looked_at(make_learner, signature).responses
+
+
+def looked_at(make_learner: Callable, signature: Signature) -> Learner:
+    """A signature's learner, of which only what is static can be asked; nothing is run."""
     found = []
 
     def look(traced):
-        setting = Setting({**signature.static, **traced}, set())
-        found.append(built(make_learner, setting).responses)
+        found.append(built(make_learner, Setting({**signature.static, **traced}, set())))
 
     with Explained(signature.traced):
         jax.eval_shape(look, {k: v[0] for k, v in signature.traced.items()})

@@ -24,7 +24,7 @@ from jaxdl.base import (
     Transform,
     features,
     fit_to,
-    pair,
+    weighted,
     with_features,
 )
 from jaxdl.training.batching import Rows, take
@@ -33,7 +33,7 @@ PARTS = 5
 
 
 def numbered(data: Batch, transform: Transform, groups: np.ndarray | None = None) -> Batch:
-    """The data; as ``(x, y, part [N])`` where the transform sees targets.
+    """The data; with ``(y, part [N])`` for y where the transform sees targets.
 
     Parts are drawn at random, for files are often sorted, and are always the same. They hold whole
     ``groups``, of labels [N]; None where each row is on its own.
@@ -44,16 +44,17 @@ def numbered(data: Batch, transform: Transform, groups: np.ndarray | None = None
     if groups is not None:
         of = np.unique(groups, return_inverse=True)[1]
     part = np.random.default_rng(0).permutation(of.max() + 1).astype(np.int32) % PARTS
-    return (*pair(data), part[of])
+    x, y, weight = weighted(data)
+    return (x, (y, part[of]), *(() if weight is None else (weight,)))
 
 
 def of_training_part(data: Batch, transform: Transform, train: Rows) -> Batch:
     """``numbered`` data in which rows that are not of the training part [n] have the part -1."""
     if not transform.sees_targets:
         return data
-    x, y, part = data
+    x, (y, part), *weight = data
     trained = jnp.zeros(len(part), bool).at[train.index].max(train.mask)
-    return x, y, jnp.where(trained, part, -1)
+    return (x, (y, jnp.where(trained, part, -1)), *weight)
 
 
 def fit(transform: Transform, batch: Batch, mask: Array) -> Any:
@@ -63,7 +64,7 @@ def fit(transform: Transform, batch: Batch, mask: Array) -> Any:
     """
     if not transform.sees_targets:
         return fit_to(transform, batch, mask)
-    x, y, part = batch
+    x, (y, part), *_ = batch
     return jax.lax.map(lambda p: transform.fit(x, y, mask & (part != p)), jnp.arange(PARTS + 1))
 
 
@@ -97,9 +98,10 @@ def with_transform(learner: Learner, transform: Transform, params: Any) -> Learn
     def change(batch):
         if not transform.sees_targets:
             return with_features(batch, transform.apply(params, features(batch)))
-        x, y, part = batch
+        x, (y, part), *weight = batch
         every = jax.vmap(transform.apply, (0, None))(params, x)
-        return jax.tree.map(lambda leaf: leaf[part, jnp.arange(len(part))], every), y
+        mine = jax.tree.map(lambda leaf: leaf[part, jnp.arange(len(part))], every)
+        return (mine, y, *weight)
 
     def step(train_state, batch, *, mask=None):
         # Handed on only where there is one: a learner of even batches needs to take none.

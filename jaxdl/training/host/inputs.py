@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import checks
-from jaxdl.base import Array, Batch, Learner, Responses, Sequences, Transform
+from jaxdl.base import Array, Batch, Learner, Responses, Sequences, Transform, weights
 from jaxdl.data.dataset import Dataset
 
 
@@ -69,8 +69,55 @@ def as_arrays(
 
 def check_responses(data: Batch, responses: Responses | None, name: str = "data") -> None:
     """Raise a ValueError where y, or data of one part, hold what is none of the Responses."""
-    if type(data) is not tuple or len(data) == 2:
+    if type(data) is not tuple or len(data) in (2, 3):
         checks.check_responses(data[1] if type(data) is tuple else data, responses, name)
+
+
+def check_weights(data: Batch, weighs: bool, name: str = "data") -> None:
+    """Raise a ValueError unless the weights of ``(x, y, weight)`` are some, and are made use of.
+
+    They are [N] real numbers from 0 on, not all 0; traced ones are not read. ``weighs`` is the
+    learner's.
+    """
+    weight = weights(data)
+    if weight is None:
+        return
+    if not weighs:
+        raise ValueError(
+            f"the {name} have three parts, (x, y, weight), but this learner takes no weights "
+            "(Learner.weighs): pass (x, y), or a dict for parts of another kind"
+        )
+    if weight.ndim != 1 or not jnp.issubdtype(weight.dtype, jnp.number):
+        raise ValueError(
+            f"the third part of the {name} are the weights [N] of rows, numbers from 0 on, not "
+            f"{weight.dtype} {list(weight.shape)}"
+        )
+    if isinstance(weight, jax.core.Tracer):
+        return
+    values = np.asarray(weight, np.float64)
+    if values.min() < 0:
+        raise ValueError(
+            f"weights are 0 or more, and those of the {name} go down to {values.min():g}"
+        )
+    if not 0 < values.sum() < np.finfo(np.float32).max:
+        raise ValueError(
+            f"the weights of the {name} sum to {values.sum():g}: nothing can be weighed"
+        )
+
+
+def that_count(data: Batch) -> Batch:
+    """The data without the rows of weight 0, so that these take no place in a batch either.
+
+    Traced ones stay, and are left out of each batch's mean.
+    """
+    weight = weights(data)
+    if (
+        weight is None
+        or isinstance(weight, jax.core.Tracer)
+        or (rows := np.asarray(weight) > 0).all()
+    ):
+        return data
+    return jax.tree.map(lambda leaf: leaf[rows], data)
 
 
 def shape_of_a_row(x: Any) -> Any:

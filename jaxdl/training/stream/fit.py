@@ -69,7 +69,8 @@ def fit_stream(
       learner: from ``gradient_learner`` and its kin.
       batches: an iterable of batches [B, ...] (each size B is compiled once), a Grain iterator or
         loader, or ``(start) -> iterable`` that begins with batch number ``start``. To go on from a
-        checkpoint it must give the same batches again.
+        checkpoint it must give the same batches again. A batch ``(x, y, weight [B])`` is weighted
+        within itself; steps count alike.
       key: a typed key, consumed.
       steps: how many batches to train on; fewer if there are no more.
       validation: data [M, ...] on the device, evaluated every ``evaluate_every`` steps.
@@ -103,6 +104,7 @@ def fit_stream(
     if validation is not None:
         validation = inputs.as_arrays(validation, "validation data")
         inputs.check_responses(validation, learner.responses, "validation data")
+        inputs.check_weights(validation, learner.weighs, "validation data")
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     fingerprint = {}
     if checkpoint is not None:

@@ -91,7 +91,10 @@ class StreamJob:
         if not self._ended() and self.position < self.total:
             begin = functools.partial(position_batches, self.batches, self.position, self.place)
             left = self.total - self.position
-            yield from prefetch(begin, self.ahead, self.position, left, self.learner.responses)
+            learner = self.learner
+            yield from prefetch(
+                begin, self.ahead, self.position, left, learner.responses, learner.weighs
+            )
 
     def _step(self, batch: Batch, place: str | None) -> None:
         program = compiled(stream_steps.step, ("carry",), wide=is_wide(self.carry.state))

@@ -60,6 +60,7 @@ def prefetch(
     start: int,
     count: int,
     responses: Responses | None = None,
+    weighs: bool = False,
 ) -> Iterator[tuple[Any, str | None] | None]:
     """Yield ``(batch on the device, state_of(iterator) after it)``, ``size`` of them ahead.
 
@@ -91,6 +92,7 @@ def prefetch(
                 name = f"examples of batch {number}"
                 batch = inputs.as_arrays(batch, name, finite=False)
                 inputs.check_responses(batch, responses, name)
+                inputs.check_weights(batch, weighs, name)
                 if not put((jax.device_put(batch), state_of(iterator))):
                     return
             put(_END)

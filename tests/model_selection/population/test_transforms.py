@@ -34,7 +34,7 @@ def test_each_row_is_changed_by_what_was_fitted_to_other_rows():
         mean = lambda kept, c, x=x, y=y: y[kept & (x[:, 0] == c)].astype(np.float64).mean()
         encoder = features.target_encode([0], [size], smooth=0.0)
         data = transforms.numbered((x, np.where(inside, y, np.nan)), encoder)
-        part = data[2]
+        part = data[1][1]
         assert np.bincount(part, minlength=transforms.PARTS).tolist() == [16] * 5
         params = transforms.fit(encoder, take(data, rows.index), rows.mask)
         seen = Learner(None, lambda ts, batch: (ts, batch[0]), lambda ts, x: x, lambda ts, b: b[0])
@@ -56,8 +56,8 @@ def test_padding_of_a_shorter_training_part_is_in_no_part():
     data = transforms.numbered((np.zeros((7, 1)), np.arange(7.0)), encoder)
     rows = jax.tree.map(lambda leaf: leaf[1], pad_rows([np.arange(6), np.arange(3, 7)]))
     assert not rows.mask.all()
-    part = transforms.of_training_part(data, encoder, rows)[2]
-    assert (np.asarray(part) == np.where(np.arange(7) < 3, -1, data[2])).all()
+    part = transforms.of_training_part(data, encoder, rows)[1][1]
+    assert (np.asarray(part) == np.where(np.arange(7) < 3, -1, data[1][1])).all()
 
 
 def test_categories_of_noise_give_no_advantage_on_the_rows_that_were_trained_on():
@@ -90,7 +90,7 @@ def test_rows_of_a_group_are_changed_by_what_was_fitted_to_other_groups():
     x, y = who[:, None].astype(np.float32), RNG.integers(0, 2, 100)[who]
     encoder = features.target_encode([0], [100], num_classes=2, smooth=1.0)
     names = np.array([f"P{k:02d}" for k in who])
-    part = transforms.numbered((x, y), encoder, names)[2].reshape(100, 3)
+    part = transforms.numbered((x, y), encoder, names)[1][1].reshape(100, 3)
     assert (part == part[:, :1]).all()
     assert np.bincount(part[:, 0]).tolist() == [20] * transforms.PARTS
     run = lambda groups: cross_validate(
