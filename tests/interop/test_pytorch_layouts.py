@@ -57,7 +57,12 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOW = ("conv1d", "conv3d", "conv_transpose1d", "no_offset")  # their code is that of others
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES]
+)
 def test_layers_are_pytorchs_and_go_back(name):
     made, layout, apply, x, settings = CASES[name]
     theirs, weights = module(*made)
@@ -103,7 +108,7 @@ def test_batch_normalisation_has_its_statistics_in_the_state():
 CELLS = {"RNN": layers.simple_cell, "LSTM": layers.lstm_cell, "GRU": layers.gru_cell}
 
 
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("bias", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", CELLS)
 def test_cells_are_pytorchs_both_ways(kind, bias):
     """Their two offsets are one of ours; what is written back gives the same steps there."""
@@ -156,6 +161,7 @@ def test_attention_is_pytorchs(settings):
         np.testing.assert_array_equal(back[name], value)
 
 
+@pytest.mark.slow
 def test_stacks_of_transformer_layers_are_pytorchs():
     settings = {"dropout": 0.0, "batch_first": True, "norm_first": True}
     encoder, _ = module("TransformerEncoderLayer", D, E, H, **settings)

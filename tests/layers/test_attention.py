@@ -8,6 +8,7 @@ import pytest
 import scipy.special
 
 from jaxdl import layers
+from jaxdl.interop import pytorch
 from jaxdl.layers import attention as module
 
 RNG = np.random.default_rng(0)
@@ -200,19 +201,9 @@ def test_multi_head_attention_is_torchs_with_widths_of_its_own(x64):
         4, 2, kdim=3, vdim=5, bias=True, batch_first=True, dtype=torch.float64
     )
     query, keys, values = (RNG.normal(size=(2, n, d)) for n, d in ((3, 4), (5, 3), (5, 5)))
-    heads = lambda w: jnp.asarray(w.detach().numpy().T.reshape(-1, 2, 2))
-    bias = jnp.asarray(RNG.normal(size=(3, 2, 2)))
-    with torch.no_grad():
-        theirs.in_proj_bias.copy_(torch.tensor(np.asarray(bias).ravel()))
-    params = {
-        "query": {"kernel": heads(theirs.q_proj_weight), "bias": bias[0]},
-        "key": {"kernel": heads(theirs.k_proj_weight), "bias": bias[1]},
-        "value": {"kernel": heads(theirs.v_proj_weight), "bias": bias[2]},
-        "out": {
-            "kernel": jnp.asarray(theirs.out_proj.weight.detach().numpy().T.reshape(2, 2, 4)),
-            "bias": jnp.asarray(theirs.out_proj.bias.detach().numpy()),
-        },
-    }
+    torch.nn.init.normal_(theirs.in_proj_bias)
+    weights = {name: value.numpy() for name, value in theirs.state_dict().items()}
+    params, _ = pytorch.from_torch(pytorch.attention(2), weights)
     shapes = jax.eval_shape(lambda: layers.multi_head_attention_init(
         jax.random.key(0), 4, 2, kv_dim=3, value_dim=5, use_bias=True
     ))  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl import layers
+from jaxdl.interop import pytorch
 
 B, D, H = 3, 4, 5
 
@@ -14,38 +15,10 @@ def draws(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def from_torch(cell):
-    """The params of a PyTorch cell, with both of its offsets."""
-    array = lambda p: jnp.asarray(p.detach().numpy())
-    return {
-        "input": {"kernel": array(cell.weight_ih).T, "bias": array(cell.bias_ih)},
-        "recurrent": {"kernel": array(cell.weight_hh).T, "bias": array(cell.bias_hh)},
-    }
-
-
-def one_offset(params):
-    """PyTorch's two offsets of a gate are a sum."""
-    bias = params["input"]["bias"] + params["recurrent"]["bias"]
-    return {
-        "input": {"kernel": params["input"]["kernel"], "bias": bias},
-        "recurrent": {"kernel": params["recurrent"]["kernel"]},
-    }
-
-
-def candidate_offset(params):
-    """A GRU's gates have one offset in all, its candidate has two."""
-    b, c = params["input"]["bias"], params["recurrent"]["bias"]
-    bias = jnp.concatenate([(b + c)[: 2 * H], b[2 * H :]])
-    return {
-        "input": {"kernel": params["input"]["kernel"], "bias": bias},
-        "recurrent": {"kernel": params["recurrent"]["kernel"], "bias": c[2 * H :]},
-    }
-
-
 CELLS = {
-    "simple": ("RNNCell", layers.simple_cell(D, H), one_offset),
-    "lstm": ("LSTMCell", layers.lstm_cell(D, H), one_offset),
-    "gru": ("GRUCell", layers.gru_cell(D, H), candidate_offset),
+    "simple": ("RNNCell", layers.simple_cell(D, H)),
+    "lstm": ("LSTMCell", layers.lstm_cell(D, H)),
+    "gru": ("GRUCell", layers.gru_cell(D, H)),
 }
 
 
@@ -54,10 +27,11 @@ CELLS = {
 @pytest.mark.parametrize("name", CELLS)
 def test_a_step_is_that_of_torch(name, double, x64):
     torch = pytest.importorskip("torch")
-    kind, cell, convert = CELLS[name]
+    kind, cell = CELLS[name]
     torch.manual_seed(0)
     theirs = getattr(torch.nn, kind)(D, H, dtype=torch.float64 if double else torch.float32)
-    params = convert(from_torch(theirs))
+    weights = {name: value.numpy() for name, value in theirs.state_dict().items()}
+    params, _ = pytorch.from_torch(pytorch.cell(), weights)
     dtype = np.float64 if double else np.float32
     x, h, c = (draws(B, n, seed=i).astype(dtype) for i, n in enumerate((D, H, H)))
     carry = (c, h) if name == "lstm" else (h,)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl import layers
+from jaxdl.interop import pytorch
 
 D, H, E = 4, 6, 2
 RNG = np.random.default_rng(0)
@@ -13,32 +14,11 @@ X, Y = RNG.normal(size=(2, 5, D)), RNG.normal(size=(2, 3, D))
 LENGTHS = np.array([5, 3])
 
 
-def array(tensor):
-    return jnp.asarray(tensor.detach().numpy())
-
-
-def attention_of(theirs):
-    q, k, v = array(theirs.in_proj_weight).reshape(3, D, D)
-    bias = array(theirs.in_proj_bias).reshape(3, E, D // E)
-    names = zip(("query", "key", "value"), (q, k, v), bias, strict=True)
-    params = {n: {"kernel": w.T.reshape(D, E, -1), "bias": b} for n, w, b in names}
-    out = array(theirs.out_proj.weight).T.reshape(E, -1, D)
-    return {**params, "out": {"kernel": out, "bias": array(theirs.out_proj.bias)}}
-
-
 def params_of(theirs):
-    dense = lambda layer: {"kernel": array(layer.weight).T, "bias": array(layer.bias)}
-    norm = lambda layer: {"scale": array(layer.weight), "bias": array(layer.bias)}
-    params = {
-        "attention": attention_of(theirs.self_attn),
-        "ffn": {"dense_0": dense(theirs.linear1), "dense_1": dense(theirs.linear2)},
-        "norm_0": norm(theirs.norm1),
-        "norm_1": norm(theirs.norm2),
-    }
-    if hasattr(theirs, "multihead_attn"):
-        params["source_attention"] = attention_of(theirs.multihead_attn)
-        params["norm_2"] = norm(theirs.norm3)
-    return params
+    weights = {name: value.numpy() for name, value in theirs.state_dict().items()}
+    decoder = hasattr(theirs, "multihead_attn")
+    layout = pytorch.decoder_layer(E) if decoder else pytorch.encoder_layer(E)
+    return pytorch.from_torch(layout, weights)[0]
 
 
 def torch_layer(kind, pre):

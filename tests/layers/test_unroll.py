@@ -7,6 +7,7 @@ import pytest
 
 from jaxdl import layers
 from jaxdl.base import Sequences
+from jaxdl.interop import pytorch
 
 B, T, D, H = 3, 5, 2, 4
 LENGTHS = np.array([5, 2, 0], np.int32)
@@ -91,19 +92,8 @@ def test_a_bidirectional_stack_is_that_of_torch_with_packed_sequences(kind):
     make = {"RNN": layers.simple_cell, "LSTM": layers.lstm_cell, "GRU": layers.gru_cell}[kind]
     stack = [(make(d, H), make(d, H)) for d in (D, 2 * H)]
 
-    def of_torch(end):
-        array = lambda name: jnp.asarray(getattr(theirs, f"{name}_{end}").detach().numpy())
-        b, c = array("bias_ih"), array("bias_hh")
-        recurrent = {"kernel": array("weight_hh").T}
-        if kind == "GRU":
-            recurrent["bias"] = c[2 * H :]
-            c = jnp.where(jnp.arange(3 * H) < 2 * H, c, 0)
-        return {"input": {"kernel": array("weight_ih").T, "bias": b + c}, "recurrent": recurrent}
-
-    params = {
-        f"layer_{i}": {"forward": of_torch(f"l{i}"), "backward": of_torch(f"l{i}_reverse")}
-        for i in range(2)
-    }
+    weights = {name: value.numpy() for name, value in theirs.state_dict().items()}
+    params, _ = pytorch.from_torch(pytorch.recurrent(), weights)
     x, lengths = inputs(), np.array([5, 2, 3])
     packed = torch.nn.utils.rnn.pack_padded_sequence(
         torch.tensor(np.asarray(x)), torch.tensor(lengths), batch_first=True, enforce_sorted=False

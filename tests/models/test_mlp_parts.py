@@ -10,6 +10,7 @@ import pytest
 import scipy.special
 
 from jaxdl import families, layers, models
+from jaxdl.interop import pytorch
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(7, 3))
@@ -105,10 +106,9 @@ def test_the_recursion_is_the_nested_composition_and_torchs(x64):
     np.testing.assert_allclose(eta, each, rtol=1e-12)
     torch = pytest.importorskip("torch")
     stack = [torch.nn.Linear(m, n, dtype=torch.float64) for m, n in ((3, 4), (4, 5), (5, 2))]
-    for layer, kernel, bias in zip(stack, w, b, strict=True):
-        layer.load_state_dict(
-            {"weight": torch.tensor(np.array(kernel.T)), "bias": torch.tensor(np.array(bias))}
-        )
+    for i, layer in enumerate(stack):
+        weights = pytorch.to_torch(pytorch.linear(), params[f"dense_{i}"])
+        layer.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     phi = (torch.nn.Tanh(), torch.nn.Sigmoid())
     oracle = torch.nn.Sequential(stack[0], phi[0], stack[1], phi[1], stack[2])
     np.testing.assert_allclose(eta, oracle(torch.tensor(X)).detach(), rtol=1e-12)
@@ -123,17 +123,12 @@ def test_batch_normalised_network_is_torchs(x64):
         torch.nn.Linear(3, 4, bias=False, **f64), torch.nn.BatchNorm1d(4, **f64),
         torch.nn.ReLU(), torch.nn.Linear(4, 2, **f64),
     )  # fmt: skip
-    as_torch = lambda leaf: torch.tensor(np.array(leaf.T))
-    values = {
-        "0.weight": params["dense_0"]["kernel"],
-        "1.weight": params["norm_0"]["scale"],
-        "1.bias": params["norm_0"]["bias"],
-        "1.running_mean": state["norm_0"]["mean"],
-        "1.running_var": state["norm_0"]["var"],
-        "3.weight": params["dense_1"]["kernel"],
-        "3.bias": params["dense_1"]["bias"],
-    }
-    oracle.load_state_dict({k: as_torch(v) for k, v in values.items()}, strict=False)
+    layout = pytorch.parts({
+        "dense_0": ("0", pytorch.linear()), "norm_0": ("1", pytorch.batch_norm()),
+        "dense_1": ("3", pytorch.linear()),
+    })  # fmt: skip
+    weights = pytorch.to_torch(layout, params, state)
+    oracle.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     x = jnp.asarray(X)
     trained, new = net.apply(params, state, x, train=True)
     evaluated, _ = net.apply(params, state, x)

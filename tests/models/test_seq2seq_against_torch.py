@@ -7,6 +7,7 @@ import pytest
 
 from jaxdl import families, models, training
 from jaxdl.base import Sequences
+from jaxdl.interop import pytorch
 from jaxdl.text import teacher_forcing
 
 V, D, H = 6, 3, 4
@@ -21,16 +22,9 @@ def tensor(torch, array):
     return torch.tensor(np.asarray(array))
 
 
-def load(torch, params, theirs, end=""):
-    """Our cell's parameters in PyTorch's module; its second offset is zero but for a GRU's."""
-    get = lambda name: getattr(theirs, name + end)
-    with torch.no_grad():
-        get("weight_ih").copy_(tensor(torch, params["input"]["kernel"].T))
-        get("weight_hh").copy_(tensor(torch, params["recurrent"]["kernel"].T))
-        get("bias_ih").copy_(tensor(torch, params["input"]["bias"]))
-        get("bias_hh").zero_()
-        if "bias" in params["recurrent"]:
-            get("bias_hh")[-H:].copy_(tensor(torch, params["recurrent"]["bias"]))
+def load(torch, layout, params, theirs):
+    weights = pytorch.to_torch(layout, params)
+    theirs.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
 
 
 def linear(torch, params, x):
@@ -41,9 +35,7 @@ def linear(torch, params, x):
 def logits_of_torch(torch, params, kind, cell, both, inputs):
     """eta [N, T, V]: packed sequences in the encoder, a loop over steps in the decoder."""
     encoder = getattr(torch.nn, cell.upper())(D, H, batch_first=True, bidirectional=both)
-    first = params["encoder"]["layer_0"]
-    for name, end in (("forward", "_l0"), ("backward", "_l0_reverse"))[: 1 + both]:
-        load(torch, first[name] if both else first, encoder, end)
+    load(torch, pytorch.recurrent(), params["encoder"], encoder)
     table = tensor(torch, params["source_embedding"]["embedding"])
     packed = torch.nn.utils.rnn.pack_padded_sequence(
         table[tensor(torch, SOURCE.values)], tensor(torch, SOURCE.lengths), batch_first=True,
@@ -58,7 +50,7 @@ def logits_of_torch(torch, params, kind, cell, both, inputs):
         bridged = torch.tanh(linear(torch, params["bridge"], torch.cat(beside, dim=1)))
         carry = list(bridged.split(H, dim=1))
     decoder = getattr(torch.nn, cell.upper() + "Cell")(D + states.shape[2], H)
-    load(torch, params["decoder"], decoder)
+    load(torch, pytorch.cell(), params["decoder"], decoder)
     embedded = tensor(torch, params["embedding"]["embedding"])[tensor(torch, inputs)]
     mask, logits = tensor(torch, SOURCE.mask), []
     for y in embedded.unbind(1):

@@ -9,6 +9,7 @@ import pytest
 
 from jaxdl import base, families, generation, models, training
 from jaxdl.base import Sequences
+from jaxdl.interop import pytorch
 from jaxdl.models.seq2seq import Memory
 from jaxdl.text.targets import teacher_forcing
 
@@ -142,15 +143,9 @@ def test_the_classifier_is_that_of_torch_with_packed_sequences():
     model = models.sequence_classifier(config, 1)
     params, state = model.init(jax.random.key(0))
     lstm = torch.nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True)
+    weights = pytorch.to_torch(pytorch.recurrent(), params["recurrent"])
+    lstm.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     with torch.no_grad():
-        for i in range(2):
-            for end, name in (("", "forward"), ("_reverse", "backward")):
-                ours = params["recurrent"][f"layer_{i}"][name]
-                to = lambda a: torch.tensor(np.asarray(a))
-                getattr(lstm, f"weight_ih_l{i}{end}").copy_(to(ours["input"]["kernel"].T))
-                getattr(lstm, f"weight_hh_l{i}{end}").copy_(to(ours["recurrent"]["kernel"].T))
-                getattr(lstm, f"bias_ih_l{i}{end}").copy_(to(ours["input"]["bias"]))
-                getattr(lstm, f"bias_hh_l{i}{end}").zero_()
         table = torch.tensor(np.asarray(params["embedding"]["embedding"]))
         packed = torch.nn.utils.rnn.pack_padded_sequence(
             table[torch.tensor(np.asarray(TOKENS))], torch.tensor(np.asarray(LENGTHS)),

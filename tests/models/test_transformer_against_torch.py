@@ -7,6 +7,7 @@ import pytest
 
 from jaxdl import models
 from jaxdl.base import Sequences
+from jaxdl.interop import pytorch
 
 D, E, H, V, S, T = 4, 2, 6, 7, 5, 4
 SOURCE_LENGTHS = np.array([5, 3, 1])
@@ -23,39 +24,9 @@ def config(position="post"):
     )  # fmt: skip
 
 
-def array(tensor):
-    return jnp.asarray(tensor.detach().numpy())
-
-
-def attention(theirs):
-    q, k, v = array(theirs.in_proj_weight).reshape(3, D, D)
-    biases = array(theirs.in_proj_bias).reshape(3, E, D // E)
-    parts = zip(("query", "key", "value"), (q, k, v), biases, strict=True)
-    params = {name: {"kernel": w.T.reshape(D, E, -1), "bias": b} for name, w, b in parts}
-    kernel = array(theirs.out_proj.weight).T.reshape(E, -1, D)
-    return {**params, "out": {"kernel": kernel, "bias": array(theirs.out_proj.bias)}}
-
-
-def layer(theirs):
-    dense = lambda linear: {"kernel": array(linear.weight).T, "bias": array(linear.bias)}
-    params = {
-        "attention": attention(theirs.self_attn),
-        "ffn": {"dense_0": dense(theirs.linear1), "dense_1": dense(theirs.linear2)},
-        "norm_0": norm(theirs.norm1), "norm_1": norm(theirs.norm2),
-    }  # fmt: skip
-    if hasattr(theirs, "multihead_attn"):
-        params["source_attention"] = attention(theirs.multihead_attn)
-        params["norm_2"] = norm(theirs.norm3)
-    return params
-
-
-def norm(theirs):
-    return {"scale": array(theirs.weight), "bias": array(theirs.bias)}
-
-
-def stack(theirs):
-    params = {f"layer_{i}": layer(one) for i, one in enumerate(theirs.layers)}
-    return params if theirs.norm is None else {**params, "norm": norm(theirs.norm)}
+def params_of(theirs, layout):
+    weights = {name: value.numpy() for name, value in theirs.state_dict().items()}
+    return pytorch.from_torch(layout, weights)[0]
 
 
 def positions(length):
@@ -93,9 +64,10 @@ def test_stacks_with_masks_are_torchs(x64, position):
     )  # fmt: skip
     expected = (out @ tables[1].T).detach().numpy()
     params = {
-        "source_embedding": {"tokens": {"embedding": array(tables[0])}},
-        "embedding": {"tokens": {"embedding": array(tables[1])}},
-        "encoder": stack(encoder), "decoder": stack(decoder),
+        "source_embedding": {"tokens": {"embedding": jnp.asarray(tables[0].numpy())}},
+        "embedding": {"tokens": {"embedding": jnp.asarray(tables[1].numpy())}},
+        "encoder": params_of(encoder, pytorch.encoder(E)),
+        "decoder": params_of(decoder, pytorch.decoder(E)),
     }  # fmt: skip
     apply = models.transformer(config(position)).apply
     np.testing.assert_allclose(apply(params, {}, BATCH)[0], expected, rtol=1e-11, atol=1e-12)
