@@ -330,7 +330,7 @@ def _execute(path, directory):
     client = NotebookClient(
         notebook,
         kernel_name="python3",
-        timeout=120,
+        timeout=600,  # of a cell that hangs, on a machine that is busy
         startup_timeout=60,
         resources={"metadata": {"path": str(work)}},
     )

@@ -137,7 +137,8 @@ def test_steps_lower_the_loss(row, key):
     for _ in range(8):
         state, info = row.step(state, row.batch)
         losses.append(float(info["loss"]))
-    assert losses[-1] <= losses[0]  # a closed form has nothing to gain after its first step
+    # A closed form has nothing to gain after its first step but rounding.
+    assert losses[-1] <= losses[0] + 1e-12 * abs(losses[0])
     before, after = (evaluate(s, row.batch) for s in (first, state))
     for metric in row.metrics:
         sign = -1 if metric == "accuracy" else 1
