@@ -144,6 +144,7 @@ def _signatures(study, best):
 def test_too_many_settings(study):
     with pytest.raises(ValueError, match="5 settings asked for, 4 did not diverge"):
         refit(study, DATA, settings=5)
+    assert len(refit(study, DATA, settings=4).states) == 4
     with pytest.raises(ValueError, match="seeds must be a positive whole number, not 0"):
         refit(study, DATA, seeds=0)
 

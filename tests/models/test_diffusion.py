@@ -205,7 +205,10 @@ def test_the_path_of_ddim_from_a_given_start():
     """x_s = sqrt(abar_s) x0_hat + sqrt(1 - abar_s) (x_t - sqrt(abar_t) x0_hat) / sqrt(1 - abar_t)."""
     schedule = diffusion.linear_schedule(100)
     how = {"steps": 3, "start": jnp.array([[2.0], [-1.0]])}
-    path = generation.ddim_path(jax.random.key(0), optimal(schedule), schedule, (2, 1), **how)
+    asked = []
+    denoise = lambda x, t: (asked.append(t.shape), optimal(schedule)(x, t))[1]
+    path = generation.ddim_path(jax.random.key(0), denoise, schedule, (2, 1), **how)
+    assert set(asked) == {(2,)}  # each sample has its own t
     x = np.array([[2.0], [-1.0]])
     bar = np.concatenate([[1], exact(schedule)[1]])
     by_hand = [x]
