@@ -26,7 +26,7 @@ from jax import export
 
 from jaxdl import checks, files, programs
 from jaxdl.arrays import filled_up, num_rows
-from jaxdl.base import Array, Responses
+from jaxdl.base import Responses
 from jaxdl.data import frames
 from jaxdl.data.frames import Names
 
@@ -84,7 +84,7 @@ class Served(NamedTuple):
         frames.check_classes(p, self.responses, self.names)
         return p
 
-    def _predicted(self, x: Any) -> Array:
+    def _predicted(self, x: Any) -> np.ndarray:
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(frames.values_of(x, self.names))]
         shapes = [list(leaf.shape) for leaf in leaves]
         wanted = [["B", *leaf.shape] for leaf in self.row]

@@ -23,8 +23,8 @@ class Names(NamedTuple):
 def names_of(data: Any) -> Names:
     """The Names of a Dataset, or of ``(x, y)`` whose x is a DataFrame, y a Series."""
     if isinstance(data, Dataset):
-        told = (tuple(map(str, part)) if part else None for part in (data.feature_names, data.target_names))  # fmt: skip
-        return Names(*told, data.target)
+        texts = lambda part: tuple(map(str, part)) if part else None
+        return Names(texts(data.feature_names), texts(data.target_names), data.target)
     x, *rest = data if type(data) in (tuple, list) else (data,)
     target = getattr(rest[0], "name", None) if rest else None
     features = tuple(map(str, x.columns)) if is_frame(x) else None

@@ -5,6 +5,7 @@ ones such a row is left out. ``mask`` [N] marks the rows that count, everywhere.
 """
 
 from jaxdl.metrics import intervals
+from jaxdl.metrics.by_name import Metric, named, pinball
 from jaxdl.metrics.calibration import (
     Reliability,
     brier_score,
@@ -31,7 +32,6 @@ from jaxdl.metrics.classification import (
     round_prediction,
 )
 from jaxdl.metrics.coverage import Coverage, nearest_neighbours, sample_coverage
-from jaxdl.metrics.named import Metric, named, pinball
 from jaxdl.metrics.regression import held_out_loss, r2_score, root_mean_squared_error
 from jaxdl.metrics.sample_distances import (
     PermutationTest,

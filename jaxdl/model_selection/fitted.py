@@ -124,7 +124,7 @@ class Fitted(NamedTuple):
             return out
         return jax.device_put(np.asarray(out)[(slice(None),) * axis + (slice(n),)])
 
-    def _program(self, average: bool) -> tuple["_Spec", tuple]:
+    def _program(self, average: bool) -> tuple["_Spec", tuple[Any, list[dict], list]]:
         """What ``_predictions`` takes before x."""
         signatures = grids.signatures(self.hparams)
         spec = _Spec(

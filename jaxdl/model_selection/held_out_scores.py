@@ -52,13 +52,13 @@ def scored(study: Study, metrics: Sequence[Metric], data: Batch, *, keeps: bool)
     """
     if not metrics:
         return study if keeps else dataclasses.replace(study, predictions=None, held_out=None)
-    y, weight = data[1], weights(data)
+    y, weight, held_out = data[1], weights(data), np.asarray(study.held_out)
     scores = {metric.name: np.full(study.diverged.shape, np.nan) for metric in metrics}
     for f, fold in enumerate(study.folds):
         rows = fold.valid
         of_rows = None if weight is None else weight[rows]
         for s, k in np.ndindex(len(study.hparams), len(study.seeds)):
-            predicted = study.held_out[s, f, k, : len(rows)]
+            predicted = held_out[s, f, k, : len(rows)]
             if np.isfinite(predicted).all():
                 for metric in metrics:
                     scores[metric.name][s, f, k] = metric.score(y[rows], predicted, of_rows)

@@ -3,6 +3,7 @@
 import importlib
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from jaxdl.model_selection.saved import NotHereError
 
@@ -31,7 +32,7 @@ def path_of(fn: Callable | None) -> str | None:
 def imported(path: str) -> Callable:
     """The function of a path."""
     module, names = path.split(":")
-    value = importlib.import_module(module)
+    value: Any = importlib.import_module(module)
     for name in names.split("."):
         value = getattr(value, name)
     return value

@@ -213,9 +213,11 @@ def _run(arrays: files.Arrays, about: dict, learner: Learner) -> FitResult:
         shapes = values.shapes_decoded(about["record"])
         leaves = [arrays.read(f"record{name}") for name in saved.by_path(shapes, read=False)]
         record = jax.tree.unflatten(jax.tree.structure(shapes), leaves)
-    validation = {name: arrays.read(f"validation/{name}") for name in about["validation"]}
+    validation = {
+        name: jnp.asarray(arrays.read(f"validation/{name}")) for name in about["validation"]
+    }
     history = History(**{**dict.fromkeys(HISTORY, ()), **of}, validation=validation, record=record)
-    return FitResult(state, history, np.int32(about["steps"]))
+    return FitResult(state, history, jnp.asarray(about["steps"], jnp.int32))
 
 
 def _zeros(leaf: Any) -> Any:

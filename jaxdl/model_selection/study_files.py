@@ -66,7 +66,7 @@ def read_study(arrays: files.Arrays, about: dict, hparams: list[dict], recipe: R
         "best_epochs": (grid, "iu"), "dropped": ((s,), "iu"), "num_params": ((s,), "iu"),
         "predictions": ((s, k, ...), "fiu"), "held_out": ((*grid, ...), "fiub"),
     }  # fmt: skip
-    found = {
+    found: dict[str, Any] = {
         name: _read(arrays, name, *shapes[name])
         for name in (*ARRAYS, *PERHAPS)
         if name in ARRAYS or name in arrays.described

@@ -67,14 +67,14 @@ def decoded(value: Any) -> Any:
 
 def shapes_encoded(tree: Any) -> Any:
     """A tree of shapes and dtypes: of dicts by text, lists, tuples and Sequences; else a ValueError."""
+    if hasattr(tree, "shape") and hasattr(tree, "dtype"):
+        return {"shape": list(tree.shape), "dtype": np.dtype(tree.dtype).str}
     if isinstance(tree, Sequences):
         return {"sequences": [shapes_encoded(part) for part in tree]}
     if isinstance(tree, dict) and all(isinstance(name, str) for name in tree):
         return {"dict": {name: shapes_encoded(part) for name, part in tree.items()}}
     if type(tree) in (tuple, list):
         return {type(tree).__name__: [shapes_encoded(part) for part in tree]}
-    if hasattr(tree, "shape") and hasattr(tree, "dtype"):
-        return {"shape": list(tree.shape), "dtype": np.dtype(tree.dtype).str}
     raise ValueError(f"a {type(tree).__name__} in a tree of arrays cannot be saved")
 
 

@@ -32,26 +32,26 @@ def class_weights(
     >>> class_weights(np.array([0, 0, 0, 1])).tolist()
     [0.6666666865348816, 2.0]
     """
-    y = np.asarray(y)
-    if y.ndim != 1 or y.dtype.kind not in "iub" or not y.size or y.min() < 0:
+    labels = np.asarray(y)
+    if labels.ndim != 1 or labels.dtype.kind not in "iub" or not labels.size or labels.min() < 0:
         raise ValueError(
-            f"class_weights takes labels y [N] from 0 on, not {y.dtype} {list(y.shape)}"
+            f"class_weights takes labels y [N] from 0 on, not {labels.dtype} {list(labels.shape)}"
         )
-    k = int(y.max()) + 1 if num_classes is None else num_classes
-    of_class = np.bincount(y, weight, minlength=k)
-    if len(of_class) > k:
-        raise ValueError(f"y has the label {len(of_class) - 1}, but there are {k} classes")
+    count = int(labels.max()) + 1 if num_classes is None else num_classes
+    of_class = np.bincount(labels, weight, minlength=count)
+    if len(of_class) > count:
+        raise ValueError(f"y has the label {len(of_class) - 1}, but there are {count} classes")
     if isinstance(how, str):
         if how != "balanced":
             raise ValueError(f"class weights are 'balanced' or a dict, not {how!r}")
         there = of_class > 0
         c = of_class.sum() / (there.sum() * np.where(there, of_class, 1))
     else:
-        if not set(how) <= set(range(k)):
+        if not set(how) <= set(range(count)):
             raise ValueError(
-                f"class weights are of {sorted(set(how) - set(range(k)))}, which are no classes 0..{k - 1}"
+                f"class weights are of {sorted(set(how) - set(range(count)))}, which are no classes 0..{count - 1}"
             )
-        c = np.array([how.get(label, 1.0) for label in range(k)], float)
+        c = np.array([how.get(k, 1.0) for k in range(count)], float)
     if not (np.isfinite(c).all() and (c >= 0).all() and c.any()):
         raise ValueError(f"weights of classes are 0 or more, and not all 0, not {c.tolist()}")
     return c.astype(np.float32)

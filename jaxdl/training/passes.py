@@ -49,7 +49,8 @@ def run_batches(learner, state, totals, data, rows, key, lo, hi, lengths, paddin
         batch = take(data, index[i])
         if not padding.masked:
             new, info = learner.step(state, batch)
-            count = size if weights(batch) is None else jnp.sum(weights(batch))
+            weight = weights(batch)
+            count = size if weight is None else jnp.sum(weight)
             return new, {k: t + count * info[k] for k, t in totals.items()}
         new, info = masked_step(learner, state, batch, mask[i])
         count = amount(mask[i], weights(batch))
