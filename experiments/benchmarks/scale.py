@@ -32,7 +32,9 @@ class Config:
     """Features of the data."""
     devices: tuple[int, ...] = (1, 2, 4, 8)
     """Host devices to spread over; so many are simulated as there is the largest of them."""
-    epochs: int = 5
+    others: int = 1000
+    """Members of the studies of the other blocks."""
+    epochs: int = 20
     """Of every member."""
     resident: int = 1000
     """Members on the devices at a time; the others wait on the host."""
@@ -52,7 +54,7 @@ def main(config: Config) -> list[Row]:
     def block(name):
         values, rows, costs = getattr(config, name), [], []
         for value in values:
-            sizes = dict(zip(BLOCKS, least, strict=True)) | {name: value}
+            sizes = dict(zip(BLOCKS, least, strict=True)) | {"members": config.others, name: value}
             cpu, compiled, score = cost(config, **sizes)
             costs.append(cpu)
             each = f"{1e6 * cpu / sizes['members']:.0f} us a member, score {score:.3f}"
@@ -68,7 +70,9 @@ def main(config: Config) -> list[Row]:
 
 def check(config: Config) -> None:
     """Raise a ValueError for blocks that there are not, and numbers that make no study."""
-    check_blocks(config, BLOCKS, ("epochs", "resident"))
+    check_blocks(config, BLOCKS, ("epochs", "resident", "others"))
+    if config.others < FOLDS:
+        raise ValueError(f"others are members from {FOLDS}, not {config.others}")
     for name in BLOCKS:
         values = getattr(config, name)
         fewest = {"members": FOLDS, "rows": 10}.get(name, 1)

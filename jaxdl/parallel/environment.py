@@ -9,11 +9,15 @@ _PORT = 61440  # the first of the 4096 that jobs are spread over
 
 
 class Place(NamedTuple):
-    """A process: number ``index`` of ``count``; the first is reached at ``coordinator``."""
+    """A process: number ``index`` of ``count``; the first is reached at ``coordinator``.
+
+    gpu: the one of its machine's that is its own, where the machine's processes see each other's.
+    """
 
     coordinator: str
     count: int
     index: int
+    gpu: int | None = None
 
 
 def from_environment(environment: Mapping[str, str]) -> Place | None:
@@ -26,7 +30,7 @@ def from_environment(environment: Mapping[str, str]) -> Place | None:
 
     >>> slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "gpu[03-06,9]", "SLURM_NTASKS": "5"}
     >>> from_environment({**slurm, "SLURM_PROCID": "2"})
-    Place(coordinator='gpu03:61447', count=5, index=2)
+    Place(coordinator='gpu03:61447', count=5, index=2, gpu=None)
     """
     for read in (_plain, _slurm, _gke):
         place = read(environment)
@@ -37,7 +41,7 @@ def from_environment(environment: Mapping[str, str]) -> Place | None:
 
 def checked(place: Place) -> Place:
     """The place. Raises a ValueError where its numbers or its address make no sense."""
-    coordinator, count, index = place
+    coordinator, count, index, _ = place
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"the first process is at host:port, not at {coordinator!r}")
@@ -62,7 +66,15 @@ def _slurm(env: Mapping[str, str]) -> Place | None:
         return None
     port = _PORT + _number(env, "SLURM_JOB_ID") % 4096
     host = f"{first_host(env['SLURM_STEP_NODELIST'])}:{port}"
-    return Place(host, _number(env, "SLURM_NTASKS"), _number(env, "SLURM_PROCID"))
+    count, gpu = _number(env, "SLURM_NTASKS"), None
+    shared = count > _number(env, "SLURM_STEP_NUM_NODES", str(count))
+    if (
+        shared
+        and "SLURM_LOCALID" in env
+        and len(env.get("CUDA_VISIBLE_DEVICES", "").split(",")) > 1
+    ):
+        gpu = _number(env, "SLURM_LOCALID")
+    return Place(host, count, _number(env, "SLURM_PROCID"), gpu)
 
 
 def _gke(env: Mapping[str, str]) -> Place | None:

@@ -21,7 +21,8 @@ from typing import NoReturn
 
 TRY_AGAIN = 75  # the exit code of a process that ends because another has gone, as in sysexits.h
 _LEFT, _GAVE_UP, _GONE = b"l", b"x", b"g"
-_HEAD = struct.Struct("!II")  # what is exchanged, and how many parts follow
+_HEAD = struct.Struct("!II")  # what is exchanged, and how many parts follow; who has gone, and how
+_HOW = ("has died", "has ended before the others")
 
 
 class Link:
@@ -165,33 +166,35 @@ class Link:
         while True:
             try:
                 word = _read(line, 1)
-                gone = _HEAD.unpack(_read(line, _HEAD.size))[0] if word == _GONE else other
+                gone, how = other, 0
+                if word == _GONE:
+                    gone, how = _HEAD.unpack(_read(line, _HEAD.size))
             except (OSError, EOFError):
-                word, gone = b"", other
+                word, gone, how = b"", other, 0
             if word in (_LEFT, _GAVE_UP):
                 with self._news:
                     (self.left if word == _LEFT else self.gave_up).add(other)
                     self._news.notify_all()
                 continue
             if word or other not in self.left | self.gave_up:
-                self._end(gone, "has died")
+                self._end(gone, how)
             return
 
     def _missing(self, other: int) -> NoReturn:
         """End, since a process exchanges nothing more; if it has died its watch knows better why."""
         time.sleep(1.0)
-        self._end(other, "has ended before this one")
+        self._end(other, 1)
 
-    def _end(self, gone: int, how: str) -> NoReturn:
+    def _end(self, gone: int, how: int) -> NoReturn:
         """Say why in one line, to the other processes too, and end."""
         with self._ending:
             for other in self.life:
-                news = _GAVE_UP if other == gone else _GONE + _HEAD.pack(gone, 0)
+                news = _GAVE_UP if other == gone else _GONE + _HEAD.pack(gone, how)
                 if self.index == 0 or other == gone:
                     self._say(other, news)
             sys.stdout.flush()
             print(
-                f"process {self.index} of {self.count} ends: process {gone} {how}; the same command "
+                f"process {self.index} of {self.count} ends: process {gone} {_HOW[how]}; the same command "
                 "with the same checkpoint folder goes on from the last checkpoint",
                 file=sys.stderr, flush=True,
             )  # fmt: skip

@@ -84,6 +84,8 @@ def start(
         place = from_environment(os.environ)
     if place is None or place.count == 1:
         return _processes
+    if place.gpu is not None:  # as jax.distributed does it; nothing where there is none
+        jax.config.update("jax_cuda_visible_devices", str(place.gpu))
     host, port = place.coordinator.rsplit(":", 1)
     _link = Link(place.index, place.count, host, int(port), timeout)
     _processes = Processes(place.index, place.count, join)

@@ -38,12 +38,12 @@ def transformer_spec(path: str) -> PartitionSpec:
     that are stacked (``"layers"`` in the path) have an axis more, which is whole. What no rule names
     (norms, biases that are added after a sum, counters) is on every device.
 
-    >>> transformer_spec("decoder/layer_0/ffn/dense_0/kernel")
-    PartitionSpec('parameters', 'tensor')
-    >>> transformer_spec("decoder/layers/attention/out/kernel")
-    PartitionSpec(None, 'tensor', None, 'parameters')
-    >>> transformer_spec("decoder/norm/scale")
-    PartitionSpec()
+    >>> tuple(transformer_spec("decoder/layer_0/ffn/dense_0/kernel"))
+    ('parameters', 'tensor')
+    >>> tuple(transformer_spec("decoder/layers/attention/out/kernel"))
+    (None, 'tensor', None, 'parameters')
+    >>> tuple(transformer_spec("decoder/norm/scale"))
+    ()
     """
     stacked = (None,) * ("layers" in path.split("/"))
     for end, axes in _RULES:

@@ -10,6 +10,7 @@ from jaxdl.parallel.environment import Place, first_host, from_environment
 PLAIN = {"JAX_COORDINATOR_ADDRESS": "a:81", "JAX_NUM_PROCESSES": "4", "JAX_PROCESS_ID": "3"}
 SLURM = {"SLURM_JOB_ID": "4099", "SLURM_STEP_NODELIST": "n[07,12-13],m1", "SLURM_NTASKS": "8",
          "SLURM_PROCID": "5"}  # fmt: skip
+NODES = {"SLURM_STEP_NUM_NODES": "2", "SLURM_LOCALID": "1"}
 TPU = {"TPU_WORKER_HOSTNAMES": "t0,t1", "TPU_WORKER_ID": "1"}
 SLICES = {"MEGASCALE_NUM_SLICES": "3", "MEGASCALE_SLICE_ID": "2", "MEGASCALE_COORDINATOR_ADDRESS": "c:9"}  # fmt: skip
 
@@ -26,6 +27,10 @@ SLICES = {"MEGASCALE_NUM_SLICES": "3", "MEGASCALE_SLICE_ID": "2", "MEGASCALE_COO
         ({"JAX_COORDINATOR_ADDRESS": "a:81"}, None),
         (SLURM, Place("n07:61443", 8, 5)),
         ({k: v for k, v in SLURM.items() if k != "SLURM_PROCID"}, None),  # not within srun
+        ({**SLURM, **NODES, "CUDA_VISIBLE_DEVICES": "0,1,2,3"}, Place("n07:61443", 8, 5, 1)),
+        ({**SLURM, **NODES, "CUDA_VISIBLE_DEVICES": "1"}, Place("n07:61443", 8, 5)),
+        ({**SLURM, **NODES, "SLURM_STEP_NUM_NODES": "8", "CUDA_VISIBLE_DEVICES": "0,1"},
+         Place("n07:61443", 8, 5)),
         (TPU, Place("t0:61440", 2, 1)),
         ({**TPU, **SLICES}, Place("c:61440", 6, 5)),
         ({"TPU_WORKER_HOSTNAMES": "t0", "TPU_WORKER_ID": "0"}, None),
