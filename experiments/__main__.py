@@ -28,6 +28,7 @@ COMMANDS = {  # name: module, what follows, what it does
 BENCHMARKS = (
     "generative",
     "model-selection",
+    "regret",
     "scale",
     "search",
     "sequences",

@@ -30,7 +30,7 @@ from jaxdl.model_selection.exporting import export
 from jaxdl.model_selection.fitted import Fitted
 from jaxdl.model_selection.folds import Folds
 from jaxdl.model_selection.forward import forward_k_fold, forward_split
-from jaxdl.model_selection.grid import log_uniform, random_search, uniform
+from jaxdl.model_selection.grid import random_search
 from jaxdl.model_selection.grouping import group_split, stratified_group_k_fold
 from jaxdl.model_selection.guards import TestSetGuard, suspicious_accuracy
 from jaxdl.model_selection.joining import join
@@ -40,6 +40,19 @@ from jaxdl.model_selection.population.keys import member_key
 from jaxdl.model_selection.population.plan import Execution
 from jaxdl.model_selection.refit import refit
 from jaxdl.model_selection.saving import load, save
+from jaxdl.model_selection.searches import (
+    Exploring,
+    Lineages,
+    Search,
+    Turn,
+    asynchronous_halving,
+    brackets,
+    hyperband,
+    population_based_training,
+    scheduled,
+    search,
+)
+from jaxdl.model_selection.spaces import Interval, log_uniform, uniform, whole_numbers
 from jaxdl.model_selection.splits import (
     Fold,
     Split,
@@ -58,23 +71,30 @@ __all__ = [
     "Ambiguity",
     "Choice",
     "Execution",
+    "Exploring",
     "Fitted",
     "Fold",
     "Folds",
     "Halving",
+    "Interval",
     "LearningCurve",
+    "Lineages",
     "Nested",
     "RegularizationPath",
+    "Search",
     "Snapshots",
     "Split",
     "Study",
     "TestSetGuard",
+    "Turn",
     "Vote",
     "ambiguity_decomposition",
     "as_folds",
+    "asynchronous_halving",
     "average",
     "average_parameters",
     "bootstrap",
+    "brackets",
     "cross_entropy_decomposition",
     "cross_validate",
     "degree_path",
@@ -87,6 +107,7 @@ __all__ = [
     "group_k_fold",
     "group_split",
     "hard_vote",
+    "hyperband",
     "join",
     "k_fold",
     "learning_curve",
@@ -96,10 +117,13 @@ __all__ = [
     "member_key",
     "nested_cross_validate",
     "out_of_bag",
+    "population_based_training",
     "random_search",
     "refit",
     "regularization_path",
     "save",
+    "scheduled",
+    "search",
     "shuffle_split",
     "snapshot_ensemble",
     "soft_vote",
@@ -109,5 +133,6 @@ __all__ = [
     "tables",
     "train_validation_test",
     "uniform",
+    "whole_numbers",
     "zero_pad",
 ]

@@ -1,8 +1,7 @@
 """Settings to compare: products, lists, random draws; which are traced and which are static."""
 
 import itertools
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -98,24 +97,6 @@ def _stacked(values: list) -> np.ndarray:
         return np.asarray(jnp.stack([jnp.asarray(value) for value in values]))
 
 
-def uniform(low: float, high: float) -> Callable[[Key], float]:
-    """A draw from [low, high) for ``random_search``: ``(key) -> []``. Raises where low >= high."""
-    if not low < high:
-        raise ValueError(f"uniform needs low < high, not {low} and {high}")
-    return lambda key: float(jax.random.uniform(key, minval=low, maxval=high))
-
-
-def log_uniform(low: float, high: float) -> Callable[[Key], float]:
-    """A draw whose logarithm is uniform, for ``random_search``: ``(key) -> []``.
-
-    Raises a ValueError unless 0 < low < high. Source: Bergstra and Bengio (2012).
-    """
-    if not 0 < low < high:
-        raise ValueError(f"log_uniform needs 0 < low < high, not {low} and {high}")
-    draw = uniform(math.log(low), math.log(high))
-    return lambda key: math.exp(draw(key))
-
-
 def random_search(space: Mapping[str, Any], num: int, *, key: Key) -> list[dict[str, Any]]:
     """A list of ``num`` random settings; the key is consumed.
 
@@ -127,6 +108,7 @@ def random_search(space: Mapping[str, Any], num: int, *, key: Key) -> list[dict[
     Source: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization (2012).
 
     >>> import jax
+    >>> from jaxdl.model_selection.spaces import log_uniform
     >>> len(random_search({"rate": log_uniform(1e-4, 1.0), "width": [8, 16]}, 3,
     ...                   key=jax.random.key(0)))
     3

@@ -108,8 +108,11 @@ def populate(
     *,
     predictions: bool = False,
     milestones: Sequence[int] | None = None,
+    capacity: Callable[[int], int] = lambda count: count,
 ) -> list[Population]:
     """The members of a plan, a Population for each signature; nothing runs yet.
+
+    ``capacity`` says for how many settings there is to be room where there are so many.
 
     Raises a ValueError where a learner cannot be built, or the data hold none of its responses.
     """
@@ -122,8 +125,12 @@ def populate(
         for signature in plan.signatures
     )
     populations = [
-        Population(program, shared, groups, execution, milestones) for program, shared in programs
-    ]
+        Population(
+            program, shared, groups, execution, milestones,
+            capacity(len(program.signature.members)),
+        )
+        for program, shared in programs
+    ]  # fmt: skip
     for signature in plan.signatures:
         learner = looked_at(plan.recipe.make_learner, signature)
         inputs.check_responses(plan.data, learner.responses)

@@ -160,10 +160,9 @@ def _member_rows(population: Population, first: int, start: int) -> Iterator[dic
     names = list(population.store.run.curves)
     curves = {m: population.peek(lambda p, m=m: p.curves[m]) for m in names}
     steps = steps_per_epoch(population.shared.train.mask.sum(1), population.recipe.lengths)
-    num_settings = len(population.signature.members)
     for m in range(population.size):
         ended = [e for e in (diverged[m] + 1, stopped[m]) if e > 0]
-        group, s = divmod(m, num_settings)
+        group, s = divmod(m, population.capacity)
         traced = {k: plain(v[s]) for k, v in population.signature.traced.items()}
         member = {
             "member": first + m,
@@ -208,5 +207,5 @@ def study_fingerprint(
             fingerprint.of_stopping(early(h) if callable(early) else early) for h in settings
         ],
         "halving": [[metric, maximize, *map(int, rung)] for rung in levels],
-        "program": [population.checksum() for population in populations],
+        "program": [population.checksum for population in populations],
     }

@@ -24,3 +24,8 @@ def folds_key(key: Key) -> Key:
 def refit_key(key: Key) -> Key:
     """The key of what is trained after a study; no seed has its number."""
     return jax.random.fold_in(key, LAST_SEED + 1)
+
+
+def search_key(key: Key) -> Key:
+    """The key of a search's proposals; no seed has its number."""
+    return jax.random.fold_in(key, 2**32 - 2)

@@ -20,9 +20,9 @@ class Placement(NamedTuple):
     slots: np.ndarray
 
 
-def first(active: np.ndarray, wanted: ExecutionPlan) -> Placement:
-    """All members that go on, [S, G] bool, by the plan for that many."""
-    blocks, size, plan = arrange(*active.shape, wanted)
+def first(active: np.ndarray, wanted: ExecutionPlan, width: int | None = None) -> Placement:
+    """All members that go on, [S, G] bool, by the plan for that many, or for ``width`` settings."""
+    blocks, size, plan = arrange(width or active.shape[0], active.shape[1], wanted)
     total, plan = balance(blocks * active.shape[1], plan)
     return Placement(plan, pack(active, size, total, len(plan.devices)))
 

@@ -1,14 +1,17 @@
 """The members of one static signature as one program that the host runs stretch by stretch."""
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import parallel, programs
 from jaxdl.checks import is_whole
+from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population import execute, placement, store, transforms
 from jaxdl.model_selection.population.plan import AUTO, Execution, ExecutionPlan, choose_plan
 from jaxdl.model_selection.population.program import (
@@ -36,6 +39,9 @@ class Population:
     Programs of different sizes may round differently; so that a run which is to be resumed exactly
     does not depend on the clock, it moves members at ``milestones`` alone (epochs; None: at any
     look), and then whether or not that takes less time than it saves.
+
+    There is room for ``capacity`` settings; where there are fewer, the places behind them are of
+    members that have ended before their first epoch. ``restart`` trains others in the same program.
     """
 
     def __init__(
@@ -45,17 +51,17 @@ class Population:
         groups: Group,
         execution: Execution = AUTO,
         milestones: Sequence[int] | None = None,
+        capacity: int | None = None,
     ):
         self.program, self.shared, self.groups = program, shared, groups
-        self.recipe, self.signature = program.recipe, program.signature
-        self.execution, self.milestones = execution, milestones
+        self.recipe, self.execution, self.milestones = program.recipe, execution, milestones
+        self.capacity = capacity or len(program.signature.members)
         self.per_epoch = int(steps_per_epoch(shared.train.mask.shape[1], self.recipe.lengths))
-        self.epoch = self.traces = self.programs = 0
-        self.compile_seconds = self.run_seconds = self.pace = 0.0
-        self.dropped = np.full(len(self.signature.members), -1, np.int32)
-        self.compiled = self.placed = self.rows = None
+        self.kept = {}  # programs, by plan and shape of the rows
+        self.compile_cost = 0.0  # of the last one, in seconds
         start, held, work = probe(program, shared)
-        self.store = store.empty(self.size, start, held)
+        self.like = start, held
+        self.restart(program.signature)
         self.num_params = run_state.num_params(start.state)
         carried = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(start.state))
         if execution.devices is None:
@@ -65,10 +71,26 @@ class Population:
         # Known before the first epoch, so that a study which goes on compiles the same program.
         self.short = work.in_lockstep and steps * work.numbers <= programs.SHORT
 
+    def restart(self, signature: Signature) -> None:
+        """Begin anew with the settings of a signature of the same static ones; programs are kept."""
+        count = len(signature.members)
+        self.signature = signature
+        index = np.minimum(np.arange(self.capacity), count - 1)
+        settings = {name: jnp.asarray(np.asarray(v)[index]) for name, v in signature.traced.items()}
+        self.shared = self.shared._replace(settings=settings)
+        self.epoch = self.traces = self.programs = 0
+        self.compile_seconds = self.run_seconds = self.pace = 0.0
+        self.dropped = np.where(np.arange(self.capacity) < count, -1, 0).astype(np.int32)
+        self.compiled = self.placed = self.rows = None
+        self.store = store.empty(self.size, *self.like)
+        if count < self.capacity:
+            stopped = np.tile(self.dropped, len(self.groups.fold))
+            self.store = self.store._replace(run=self.store.run._replace(stopped=stopped))
+
     @property
     def size(self) -> int:
-        """The number of members, S * G."""
-        return len(self.signature.members) * len(self.groups.fold)
+        """The number of places for members, S * G."""
+        return self.capacity * len(self.groups.fold)
 
     @property
     def active(self) -> np.ndarray:
@@ -88,6 +110,7 @@ class Population:
             best = self.by_setting(self.peek(lambda run: run.best.epoch))
         return final_scores(curve, every, best)
 
+    @functools.cached_property
     def checksum(self) -> int:
         """A checksum of what its members do."""
         return checksum(self.program, self.shared)
@@ -123,6 +146,15 @@ class Population:
         self.run_seconds += seconds
         self.pace, self.epoch = seconds / max(stop - self.epoch, 1), stop
 
+    def train(self, settings: np.ndarray, start: int, stop: int, width: int) -> None:
+        """Train some settings alone, [S] bool and ``width`` at most, from the end of one epoch on.
+
+        They have all come to ``start``; the others wait. Members must not be compacted.
+        """
+        self._move(placement.first(self.active & settings[:, None], self.wanted, width))
+        self.epoch = start
+        self.advance(stop)
+
     def drop(self, settings: np.ndarray) -> None:
         """End the members of some settings, [S] bool, where they are."""
         ended = (self.active & settings[:, None]).T.ravel()
@@ -133,6 +165,21 @@ class Population:
         self.dropped[settings & (self.dropped < 0)] = self.epoch
         if self.rows is not None:
             self.rows = store.lay_out(self.store, self._own[0])
+
+    def copy(self, source: np.ndarray) -> None:
+        """Every setting goes on from where that of ``source`` [S] is, in each group."""
+        self._gather()
+        groups = np.arange(len(self.groups.fold))[:, None]
+        self.store = store.copied(self.store, (groups * self.capacity + source).ravel())
+        if self.rows is not None:
+            self.rows = store.lay_out(self.store, self._own[0])
+
+    def change(self, settings: dict[str, np.ndarray]) -> None:
+        """Go on with other values {name: [S]} of the traced settings."""
+        self.signature = self.signature._replace(traced=settings)
+        self.shared = self.shared._replace(
+            settings={name: jnp.asarray(values) for name, values in settings.items()}
+        )
 
     def snapshot(self) -> Any:
         """All that a population has to know to go on, as a pytree of arrays."""
@@ -161,6 +208,7 @@ class Population:
         if states or self.program.predicts or parallel.processes().count == 1:
             self._gather()
         run, held = self.store
+        real = lambda leaf: self.by_setting(leaf)[: len(self.signature.members)]
         kept = jax.vmap(run_state.kept_state)(run) if states else ()
         best = run.best._replace(state=()) if self.recipe.early_stopping else ()
         plan = self.wanted
@@ -170,10 +218,10 @@ class Population:
         took = self.programs, self.traces, self.compile_seconds, self.run_seconds
         num_programs, num_traces, compile_seconds, run_seconds = parallel.agree("took", took)
         return Result(
-            run=jax.tree.map(self.by_setting, run._replace(state=(), best=best)),
-            predictions=jax.tree.map(self.by_setting, held),
-            states=jax.tree.map(self.by_setting, kept),
-            dropped=self.dropped,
+            run=jax.tree.map(real, run._replace(state=(), best=best)),
+            predictions=jax.tree.map(real, held),
+            states=jax.tree.map(real, kept),
+            dropped=self.dropped[: len(self.signature.members)],
             keeps_best=run_state.keeps_best(run),
             num_params=self.num_params,
             plan=plan,
@@ -198,9 +246,9 @@ class Population:
 
     def _members(self) -> tuple[Group, np.ndarray]:
         """The groups of this process's rows, [R] each, and the settings in their places, [R, s]."""
-        which, settings = np.maximum(self._own[0], 0), len(self.signature.members)
-        groups = Group(*(np.asarray(part)[which.max(1) // settings] for part in self.groups))
-        return groups, (which % settings).astype(np.int32)
+        which = np.maximum(self._own[0], 0)
+        groups = Group(*(np.asarray(part)[which.max(1) // self.capacity] for part in self.groups))
+        return groups, (which % self.capacity).astype(np.int32)
 
     def _resident(self, slots: np.ndarray) -> int | None:
         """How many rows are to be on the devices at a time."""
@@ -214,8 +262,7 @@ class Population:
         seconds_left = self.pace * (self.recipe.lengths.epochs - self.epoch)
         if self.execution.compact == "always" or self.milestones is not None:
             seconds_left = np.inf
-        compile_seconds = self.compile_seconds / max(self.programs, 1)
-        clock = parallel.agree("clock", [seconds_left, compile_seconds])
+        clock = parallel.agree("clock", [seconds_left, self.compile_cost])
         to = placement.moved(self.active, self.placed, *clock)
         if to is not self.placed:
             self._move(to)
@@ -223,33 +270,42 @@ class Population:
     def _move(self, to: placement.Placement) -> None:
         """Lay the members out so; where that is another program, compile it."""
         self._gather()
-        before = self.placed if self.compiled else None
         self.placed = to
         slots, plan = self._own
         self.rows = store.lay_out(self.store, slots) if plan else None
-        if before and (before.plan, before.slots.shape) == (to.plan, to.slots.shape):
-            return
-        self.fit_transforms()
+        if (to.plan, to.slots.shape) not in self.kept:
+            self.fit_transforms()
+            compiled, ran = self._compile(to.plan, slots, plan)
+            for known in (to.plan, ran):  # where memory is short, they differ
+                self.kept[known, to.slots.shape] = compiled, ran
+        self.compiled, ran = self.kept[to.plan, to.slots.shape]
+        self.placed = to._replace(plan=ran)
+
+    def _compile(
+        self, plan: ExecutionPlan, slots: np.ndarray, own: ExecutionPlan | None
+    ) -> tuple[execute.Compiled, ExecutionPlan]:
+        """This process's program for its slots by its ``own`` plan, and the plan that all ran by."""
 
         def row(*args):
             self.traces += 1  # as often as it is traced
             return train_row(self.program, *args)
 
         auto = self.execution.strategy == "auto"
-        self.compiled = execute.NOTHING
-        if plan is not None and self.rows is not None:
+        compiled = execute.NOTHING
+        if own is not None and self.rows is not None:
             with Explained(self.signature.traced):
-                self.compiled = execute.compile(
-                    row, plan, self.shared, self._members(), self.rows.run,
+                compiled = execute.compile(
+                    row, own, self.shared, self._members(), self.rows.run,
                     auto=auto, donate=True, short=self.short, resident=self._resident(slots),
                 )  # fmt: skip
         # Where memory is short it is another plan: that of the process where it is shortest.
-        ran = self.compiled.plan or to.plan
+        ran = compiled.plan or plan
         told = parallel.tell("plan", [ran.chunk, ran.strategy, ran.reason])
         chunk, strategy, reason = min(told, key=lambda plan: plan[0])
-        self.placed = to._replace(plan=ExecutionPlan(strategy, chunk, to.plan.devices, reason))
-        self.compile_seconds += self.compiled.compile_seconds
-        self.programs += self.compiled.num_programs
+        self.compile_seconds += compiled.compile_seconds
+        self.programs += compiled.num_programs
+        self.compile_cost = compiled.compile_seconds / max(compiled.num_programs, 1)
+        return compiled, ExecutionPlan(strategy, chunk, plan.devices, reason)
 
     def _gather(self) -> None:
         """Write what the rows of all processes hold back to the store."""

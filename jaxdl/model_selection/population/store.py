@@ -47,6 +47,11 @@ def lay_out(store: Store, slots: np.ndarray) -> Store:
     return Store(run._replace(stopped=stopped), held)
 
 
+def copied(store: Store, source: np.ndarray) -> Store:
+    """The store in which each member is what that of ``source`` [M] was."""
+    return jax.tree.map(lambda leaf: _take(leaf, source), store)
+
+
 def peek(store: Store, rows: Store | None, slots: np.ndarray, pick: Callable) -> np.ndarray:
     """``pick(run)`` of all members [M, ...], of those in rows as it is now."""
     stored = np.array(pick(store.run))
