@@ -1,7 +1,8 @@
 """Proposals of Optuna's samplers, each round's at once: it is asked, then told what became of them."""
 
+import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -28,7 +29,8 @@ def from_optuna(space: Callable, sampler: Any, key: Key, maximize: bool) -> Prop
     The proposals of a round are spread: TPE takes unfinished trials for bad ones (a constant liar),
     the Gaussian process integrates over them, CMA-ES draws a population.
     Diverged settings are told as infinitely bad, dropped ones as pruned with the score that they
-    had. Raises a ValueError without Optuna, and for a study of another direction.
+    had. Raises a ValueError without Optuna, for what is no sampler, and for a study of another
+    direction.
     Source: Akiba et al., Optuna (2019); Ginsbourger et al., Kriging Is Well-Suited to Parallelize
     Optimization (2010).
     """
@@ -39,6 +41,8 @@ def from_optuna(space: Callable, sampler: Any, key: Key, maximize: bool) -> Prop
         raise ValueError("an Optuna study goes on in one process; several take a sampler")
     if not owned:
         is_named = isinstance(sampler, str)
+        if not (is_named or isinstance(sampler, optuna.samplers.BaseSampler)):
+            raise ValueError(f"sampler takes a name, an Optuna sampler or study, not {sampler!r}")
         with _quiet(optuna):
             study = optuna.create_study(direction=direction, sampler=None if is_named else sampler)
     directions = [d.name.lower() for d in study.directions]
@@ -102,22 +106,17 @@ def _made(optuna: Any, name: str, seed: int, count: int) -> Any:
             raise ValueError(f'the sampler "{name}" needs {needs}: pip install {needs}') from error
 
 
-class _quiet(warnings.catch_warnings):
+@contextlib.contextmanager
+def _quiet(optuna: Any) -> Iterator[None]:
     """Nothing of Optuna's on the screen: it warns of what is experimental, and logs each trial."""
-
-    def __init__(self, optuna: Any):
-        super().__init__()
-        self._optuna = optuna
-
-    def __enter__(self):
-        super().__enter__()
-        warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
-        self._level = self._optuna.logging.get_verbosity()
-        self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
-
-    def __exit__(self, *error):
-        self._optuna.logging.set_verbosity(self._level)
-        super().__exit__(*error)
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
 
 
 def _import() -> Any:

@@ -229,7 +229,9 @@ def _name(setting: dict[str, Any]) -> str:
 
 def _scores(study: Study) -> np.ndarray:
     """The mean of the study's metric [S], NaN where a member diverged."""
-    return np.where(study.diverged.any((1, 2)), np.nan, study.summary()[0])
+    with np.errstate(invalid="ignore"):  # of what is not finite
+        mean = study.scores[study.metric].astype(float).mean((1, 2))
+    return np.where(study.diverged.any((1, 2)), np.nan, mean)
 
 
 def _outcomes(study: Study) -> list[Outcome]:

@@ -108,9 +108,9 @@ def test_an_interrupted_search_adopts_the_trials_that_it_left_in_the_storage(tmp
 
 def test_what_diverged_and_what_was_dropped_is_told():
     # Rates above 0.3 turn to NaN after two steps.
-    study_of = optuna.create_study(
-        direction="minimize", sampler=optuna.samplers.GridSampler({"rate": [0.02, 0.05, 0.1, 0.9]})
-    )
+    study_of = optuna.create_study(direction="minimize")
+    for rate in (0.02, 0.05, 0.1, 0.9):
+        study_of.enqueue_trial({"rate": rate})
     make = lambda h: softmax_learner({**h, "bad": 2.0 + 1e9 * (h["rate"] < 0.3)})
     got = searched(
         study_of, {"rate": log_uniform(0.01, 1.0)}, make, rounds=1, metric="nll",
@@ -137,4 +137,9 @@ def test_without_optuna_the_message_names_the_extra(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ValueError, match=r"jaxdl\[search\]"):
-        searched("tpe")
+        from_optuna(as_space(SPACE), "tpe", jax.random.key(0), True)
+
+
+def test_what_is_no_sampler():
+    with pytest.raises(ValueError, match="a name, an Optuna sampler or study, not 5"):
+        from_optuna(as_space(SPACE), 5, jax.random.key(0), True)
