@@ -43,6 +43,8 @@ class Config:
     """Only read the tables and decide on their columns; a minute in all."""
     seconds: float = 600.0
     """For each table."""
+    baseline_seconds: float = 60.0
+    """For the baselines of each table; more is needed beside other work."""
     seed: int = 0
     """Of the draw."""
     resume: bool = False
@@ -111,20 +113,21 @@ def outcome(path: Path, config: Config) -> dict[str, Any]:
         said = str(error).removeprefix(f"{path}: ")
     row = {"target": target, "answered": answered, "outcome": said}
     if target is not None and not said:
-        row |= _study(path, target, config.seconds)
+        row |= _study(path, target, config)
     return {**row, "seconds": time.perf_counter() - began}
 
 
-def _study(path: Path, target: str, seconds: float) -> dict[str, Any]:
+def _study(path: Path, target: str, config: Config) -> dict[str, Any]:
     out = path.with_suffix("") / "out"
     arguments = ["--data", str(path), "--target", target, "--out", str(out), "--no-progress"]
+    arguments += ["--baseline-seconds", f"{config.baseline_seconds:g}"]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "experiments.model_selection", *arguments],
-            capture_output=True, text=True, timeout=seconds,
+            capture_output=True, text=True, timeout=config.seconds,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return {"answered": False, "outcome": f"not done in {seconds:g} s"}
+        return {"answered": False, "outcome": f"not done in {config.seconds:g} s"}
     if done.returncode:
         return {"answered": False, "outcome": (done.stderr.splitlines() or ["nothing said"])[-1]}
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))

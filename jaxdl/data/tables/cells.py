@@ -14,7 +14,7 @@ from jaxdl.data.tables import number_formats
 from jaxdl.data.tables.kinds import have_code
 from jaxdl.data.tables.table import Texts, merged
 
-_CHUNK = 1 << 20  # cells that pandas holds at once
+_CHUNK = 3 << 19  # cells that pandas holds at once
 _EXACT = 2.0**53
 _DAYS = (1800_01_01, 2100_00_00)  # whole numbers that may be dates
 

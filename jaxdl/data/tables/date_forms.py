@@ -6,12 +6,14 @@ the last three with a time of day behind it, or a time alone. Time zones are not
 the clock on the wall that customs go by.
 """
 
-import datetime
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxdl.data.dates import MONTHS
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _CLOCK = (
@@ -21,7 +23,8 @@ _CLOCK = (
 _THEN = rf"(?:(?:[T,]\s*|\s+){_CLOCK})?"
 _MON, _YEAR = r"(?P<mon>[A-Za-z]{3,9})\.?", r"(?P<y>\d{4}|\d\d)"
 _DAYNAME = r"(?:[A-Za-z]{3,9}\.?,?\s+)?"
-_SHORT = r"(?s:(?=.{0,60}\Z))"  # what is longer is no date, and would take a while
+_LONGEST = 60  # characters: what has more is no date, and would take a while
+_SHORT = rf"(?s:(?=.{{0,{_LONGEST}}}\Z))"
 _FORMS = {
     "ymd": rf"(?P<y>\d{{4}})([-/.])(?P<m>\d{{1,2}})\2(?P<d>\d{{1,2}}){_THEN}",
     "dmy": rf"(?P<d>\d{{1,2}})([-/.])(?P<m>\d{{1,2}})\2{_YEAR}{_THEN}",
@@ -38,6 +41,7 @@ FORMS = {form: re.compile(_SHORT + pattern) for form, pattern in _FORMS.items()}
 _ABSENT = {"y": 1970, "m": 1, "d": 1, "H": 0, "M": 0, "S": 0, "half": 0, "f": 0.0}
 _BLANKS = re.compile(r"[^\S\n]")
 _ALL_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_ZEROS = str.maketrans("123456789", "000000000")
 _DAY = 86400.0
 _SAMPLE, _FEW = 200, 16
 
@@ -57,14 +61,17 @@ def parse(texts: Sequence[str], form: str) -> np.ndarray:
     >>> parse(["1970-01-02 01:00", "1970-02-30"], "ymd").tolist(), parse(["2.1.70"], "dmy").tolist()
     ([90000.0, nan], [86400.0])
     """
-    parts = {name: np.full(len(texts), value) for name, value in _ABSENT.items()}
+    # Parts that no text has stay scalars: most columns have no time of day.
+    parts = _ABSENT | {"y": np.full(len(texts), _ABSENT["y"])}
     known = np.zeros(len(texts), bool)
-    for rows, match, digits in _alike(texts, FORMS[form]):
+    for rows, match, digits in _alike(texts, form):
         known[rows] = True
         for name, text in match.groupdict().items():
             if text is not None:
                 start, end = match.span(name)
                 part, value = _part(name, text, digits[:, start:end])
+                if np.ndim(parts[part]) == 0:
+                    parts[part] = np.full(len(texts), parts[part])
                 parts[part][rows] = value
     if form == "yyyymmdd":  # of other years they are numbers
         known &= (1800 <= parts["y"]) & (parts["y"] < 2100)
@@ -72,8 +79,8 @@ def parse(texts: Sequence[str], form: str) -> np.ndarray:
 
 
 def _alike(
-    texts: Sequence[str], pattern: re.Pattern
-) -> Iterator[tuple[list[int], re.Match, np.ndarray]]:
+    texts: Sequence[str], form: str
+) -> Iterator[tuple[list[int] | slice, re.Match, np.ndarray]]:
     """Rows [n] whose texts, of C characters, match and differ in digits alone; that match, and
     what their characters stand for as digits, [n, C]."""
     lines = "\n".join(texts)
@@ -81,15 +88,33 @@ def _alike(
         lines = "\n".join(text.replace("\n", "\0") for text in texts)
     if not lines.isascii():
         lines = _BLANKS.sub(" ", lines)
-    written = lines.encode("ascii", "replace")
-    cells, alike = written.split(b"\n"), {}
-    for k, shape in enumerate(written.translate(_ALL_ZERO).split(b"\n")):
+    written = lines.encode("ascii", "replace") + b"\n"
+    shapes = written.translate(_ALL_ZERO)
+    first = shapes[: shapes.index(b"\n") + 1]
+    if len(shapes) == len(first) * len(texts) and shapes == first * len(texts):
+        if match := _match(form, first[:-1]):
+            yield slice(None), match, _digits(written, len(texts))[:, :-1]
+        return
+    cells, alike = written[:-1].split(b"\n"), {}
+    for k, shape in enumerate(shapes[:-1].split(b"\n")):
         alike.setdefault(shape, []).append(k)
     for shape, rows in alike.items():
-        match = pattern.fullmatch(shape.decode())
-        if match:
-            signs = np.frombuffer(b"".join([cells[k] for k in rows]), np.uint8)
-            yield rows, match, signs.reshape(len(rows), -1).astype(np.int64) - ord("0")
+        if match := _match(form, shape):
+            yield rows, match, _digits(b"".join([cells[k] for k in rows]), len(rows))
+
+
+def _digits(signs: bytes, rows: int) -> np.ndarray:
+    """What the characters of texts of C each, one behind the other, stand for as digits, [rows, C]."""
+    return np.frombuffer(signs, np.uint8).reshape(rows, -1).astype(np.int64) - ord("0")
+
+
+def _match(form: str, shape: bytes) -> re.Match | None:
+    return _match_short(form, shape) if len(shape) <= _LONGEST else None
+
+
+@lru_cache(1 << 12)
+def _match_short(form: str, shape: bytes) -> re.Match | None:
+    return FORMS[form].fullmatch(shape.decode())
 
 
 def _part(name: str, text: str, digits: np.ndarray) -> tuple[str, np.ndarray | int]:
@@ -108,8 +133,8 @@ def _part(name: str, text: str, digits: np.ndarray) -> tuple[str, np.ndarray | i
     return name, value
 
 
-def _seconds(parts: dict[str, np.ndarray]) -> np.ndarray:
-    """Seconds since 1970 [U] from the parts of dates, [U] each; NaN where there is no such one."""
+def _seconds(parts: dict[str, np.ndarray | float]) -> np.ndarray:
+    """Seconds since 1970 [U] from the parts of dates, [U] or one for all; NaN where there is none."""
     year, month, day, hour, minute, second, half, fraction = parts.values()
     months = (12 * (year - 1970) + month - 1).astype("datetime64[M]")
     first, end = (m.astype("datetime64[D]").astype(np.int64) for m in (months, months + 1))
@@ -133,8 +158,7 @@ def _month(name: str) -> int:
     if short not in _MONTHS:
         return 0
     k = _MONTHS.index(short) + 1
-    whole = datetime.date(2000, k, 1).strftime("%B").lower()
-    return k if full in (short, whole, "sept") else 0
+    return k if full in (short, MONTHS[k - 1].lower(), "sept") else 0
 
 
 def find_form(texts: Sequence[str], comma: bool = False, share: float = 0.95) -> Dates | None:
@@ -160,10 +184,10 @@ def find_and_parse(
     if not some:
         return None
     few, parsed, shares = _few(some), {}, {}
-    for form, pattern in FORMS.items():
-        if any(map(pattern.fullmatch, few)):
-            parsed[form] = parse(some, form)
-            shares[form] = float(np.mean(~np.isnan(parsed[form])))
+    fitting = frozenset().union(*map(_forms_of, few))
+    for form in filter(fitting.__contains__, FORMS):
+        parsed[form] = parse(some, form)
+        shares[form] = float(np.mean(~np.isnan(parsed[form])))
     best = max(shares.values(), default=0.0)
     if best < share:
         return None
@@ -178,8 +202,18 @@ def find_and_parse(
 
 def look_like_dates(texts: Sequence[str]) -> bool:
     """Whether a few of the texts all have one form, and none that a number could have."""
-    few = _few(texts)
-    return any(all(map(FORMS[form].fullmatch, few)) for form in FORMS if form != "yyyymmdd")
+    common = frozenset(FORMS).intersection(*map(_forms_of, _few(texts)))
+    return bool(common - {"yyyymmdd"})
+
+
+def _forms_of(text: str) -> frozenset[str]:
+    """The forms that a text looks like; digits are all alike."""
+    return _forms_of_shape(text.translate(_ZEROS)) if len(text) <= _LONGEST else frozenset()
+
+
+@lru_cache(1 << 12)
+def _forms_of_shape(shape: str) -> frozenset[str]:
+    return frozenset(form for form, pattern in FORMS.items() if pattern.fullmatch(shape))
 
 
 def _few(texts: Sequence[str]) -> Sequence[str]:

@@ -49,8 +49,7 @@ def read_delimited(
         raise fail(path, "the file has no rows, only blank lines")
     width = len(first.fields)
     if width > limits.MAX_TEXT_COLUMNS:
-        most = f"more than {limits.MAX_TEXT_COLUMNS} columns"
-        raise fail(path, f"line {first.line}: {most}; so many numbers are read as NPZ")
+        raise fail(path, f"line {first.line}: {dialect.TOO_WIDE}")
     sample = [row.fields for row in islice(rows, min(_SAMPLE, 1 + _SAMPLE_CELLS // width))]
     names, header, said = dialect.head_of(first, sample, header)
     start, line = (first.end, first.last + 1) if header else (0, 1)

@@ -1,5 +1,6 @@
 """How a text is written down: its encoding, its delimiter, its rows, and the names of its columns."""
 
+import codecs
 import csv
 import io
 import itertools
@@ -18,6 +19,10 @@ DELIMITERS = "\t;|,"
 _HEAD = 1 << 18  # characters by which the delimiter is found
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1f]")
 _FIELD = 1 << 20
+_LINE = 1 << 24  # characters of a line whose fields are counted before it is cut
+_QUOTED = re.compile('"[^"]*"')
+_MOST = limits.MAX_TEXT_COLUMNS
+TOO_WIDE = f"more than {_MOST} columns; so many numbers are read as NPZ"
 _LOOKED_AT = 100  # columns by which names are told from data
 _UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 
@@ -55,13 +60,9 @@ def as_utf8(path: str, data: bytes) -> tuple[bytes, list[str]]:
             path, f"{_at(data, data.index(0))}: not a text file (it holds a NUL byte)"
             + ("; text in UTF-16 or UTF-32 must be saved as UTF-8" if _seems_wide(data) else "")
         )  # fmt: skip
-    if data.isascii():
+    at = None if data.isascii() else _not_utf8(data)
+    if at is None:
         return data, []
-    try:
-        data.decode("utf-8")
-        return data, []
-    except UnicodeDecodeError as error:
-        at = error.start
     try:
         if _CONTROL.search(data):
             raise ValueError
@@ -72,6 +73,19 @@ def as_utf8(path: str, data: bytes) -> tuple[bytes, list[str]]:
         ) from None
     said = f"{_at(data, at)} is not UTF-8: the text is read as Latin-1 (Windows-1252)"
     return text.encode(), [said]
+
+
+def _not_utf8(data: bytes) -> int | None:
+    """Where a text is not UTF-8, looked for piece by piece: as a whole it may take four times its
+    length."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), _FIELD):
+        begun, _ = decoder.getstate()  # the bytes of a character that goes on in this piece
+        try:
+            decoder.decode(data[start : start + _FIELD], start + _FIELD >= len(data))
+        except UnicodeDecodeError as error:
+            return start - len(begun) + error.start
+    return None
 
 
 def _seems_wide(data: bytes) -> bool:
@@ -132,6 +146,9 @@ def rows(path: str, data: bytes, delimiter: str) -> Iterator[Row]:
     def lines():
         nonlocal end
         for text in io.TextIOWrapper(io.BytesIO(data), "utf-8", newline=""):
+            # As fields a line takes six times its length and more: it is not cut to be refused.
+            if len(text) > _LINE and _QUOTED.sub("", text).count(delimiter) >= _MOST:
+                raise csv.Error(TOO_WIDE)
             end += len(text) if text.isascii() else len(text.encode())
             yield text
 

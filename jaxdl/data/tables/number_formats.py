@@ -4,7 +4,6 @@
 negative, ``37 kg``. Nothing is guessed cell by cell: a column has one decimal sign and one unit.
 """
 
-import heapq
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -151,22 +150,23 @@ def find_format(texts: Sequence[str], comma: bool = False) -> Format:
     units = Counter(_UNITS.findall(lines))
     if not units:
         return PLAIN
-    (before, after), _ = units.most_common(1)[0]
+    before, after = max(units, key=units.get)
     found = [
         Format(decimal, thousands, before.strip(), after)
         for decimal, thousands in (_COMMA if comma else _POINT)
         if (thousands or decimal) in lines or decimal == "."  # else an earlier one does as well
     ]
     few = _few(some)
-    found = [how for how in found if _share(few, how)] or found
-    best, most = found[0], 0.0
+    best, most = found[0], -1.0
     for how in found:  # the first of equals
-        share = _share(some, how)
+        share = _share(some, how) if _share(few, how) else 0.0
         if share > most:
             best, most = how, share
         if share == 1:
-            break
-    return best
+            return how
+    if most:
+        return best
+    return max(found, key=lambda how: _share(some, how))  # what numbers there are is not in the few
 
 
 def parse_most(
@@ -213,11 +213,11 @@ def ambiguous(texts: Sequence[str], how: Format, comma: bool = False) -> str | N
 
 def _are_numbers(texts: Sequence[str], how: Format) -> bool:
     """Whether all texts are numbers of a Format; a few tell most that are not."""
-    return not any(np.isnan(parse(part, how)).any() for part in (_few(texts), texts))
+    return not any(np.isnan(parse(part, how)).any() for part in (texts[:1], _few(texts), texts))
 
 
 def _share(texts: Sequence[str], how: Format) -> float:
-    return float(np.mean(~np.isnan(parse(texts, how))))
+    return 1 - np.count_nonzero(np.isnan(parse(texts, how))) / len(texts)
 
 
 def _few(texts: Sequence[str]) -> Sequence[str]:
@@ -229,4 +229,4 @@ def _sample(texts: Sequence[str]) -> list[str]:
     if len(texts) <= 2 * _SAMPLE:
         return list(texts)
     some = texts[:: max(1, len(texts) // _SOME)]
-    return [*some[:: len(some) // _SAMPLE], *heapq.nlargest(_SAMPLE, some, key=len)]
+    return [*some[:: len(some) // _SAMPLE], *sorted(some, key=len, reverse=True)[:_SAMPLE]]

@@ -19,7 +19,8 @@ def tail(x: np.ndarray) -> str:
     x = x[~np.isnan(x)].astype(np.float64)
     if not len(x):
         return ""
-    low, median, high = np.percentile(x, [25, 50, 75])
+    last = len(x) - 1  # np.percentile takes ten times as long for a short column
+    low, median, high = np.interp([last / 4, last / 2, 3 * last / 4], np.arange(len(x)), np.sort(x))
     reach = np.max(np.abs(x - median))
     if not high > low or reach < FAR * (high - low):
         return ""

@@ -123,3 +123,14 @@ def test_years_before_1970_and_the_calendar():
     year, month, day = date_features.calendar(date_forms.parse(texts, "ymd"))
     made = [f"{y:04d}-{m:02d}-{d:02d}" for y, m, d in zip(year, month, day, strict=True)]
     assert made == texts
+
+
+def test_texts_of_one_shape_or_of_many_are_read_as_each_alone():
+    days = ["2024-03-05", "2023-02-29", "2000-02-29", "1987-12-31"]
+    clocks = ["2024-03-05 12:30", "2024-03-05T23:59:58.25", "2024-03-05 1:05 pm", "2024-3-5"]
+    for texts in (days, clocks, [*days, *clocks, "no", ""], ["2024-03-05\r", "2024-03-05"]):
+        alone = [date_forms.parse([text], "ymd")[0] for text in texts]
+        np.testing.assert_array_equal(date_forms.parse(texts, "ymd"), alone)
+    assert date_forms.parse(["2000-02-29", *clocks[:1]], "ymd").tolist() == [
+        seconds(2000, 2, 29), seconds(2024, 3, 5, 12, 30)
+    ]  # fmt: skip

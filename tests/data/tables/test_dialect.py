@@ -163,3 +163,27 @@ def test_no_text_takes_more_than_one_pass(case):
         assert number_formats.plain(text, how) is None
     assert number_formats.find_format([text, "3"]) == number_formats.PLAIN
     assert not any(form.fullmatch(text) for form in FORMS.values())
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("odd", [b"\xff", b"\xc3(", b"\xf0\x9f\x98", b"\x80"])
+def test_what_is_no_utf8_is_found_as_by_decoding_it_whole(monkeypatch, at, odd):
+    """Characters of four, two and three bytes lie over the ends of pieces of four."""
+    monkeypatch.setattr(dialect, "_FIELD", 4)
+    whole = "a\U0001f600é€".encode() + b"z"
+    data = whole[:at] + odd + whole[at:]
+    with pytest.raises(UnicodeDecodeError) as error:
+        data.decode()
+    assert dialect._not_utf8(data) == error.value.start
+    assert dialect._not_utf8(whole) is None
+
+
+def test_a_line_of_too_many_cells_is_refused_before_it_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(dialect, "_LINE", 10)
+    monkeypatch.setattr(dialect, "_MOST", 5)
+    quoted = read(write(tmp_path, 'a,b,c,d,y\n1,"2,2,2,2,2",3,4,5\n2,2,3,4,5\n'))
+    assert len(quoted.columns) == 5
+    with pytest.raises(TableError, match="line 2: more than 8192 columns"):
+        [*dialect.rows("t.csv", b"a,y\n1,2,3,4,5,6\n", ",")]
+    monkeypatch.setattr(dialect, "_LINE", 100)
+    assert len([*dialect.rows("t.csv", b"a,y\n1,2,3,4,5,6\n", ",")]) == 2
