@@ -170,3 +170,11 @@ def test_means_of_16_bits_are_summed_in_32(dtype):
     assert arrays.masked_mean(values) == 0.75
     assert arrays.masked_mean(values, jnp.ones(100_001, bool)) == 0.75
     assert arrays.masked_mean(values[-4:], jnp.array([True, False, False, True])) == 0.375
+
+
+def test_a_mean_far_from_the_middle_of_the_range_keeps_its_digits():
+    x = np.random.default_rng(0).normal(size=3000).astype(np.float32)
+    x[:2] = 1e5, -5e4
+    mean, deviation = arrays.mean_and_deviation(jnp.asarray(x), np.ones(3000, bool))
+    np.testing.assert_allclose(mean, x.astype(float).mean(), rtol=2e-6)
+    np.testing.assert_allclose(deviation, x.astype(float).std(), rtol=2e-6)

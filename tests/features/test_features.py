@@ -173,6 +173,16 @@ def test_scaled_polynomial_is_chebyshev_on_the_training_range(x64):
     assert np.linalg.cond(columns) < 10 < 1e6 < np.linalg.cond(features.polynomial(x[:, 0], 6))
 
 
+@pytest.mark.parametrize("degree", [0, 1, 2])
+def test_scaled_polynomials_above_the_degree_are_zero(x64, degree):
+    columns = fit_apply(
+        features.scaled_polynomial(degree, max_degree=3), np.linspace(-1, 1, 9)[:, None]
+    )
+    expected = np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, 9), 3)
+    expected[:, degree + 1 :] = 0
+    np.testing.assert_allclose(columns, expected, atol=1e-14)
+
+
 @pytest.mark.parametrize("interactions", [True, False])
 @pytest.mark.parametrize("make", [features.scaled_polynomial, features.orthogonal_polynomial])
 def test_conditioned_bases_span_the_monomials(x64, make, interactions):
