@@ -1,6 +1,6 @@
 """Model selection: splits, and whole studies over settings, folds and seeds."""
 
-from jaxdl.model_selection import exports, tables
+from jaxdl.model_selection import exports, report, tables
 from jaxdl.model_selection.designs import (
     LearningCurve,
     Nested,
@@ -121,6 +121,7 @@ __all__ = [
     "random_search",
     "refit",
     "regularization_path",
+    "report",
     "save",
     "scheduled",
     "search",

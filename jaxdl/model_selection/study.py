@@ -1,7 +1,8 @@
 """What a model-selection study found: a plain value and its choice."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from jaxdl.base import Key, Transform
 from jaxdl.checks import one_of
 from jaxdl.metrics import directions
-from jaxdl.model_selection import tables
+from jaxdl.model_selection import report, tables
 from jaxdl.model_selection.words import in_words
 from jaxdl.training import divergence
 from jaxdl.training.batching import Lengths
@@ -205,6 +206,41 @@ class Study:
             held_out=None,
             states=None,
         )
+
+    def report(
+        self,
+        path: str | Path,
+        y: Any = None,
+        *,
+        classes: Sequence[str] | None = None,
+        columns: Mapping[str, Any] | None = None,
+        baselines: Mapping[str, Any] | None = None,
+        choice: Choice | None = None,
+        title: str = "Model selection",
+    ) -> None:
+        """Write one HTML page to share: the choice, how sure it is, all settings, curves, failures.
+
+        It needs no network and no other file, and reads without its script, which sorts and filters
+        the settings and marks them in the pictures.
+
+        Args:
+          path: of the file.
+          y: the responses [N] of the study's data: of labels or single numbers, and with
+            predictions that the study kept, the page shows confusion and calibration, or
+            residuals, and the worst rows; the choice is compared with what needs no features.
+          classes: their names [K]. columns: {name: values [N]} to show with the worst rows.
+          baselines: {name: score}, of other models on the same folds in the metric of the choice:
+            a number, or one of each fold, [F], which is compared in pairs.
+          choice: default ``best()``.
+          title: of the page.
+
+        Raises a ValueError for responses, classes, columns or scores that do not fit, before
+        anything is written, and an OSError where the file cannot be.
+        """
+        report.write(
+            self, path, y, classes=classes, columns=columns, baselines=baselines, choice=choice,
+            title=title,
+        )  # fmt: skip
 
     def _loss(self, metric: str | None, maximize: bool | None) -> np.ndarray:
         """The means [S] of a metric so that less is better."""
