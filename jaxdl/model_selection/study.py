@@ -228,6 +228,7 @@ class Study:
           y: the responses [N] of the study's data: of labels or single numbers, and with
             predictions that the study kept, the page shows confusion and calibration, or
             residuals, and the worst rows; the choice is compared with what needs no features.
+            All rows count the same there, whatever weights the study had.
           classes: their names [K]. columns: {name: values [N]} to show with the worst rows.
           baselines: {name: score}, of other models on the same folds in the metric of the choice:
             a number, or one of each fold, [F], which is compared in pairs.

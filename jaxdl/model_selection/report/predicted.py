@@ -78,8 +78,14 @@ def predicted(
 
 
 def has_labels(study: "Study", y: np.ndarray) -> bool:
-    """Whether the responses y are classes: as the learner says, else whole numbers of one axis."""
-    responses = responses_of(study.recipe.make_learner, grids.signatures(study.hparams)[0])
+    """Whether the responses y are classes: as the learner says, else whole numbers of one axis.
+
+    A study that was loaded without its ``make_learner`` does not say.
+    """
+    try:
+        responses = responses_of(study.recipe.make_learner, grids.signatures(study.hparams)[0])
+    except ValueError:
+        responses = None
     if responses is not None:
         return responses.kind == "labels"
     several = study.predictions is not None and study.predictions.ndim == 4
