@@ -27,15 +27,18 @@ def main(config: Config) -> dict[str, float]:
         figures = _judge(config, clock, folder, task, study)
         names = sorted(file.name for file in folder.iterdir())
     print(f"wrote {config.out}: {', '.join(names)} in {clock.seconds()['total']:.1f} s")
+    print(f"to read and to share: {Path(config.out) / 'report.html'}")
     return figures
 
 
 class Task(NamedTuple):
     """What is studied: the data set, how it is divided, the parts to choose by and to test on.
 
-    metric: to judge by. chosen_by: to choose by. notes: what was decided of the study, a line each.
+    rows: the data set as read. metric: to judge by. chosen_by: to choose by. notes: what was decided
+    of the study, a line each.
     """
 
+    rows: Any
     dataset: Any
     problem: Any
     partition: Any
@@ -85,7 +88,7 @@ def _task(config: Config, split_key) -> Task:
     log_targets, notes = responses.log_targets(dataset.task, y, config.log_target)
     problem = tabular.describe(dataset, y, config.numbers)
     return Task(
-        dataset, problem, divided, x, y, held_out, positive, metric, chosen_by, rivals, log_targets,
+        rows, dataset, problem, divided, x, y, held_out, positive, metric, chosen_by, rivals, log_targets,
         notes,
     )  # fmt: skip
 
@@ -93,7 +96,7 @@ def _task(config: Config, split_key) -> Task:
 def _study(config: Config, clock: "Clock", folder: Path):
     import jax
 
-    from experiments import grids, partition, report, scores, tabular
+    from experiments import grids, partition, report, scores, study_page, tabular
     from jaxdl.model_selection import Execution, Folds, cross_validate, join
     from jaxdl.training import class_weights
 
@@ -166,13 +169,17 @@ def _study(config: Config, clock: "Clock", folder: Path):
         config, dataset, task.partition, study, choices, clock.seconds(), task.notes
     )  # fmt: skip
     report.write_json(folder / "report.json", summary)
+    study_page.write(
+        folder / "report.html", study, choices[config.rule], dataset, task.partition,
+        seconds=clock.seconds(), notes=task.notes, warnings=task.partition.warnings,
+    )  # fmt: skip
     return config, task, study
 
 
 def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> dict[str, float]:
     import numpy as np
 
-    from experiments import baselines, report, scores, tabular
+    from experiments import baselines, report, scores, study_page, tabular
     from experiments.verdict import CONSTANT, OURS, verdict, warnings
     from jaxdl.data import target_columns
     from jaxdl.model_selection import refit
@@ -202,12 +209,13 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     # The only look at the test part: everything that is compared is trained by now.
     clock.begin("test")
     test_x, test_y = task.held_out.look()
+    outputs = {name: np.asarray(predict(test_x)) for name, predict in models.items()}
     tests = {
         name: scores.scored(
-            task.metric, test_y, np.asarray(predict(test_x)), task=dataset.task,
-            seed=config.seed, positive=task.positive, units=task.partition.units(),
+            task.metric, test_y, out, task=dataset.task, seed=config.seed, positive=task.positive,
+            units=task.partition.units(),
         )
-        for name, predict in models.items()
+        for name, out in outputs.items()
     }  # fmt: skip
     choice = choices[config.rule]
     positive = problem.target_names[task.positive] if classes == 2 else None
@@ -225,11 +233,19 @@ def _judge(config: Config, clock: "Clock", folder: Path, task: Task, study) -> d
     tabular.save_model(folder / "model.npz", fitted, problem, x)
     if classes:
         report.draw_confusion(folder, tests[OURS].counts, problem.target_names)
-    known = report.judged(fitted, tests, sentence, [*task.partition.warnings, *told])
+    doubts = [*task.partition.warnings, *told]
+    known = report.judged(fitted, tests, sentence, doubts)
     summary = report.summary(
         config, dataset, task.partition, study, choices, clock.seconds(), task.notes, known
     )  # fmt: skip
     report.write_json(folder / "report.json", summary)
+    study_page.write(
+        folder / "report.html", study, choice, dataset, task.partition, seconds=clock.seconds(),
+        notes=task.notes, warnings=doubts,
+        tested=study_page.tested(
+            tests, sentence, dataset, task.partition, task.rows, test_y, outputs[OURS]
+        ),
+    )  # fmt: skip
     return report.figures(choice, tests)
 
 

@@ -1,7 +1,9 @@
 """The main job from end to end at a tiny size, and its manners."""
 
 import csv
+import html
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -55,6 +57,7 @@ def test_everything_is_written(iris_run):
         "curves.csv",
         "learning_curves.png",
         "model.npz",
+        "report.html",
         "report.json",
         "results.csv",
         "validation_curve_learning_rate.png",
@@ -103,6 +106,19 @@ def test_report_holds_together(iris_run):
     assert 0 < written["seconds"]["run"] < written["seconds"]["total"]
 
 
+def test_the_page_says_what_the_test_part_tells(iris_run):
+    page = (iris_run.folder / "report.html").read_text(encoding="utf-8")
+    written = report(iris_run.folder)
+    assert f'<p class="headline">{html.escape(written["verdict"])}</p>' in page
+    cells = re.findall(r'<span class="heat[^>]*>([^<]*)', page)
+    counts = np.array([int(c.replace("·", "0")) for c in cells]).reshape(3, 3)
+    np.testing.assert_array_equal(counts, written["confusion_matrix"])
+    for rival in written["paired"].values():
+        assert f'<td class="number">{rival["better_by"]:.3g}</td>' in page
+    assert "not come to its test part" not in page
+    assert "rows that were set aside" in page
+
+
 def test_the_test_part_is_looked_at_once(iris_run):
     assert len(iris_run.looks) == 1
 
@@ -133,6 +149,13 @@ def test_regression_in_the_units_of_the_response(table, tmp_path, capsys):
     figures = model_selection.main(config)
     said = capsys.readouterr().out
     assert "left out: counts the rows" in said and "column 1 has no name" in said
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    rows = re.findall(r'<th scope="row">line (\d+)</th><td class="number">([^<]*)', page)
+    lines = table.read_text().splitlines()
+    assert len(rows) == 20 and "Residuals" in page and "Confusion" not in page
+    for line, response in rows:  # counted from 1, the header too
+        said = float(lines[int(line) - 1].split(",")[-1])
+        assert float(response.replace(",", "")) == pytest.approx(said, rel=1e-3)
     columns = {c["name"]: c for c in report(tmp_path / "out")["columns"]}
     assert [c["as"] for c in columns.values()] == ["identifier", "number", "number", "category"]
     assert columns["b"]["missing"] == 8 and "a column that tells" in columns["b"]["becomes"]
@@ -305,6 +328,7 @@ def test_a_run_that_is_stopped_keeps_its_study(tmp_path, monkeypatch):
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert {"results.csv", "curves.csv", "learning_curves.png", "report.json"} <= names
     assert "model.npz" not in names
+    assert "not come to its test part" in (tmp_path / "out" / "report.html").read_text()
     written = report(tmp_path / "out")
     assert written["complete"] is False and "test" not in written
     assert written["choice"]["mean"]["metric"] == "nll"

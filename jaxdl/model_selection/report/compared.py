@@ -108,17 +108,17 @@ def comparison(metric: str, models: Sequence[Compared], how: str) -> Html | None
         ahead = "" if m.ahead is None else number(m.ahead[0], 3)
         rows.append([
             tag("strong", m.name) if i == 0 else m.name, number(m.score),
-            [_bar(scale, m, i == 0), _between(m.low, m.high)], ahead, _between(*m.ahead[1:]) if m.ahead else "",
+            [_bar(scale, m, i == 0), _between(m.low, m.high)], ahead, _between(*m.ahead[1:], digits=3) if m.ahead else "",
         ])  # fmt: skip
     shown = metric.replace("_", " ")
     header = ["model", shown, "its interval", "choice is better by", "interval of that"]
     return section("baselines", "Against baselines", table(header, rows, f"{shown} {how}"))
 
 
-def _between(low: float, high: float) -> str:
+def _between(low: float, high: float, digits: int = 4) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return "–"
-    return f"{number(low, 3)} to {number(high, 3)}"
+    return f"{number(low, digits)} to {number(high, digits)}"
 
 
 def _bar(scale: scales.Scale | None, model: Compared, chosen: bool) -> Html | None:

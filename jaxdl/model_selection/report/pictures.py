@@ -62,7 +62,7 @@ def against_score(study: "Study", choice: "Choice | None") -> Html | None:
             f"Each setting alone against {metric}, best on top. The ring is the choice.", panels
         ),
         drawing.figure(
-            "Settings in pairs: the darker and larger, the better the score; on each other the "
+            "Settings in pairs: the stronger and larger, the better the score; on each other the "
             "best is on top. The ring is the choice. The table of settings has the numbers.",
             pairs,
         )

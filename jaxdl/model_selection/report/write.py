@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 class Tested(NamedTuple):
     """What rows that were set aside tell of a choice that was trained on all others.
 
-    verdict: a sentence. metric: of the scores. how: what they are and their intervals, in words.
-    models: the choice first, then what it is compared with. predicted: by the choice.
+    verdict: a sentence. metric: of the scores; maximize: whether more of it is better. how: what
+    they are and their intervals, in words. models: the choice first, then what it is compared
+    with. predicted: by the choice.
     """
 
     verdict: str
     metric: str
+    maximize: bool
     how: str
     models: Sequence[Compared]
     predicted: Predicted
@@ -72,7 +74,7 @@ def write(
         except ValueError as error:
             without = f"Nothing can be chosen: {error}."
     if tested is not None:
-        metric, maximize, how, models = tested.metric, None, tested.how, tested.models
+        metric, maximize, how, models = tested[1:5]
         found = tested.predicted
     else:
         metric, maximize = study.metric, study.maximize
@@ -83,7 +85,7 @@ def write(
     shown = settings.columns(study, rows)
     sections = [
         at_a_glance(
-            study, choice, models, metric=metric, maximize=directions.resolve(metric, maximize),
+            study, choice, models, metric=metric, maximize=maximize,
             verdict=None if tested is None else tested.verdict, warnings=warnings, without=without,
         ),
         comparison(metric, models, how),
