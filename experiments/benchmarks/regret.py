@@ -282,7 +282,7 @@ def draw(tracks: dict[str, dict[str, list[Track]]], path) -> None:
             column[0].step(np.arange(1, len(shown) + 1), shown, where="post", **style)
             column[1].step(seconds, shown, where="post", **style)
         column[0].set(title=name, xlabel="proposals", yscale="log")
-        column[1].set(xlabel="CPU seconds", yscale="log", xscale="log")
+        column[1].set(xlabel="CPU seconds", yscale="log", xlim=(0, None))
     for axis in axes[:, 0]:
         axis.set_ylabel("regret (validation loss)")
     axes[0, 0].legend(fontsize="small")

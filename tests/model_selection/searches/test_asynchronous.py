@@ -49,7 +49,7 @@ def looked_up(curves, width, factor):
             level[s] = k
 
 
-@pytest.mark.smoke
+@pytest.mark.slow
 def test_it_promotes_as_one_that_looks_its_scores_up():
     got = searched()
     plain = study(got.study.hparams, evaluate_every=2, metric="nll")

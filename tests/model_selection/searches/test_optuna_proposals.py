@@ -61,7 +61,6 @@ def test_rounds_are_spread_and_find_the_best(name, key):
     assert min(values[-2 * count :]) < 0.15 and np.mean(values[-count:]) < np.mean(values[:count])
 
 
-@pytest.mark.smoke
 def test_a_study_of_optunas_goes_on_in_its_storage(tmp_path):
     storage = f"sqlite:///{tmp_path / 'trials.db'}"
     opened = lambda: optuna.create_study(
@@ -83,6 +82,7 @@ def test_a_study_of_optunas_goes_on_in_its_storage(tmp_path):
         searched(opened(), metric="nll")
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_adopts_the_trials_that_it_left_in_the_storage(tmp_path, monkeypatch):
     from jaxdl.model_selection.searches.rounds import Rounds
 
@@ -106,6 +106,7 @@ def test_an_interrupted_search_adopts_the_trials_that_it_left_in_the_storage(tmp
     assert got.study.hparams == [trial.params for trial in study.trials]
 
 
+@pytest.mark.slow
 def test_what_diverged_and_what_was_dropped_is_told():
     # Rates above 0.3 turn to NaN after two steps.
     study_of = optuna.create_study(direction="minimize")

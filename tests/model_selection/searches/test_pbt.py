@@ -78,6 +78,7 @@ def test_lineages_are_what_the_parents_say(found):
         assert turn < 3
 
 
+@pytest.mark.slow
 def test_one_stretch_is_a_study(found):
     alone = evolved(epochs=2, every=2)
     assert alone.parents.shape == (0, 5)
@@ -88,6 +89,7 @@ def test_one_stretch_is_a_study(found):
     assert_same(alone.study, plain, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_is_resumed_ends_with_the_same_numbers(found, tmp_path, monkeypatch):
     class Stop:
         def __init__(self, at):
@@ -118,6 +120,7 @@ def test_what_is_resumed_ends_with_the_same_numbers(found, tmp_path, monkeypatch
         evolved(checkpoint=where, every=4)
 
 
+@pytest.mark.slow
 def test_a_member_that_diverges_goes_on_from_a_good_one():
     """Rates from 0.1 on turn to NaN from the third step on: none of them is left."""
     make = lambda h: softmax_learner({**h, "bad": jnp.where(h["rate"] >= 0.1, 2.0, 1e9)})
