@@ -383,8 +383,8 @@ def test_an_objective_of_pairs_takes_nothing_else_for_one():
     for part, name in ((behind(TOKENS, 0), "Sequences"), ({"x": TOKENS, "y": LABELS}, "dict")):
         with pytest.raises(ValueError, match=rf"is \(x, y\), not {name}"):
             fit(make, part, key=jax.random.key(0), epochs=1)
-    with pytest.raises(ValueError, match="not 3 parts"):
-        fit(make, (behind(TOKENS, 0), LABELS, LABELS), key=jax.random.key(0), epochs=1)
+    with pytest.raises(ValueError, match="not 4 parts"):
+        fit(make, (behind(TOKENS, 0), LABELS, LABELS, LABELS), key=jax.random.key(0), epochs=1)
 
 
 def test_a_model_finds_zeros_behind_the_ends():
