@@ -220,6 +220,8 @@ def _join(host: str, timeout: float) -> None:
         _processes.index,
         cluster_detection_method="deactivate",  # it would ask the network where it is
         initialization_timeout=int(timeout),
+        # Who has died our sockets say at once; one that is slow is not to be taken for dead.
+        heartbeat_timeout_seconds=600,
     )
 
 
