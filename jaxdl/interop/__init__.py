@@ -1,7 +1,7 @@
-"""Where people work already: scikit-learn, PyTorch's weights, safetensors files.
+"""Where people work already: scikit-learn, flax, PyTorch's weights, safetensors files.
 
-Each submodule needs its library; ``sklearn``, ``pytorch`` and ``safetensors`` are named, not loaded,
-here.
+Each submodule needs its library; ``sklearn``, ``flax``, ``pytorch`` and ``safetensors`` are named,
+not loaded, here.
 """
 
 __all__: list[str] = []
