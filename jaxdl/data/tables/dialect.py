@@ -189,6 +189,9 @@ def head_of(
         elif _are_numbered(given, len(given)):
             said = [f"line {first.line} holds numbers that rise: they are the columns' names "
                     "(--header no takes them for data)"]  # fmt: skip
+        elif len(given) == 2 and [cell.isdecimal() for cell in given].count(True) == 1:
+            said = [f"line {first.line} is taken for the columns' names, though one is a number "
+                    "(--header no takes it for data)"]  # fmt: skip
     if not header:
         return [f"column {j + 1}" for j in range(len(first.fields))], False, said
     names, notes = name_columns(first.fields)
@@ -200,14 +203,17 @@ def looks_like_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> boo
 
     That is so where each of its cells is of the kind that its column is, and one at least proves
     it: a number where most cells below are numbers, a date where they are dates, a text that stands
-    there again. A text above texts that all differ proves nothing, and neither do whole numbers
-    that rise in equal steps, or are years that rise: these are names. Of many columns the first
-    hundred are looked at.
+    there again. A text above texts that all differ proves nothing, unless it alone begins with a
+    small letter, or a capital one: then it is a name. Neither do whole numbers that rise in equal
+    steps, or are years that rise: these are names. Of many columns the first hundred are looked at.
 
     >>> looks_like_data(["5.1", "setosa"], [["4.9", "setosa"], ["7.0", "virginica"]])
     True
     >>> looks_like_data(["country", "2019"], [["Chad", "1.5"], ["Mali", "1.7"]])
     False
+    >>> below = [["Ann", "5"], ["Bob", "7"], ["Cid", "9"]]
+    >>> looks_like_data(["name", "1"], below), looks_like_data(["Zoe", "1"], below)
+    (False, True)
     """
     below = [row for row in below if list(row) != list(first)]
     given = [(j, cell.strip()) for j, cell in enumerate(first) if _is_known(cell)][:_LOOKED_AT]
@@ -217,7 +223,8 @@ def looks_like_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> boo
         how = find_format(column)
         numbers = [plain(text, how) is not None for text in [cell, *column]]
         fits = 2 * sum(numbers[1:]) > len(column) if numbers[0] else _stands_in(cell, column)
-        if not fits and (any(numbers) or len({*column}) < len(column)):
+        recur = len({*column}) < len(column)
+        if not fits and (any(numbers) or recur or _has_another_case(cell, column)):
             return False
         proofs += [cell] * fits
     return bool(proofs and below) and not _are_numbered(proofs, len(given))
@@ -233,6 +240,15 @@ def _stands_in(cell: str, column: Sequence[str]) -> bool:
         return True
     dates = date_forms.find_form(column) if any(map(str.isdigit, cell)) else None
     return dates is not None and not np.isnan(date_forms.parse([cell], dates.form)[0])
+
+
+def _has_another_case(cell: str, column: Sequence[str]) -> bool:
+    """Whether a text begins with a small letter and three or more with capital ones, or vice versa."""
+    small, large = str.islower, str.isupper
+    cases = [(small, large), (large, small)]
+    return len(column) > 2 and any(
+        mine(cell[:1]) and all(theirs(text[:1]) for text in column) for mine, theirs in cases
+    )
 
 
 def _are_numbered(names: Sequence[str], width: int) -> bool:

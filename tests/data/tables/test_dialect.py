@@ -30,6 +30,8 @@ DATA = {  # no names in the first row
     "identifiers": "CN01,Autauga,23.5\nPA01,Baldwin,81.5\nCN02,Barbour,9\n",
     "thousands": 'Autauga,"23,288"\nBaldwin,"81,706"\nBarbour,985\n',
     "digits": "0,0,0,5\n0,1,0,3\n",
+    "a person and a number": "Zoe,1\nAnn,5\nBob,7\nCid,9\n",
+    "a word and a number": "zoe,1\nann,5\nbob,7\nCid,9\n",
 }
 NAMES = {  # names, though some look like data
     "words": "a,b,c\n1,2,x\n3,4,y\n",
@@ -45,6 +47,8 @@ NAMES = {  # names, though some look like data
     "a word above numbers": "5.1,width\n4.9,3\n7.0,4\n",
     "a name that is a value": "red,size\nred,5\nblue,6\n",
     "one row": "1,2\n",
+    "one number": "name,1\nAnn,5\nBob,7\nCid,9\n",
+    "one number, capitals": "Name,1\nann,5\nbob,7\ncid,9\n",
 }
 
 
