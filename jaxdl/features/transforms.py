@@ -82,10 +82,10 @@ def quartiles(x: Array, counts: Array) -> tuple[Array, Array, Array]:
     >>> [q.item() for q in quartiles(jnp.array([4.0, 1.0, 2.0, 9.0]), jnp.array([1, 1, 1, 0]))]
     [1.5, 2.0, 3.0]
     """
-    x = jnp.sort(jnp.where(counts, x, jnp.inf), axis=0)
+    x = _ascending(jnp.moveaxis(jnp.where(counts, x, jnp.inf), 0, -1))
     last = jnp.maximum(jnp.sum(counts, axis=0, dtype=jnp.int32) - 1, 0)
     known = jnp.any(counts, axis=0)
-    entry = lambda i: jnp.where(known, jnp.take_along_axis(x, i[None], axis=0)[0], 0)
+    entry = lambda i: jnp.where(known, jnp.take_along_axis(x, i[..., None], axis=-1)[..., 0], 0)
 
     def quartile(k):
         # last * k / 4 in whole numbers, without a product that overflows
@@ -94,6 +94,25 @@ def quartiles(x: Array, counts: Array) -> tuple[Array, Array, Array]:
         return a + rest / 2 * (b / 2 - a / 2)  # exactly a where they are equal
 
     return quartile(1), quartile(2), quartile(3)
+
+
+@jax.custom_jvp
+def _ascending(x: Array) -> Array:
+    """The numbers x [..., M], none of them NaN, sorted along the last axis.
+
+    By their bits as whole numbers, which XLA sorts several times as fast on CPUs: those of negative
+    numbers fall as the numbers rise, so all but the sign are turned over, before and after.
+    """
+    whole = jnp.dtype(f"int{8 * x.dtype.itemsize}")
+    turn = lambda bits: jnp.where(bits < 0, bits ^ jnp.iinfo(whole).max, bits)
+    bits = turn(jax.lax.bitcast_convert_type(x, whole))
+    return jax.lax.bitcast_convert_type(turn(jnp.sort(bits, axis=-1)), x.dtype)
+
+
+@_ascending.defjvp
+def _ascending_jvp(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    return _ascending(x), jnp.take_along_axis(dx, jnp.argsort(x, axis=-1), axis=-1)
 
 
 def impute_mean() -> Transform:

@@ -1,12 +1,13 @@
 """Scaling by quartiles against NumPy and scikit-learn."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.preprocessing import RobustScaler
 
 from jaxdl.features import chain, impute_mean, robust_scale
-from jaxdl.features.transforms import quartiles
+from jaxdl.features.transforms import _ascending, quartiles
 
 RNG = np.random.default_rng(0)
 
@@ -20,6 +21,25 @@ def test_quartiles_are_those_of_numpy(n):
     x[~counts] = np.nan
     theirs = np.nanpercentile(x.astype(np.float64), [25, 50, 75], axis=0)
     np.testing.assert_allclose(jax.jit(quartiles)(x, counts), theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_numbers_are_sorted_by_their_bits(dtype):
+    x = np.array([3, -1, np.inf, -0.5, 2e-3, -np.inf, 0, -7, 3, 1e-7, -1e-7, 6e4])
+    x = jnp.asarray(np.stack([x, -x]), dtype)
+    sorted_ = _ascending(x)
+    assert sorted_.dtype == dtype
+    np.testing.assert_array_equal(
+        np.asarray(sorted_, np.float64), np.sort(np.asarray(x, np.float64), axis=-1)
+    )
+
+
+def test_a_quartile_moves_with_the_entry_that_it_is():
+    """Of five numbers quartiles are the second, third and fourth smallest."""
+    x, counts = jnp.array([4.0, -1.0, 2.0, 9.0, -3.0]), jnp.ones(5, bool)
+    for k, entry in enumerate([1, 2, 0]):
+        grad = jax.grad(lambda x, k=k: quartiles(x, counts)[k])(x)
+        np.testing.assert_array_equal(grad, np.eye(5)[entry])
 
 
 def test_scaled_as_by_scikit_learn_and_clipped_smoothly():

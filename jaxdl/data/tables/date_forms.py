@@ -7,7 +7,7 @@ the clock on the wall that customs go by.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -61,28 +61,41 @@ def parse(texts: Sequence[str], form: str) -> np.ndarray:
     >>> parse(["1970-01-02 01:00", "1970-02-30"], "ymd").tolist(), parse(["2.1.70"], "dmy").tolist()
     ([90000.0, nan], [86400.0])
     """
+    return _parsed(len(texts), _alike(texts), form)
+
+
+def _parsed(size: int, alike: Sequence["Alike"], form: str) -> np.ndarray:
     # Parts that no text has stay scalars: most columns have no time of day.
-    parts = _ABSENT | {"y": np.full(len(texts), _ABSENT["y"])}
-    known = np.zeros(len(texts), bool)
-    for rows, match, digits in _alike(texts, form):
+    parts = _ABSENT | {"y": np.full(size, _ABSENT["y"])}
+    known = np.zeros(size, bool)
+    for rows, shape, digits in alike:
+        match = _match(form, shape)
+        if match is None:
+            continue
         known[rows] = True
         for name, text in match.groupdict().items():
             if text is not None:
                 start, end = match.span(name)
                 part, value = _part(name, text, digits[:, start:end])
                 if np.ndim(parts[part]) == 0:
-                    parts[part] = np.full(len(texts), parts[part])
+                    parts[part] = np.full(size, parts[part])
                 parts[part][rows] = value
     if form == "yyyymmdd":  # of other years they are numbers
         known &= (1800 <= parts["y"]) & (parts["y"] < 2100)
     return np.where(known, _seconds(parts), np.nan)
 
 
-def _alike(
-    texts: Sequence[str], form: str
-) -> Iterator[tuple[list[int] | slice, re.Match, np.ndarray]]:
-    """Rows [n] whose texts, of C characters, match and differ in digits alone; that match, and
-    what their characters stand for as digits, [n, C]."""
+class Alike(NamedTuple):
+    """Rows [n] whose texts differ in digits alone, one of those with zeros for all digits, and what
+    its characters stand for as digits in each, [n, C]."""
+
+    rows: np.ndarray | slice
+    shape: bytes
+    digits: np.ndarray
+
+
+def _alike(texts: Sequence[str]) -> list[Alike]:
+    """Texts by their shapes; those that are too long for a date are left out."""
     lines = "\n".join(texts)
     if lines.count("\n") >= len(texts):
         lines = "\n".join(text.replace("\n", "\0") for text in texts)
@@ -92,15 +105,17 @@ def _alike(
     shapes = written.translate(_ALL_ZERO)
     first = shapes[: shapes.index(b"\n") + 1]
     if len(shapes) == len(first) * len(texts) and shapes == first * len(texts):
-        if match := _match(form, first[:-1]):
-            yield slice(None), match, _digits(written, len(texts))[:, :-1]
-        return
-    cells, alike = written[:-1].split(b"\n"), {}
+        if len(first) > _LONGEST + 1:
+            return []
+        return [Alike(slice(None), first[:-1], _digits(written, len(texts))[:, :-1])]
+    cells, found = written[:-1].split(b"\n"), {}
     for k, shape in enumerate(shapes[:-1].split(b"\n")):
-        alike.setdefault(shape, []).append(k)
-    for shape, rows in alike.items():
-        if match := _match(form, shape):
-            yield rows, match, _digits(b"".join([cells[k] for k in rows]), len(rows))
+        found.setdefault(shape, []).append(k)
+    return [
+        Alike(np.array(rows), shape, _digits(b"".join([cells[k] for k in rows]), len(rows)))
+        for shape, rows in found.items()
+        if len(shape) <= _LONGEST
+    ]
 
 
 def _digits(signs: bytes, rows: int) -> np.ndarray:
@@ -108,12 +123,8 @@ def _digits(signs: bytes, rows: int) -> np.ndarray:
     return np.frombuffer(signs, np.uint8).reshape(rows, -1).astype(np.int64) - ord("0")
 
 
-def _match(form: str, shape: bytes) -> re.Match | None:
-    return _match_short(form, shape) if len(shape) <= _LONGEST else None
-
-
 @lru_cache(1 << 12)
-def _match_short(form: str, shape: bytes) -> re.Match | None:
+def _match(form: str, shape: bytes) -> re.Match | None:
     return FORMS[form].fullmatch(shape.decode())
 
 
@@ -185,8 +196,9 @@ def find_and_parse(
         return None
     few, parsed, shares = _few(some), {}, {}
     fitting = frozenset().union(*map(_forms_of, few))
+    alike = _alike(some) if fitting else []
     for form in filter(fitting.__contains__, FORMS):
-        parsed[form] = parse(some, form)
+        parsed[form] = _parsed(len(some), alike, form)
         shares[form] = float(np.mean(~np.isnan(parsed[form])))
     best = max(shares.values(), default=0.0)
     if best < share:

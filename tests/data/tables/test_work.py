@@ -93,18 +93,18 @@ def test_texts_that_differ_in_digits_alone_are_matched_once(calls):
 
 def test_columns_of_one_shape_are_matched_once(tmp_path):
     """Of three hundred columns of dates the third is matched no more, whatever the days are."""
-    date_forms._match_short.cache_clear()
+    date_forms._match.cache_clear()
     date_forms._forms_of_shape.cache_clear()
     days = {f"d{j}": [f"20{j % 90 + 10}-03-{k + 1:02d}" for k in range(20)] for j in range(300)}
     load_table(write(tmp_path, days | {"y": [k % 2 for k in range(20)]}))
-    assert date_forms._match_short.cache_info().misses <= len(date_forms.FORMS)
+    assert date_forms._match.cache_info().misses <= len(date_forms.FORMS)
     assert date_forms._forms_of_shape.cache_info().misses <= 3  # names and numbers have one too
 
 
 def test_what_is_kept_of_shapes_is_bounded():
     long = "1" * 61 + "-"
     misses = lambda: [
-        f.cache_info().misses for f in (date_forms._match_short, date_forms._forms_of_shape)
+        f.cache_info().misses for f in (date_forms._match, date_forms._forms_of_shape)
     ]
     before = misses()
     assert date_forms.find_form([long, long]) is None and misses() == before
