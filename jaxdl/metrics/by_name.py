@@ -81,7 +81,7 @@ def pinball(quantile: float) -> Metric:
 
     Raises a ValueError for another q. Source: Koenker and Bassett (1978).
 
-    >>> pinball(0.9).score(np.array([1.0, 2.0]), np.array([0.0, 4.0]), None).round(2).item()
+    >>> round(pinball(0.9).score(np.array([1.0, 2.0]), np.array([0.0, 4.0]), None), 2)
     0.55
     """
     if not 0 < quantile < 1:
