@@ -26,6 +26,7 @@ COMMANDS = {  # name: module, what follows, what it does
     "plans": ("plans", "", "what large studies and models take, on paper"),
 }
 BENCHMARKS = (
+    "accelerator",
     "generative",
     "model-selection",
     "regret",

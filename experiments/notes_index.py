@@ -223,8 +223,8 @@ def read_figures(root: Path, exports) -> Iterator[Found]:
 
 
 def read_notebooks(root: Path, exports) -> Iterator[Found]:
-    """The notebooks, with what they call and the equations that they number."""
-    for path in sorted((root / "colab").glob("*.ipynb")):
+    """The notebooks of the notes' sections, with what they call and the equations that they number."""
+    for path in sorted((root / "colab").glob("0[1-9]_*.ipynb")):
         text = {"code": "", "markdown": ""}
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             text[cell["cell_type"]] += "".join(cell["source"]) + "\n"

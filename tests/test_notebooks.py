@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "colab").glob("*.ipynb"))
 SMOKE = "01_univariate_models"
 FIGURES = {
+    "00_start": 1,
     "01_univariate_models": 6,
     "02_vector_inputs_and_outputs": 6,
     "03_model_selection": 10,
@@ -30,8 +31,21 @@ FIGURES = {
     "07_sequence_models": 4,
     "08_transformers": 4,
     "09_generative_models": 5,
+    "recipes": 0,
 }
 SMALL = {
+    "00_start": {
+        "test_share": 0.25,
+        "folds": 2,
+        "seeds": 1,
+        "rates": [0.003, 0.01],
+        "penalties": [0.001],
+        "dropouts": [0.0],
+        "widths": [0, 8],
+        "epochs": 8,
+        "batch_size": 32,
+        "networks": 2,
+    },
     "01_univariate_models": {"points": 60, "samples": 64, "grid_points": 40, "epochs": 5},
     "02_vector_inputs_and_outputs": {
         "points": 60,
@@ -134,8 +148,21 @@ SMALL = {
         "folds": 2,
         "study_epochs": 1,
     },
+    "recipes": {"epochs": 2, "batch_size": 64, "folds": 2, "width": 4},
 }
 NUMBERS = {
+    "00_start": {
+        "y": "y",
+        "right": "[hits for hits in right.values()]",
+        "scores": "study.scores['nll']",
+        "chosen": "best.index",
+        "trained": "len(chosen.states)",
+        "rows": "[len(split.train), len(split.test)]",
+        "looks": "guard.looks",
+        "verdicts": "list(verdicts)",
+        "constant": "answers['the most frequent class']",
+        "labels": "rest[1]",
+    },
     "01_univariate_models": {"w": "w_star", "x": "sample.x", "y": "sample.y"},
     "02_vector_inputs_and_outputs": {
         "w": "newton.params['kernel']",
@@ -241,12 +268,31 @@ NUMBERS = {
         "chosen": "study.best().index",
         "refitted": "len(chosen.states)",
     },
+    "recipes": {
+        "programs": "[s.num_programs for s in (own_model, own_loss, own_metric, schedules, weighted)]",
+        "params": "own_model.num_params",
+        "top_two": "own_metric.scores['top_two']",
+        "accuracy": "own_metric.scores['accuracy']",
+        "focal": "focal(net, 2.0).loss(*net.init(jax.random.key(0)), (rows[0], y))[0]",
+        "plain": "jax.nn.softmax(net.apply(*net.init(jax.random.key(0)), rows[0])[0])",
+        "y": "y",
+        "folds": "[len(valid) for _, valid in forward.folds]",
+        "difference": "difference",
+        "steps": "[int(resumed.steps), int(straight.steps)]",
+        "kept": "kept",
+        "processes": "processes.count",
+    },
 }
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def committed(request):
     return request.param
+
+
+def test_the_start_has_ten_cells():
+    notebook = nbformat.read(ROOT / "colab" / "00_start.ipynb", as_version=4)
+    assert sum(cell.cell_type == "code" for cell in notebook.cells) == 10
 
 
 def test_each_section_has_a_notebook_and_each_notebook_a_small_size():
@@ -358,6 +404,7 @@ MARKS = {
     SMOKE: pytest.mark.smoke,
     "08_transformers": pytest.mark.slow,
     "09_generative_models": pytest.mark.slow,
+    "recipes": pytest.mark.slow,
 }
 
 
@@ -386,6 +433,31 @@ def test_notebooks_run_from_top_to_bottom(path, tmp_path):
     assert complaints == []
 
     CHECKS[path.stem](numbers)
+
+
+def _check_start(numbers):
+    """The choice and the figures of the test by counting."""
+    y, labels = np.array(numbers["y"]), np.array(numbers["labels"])
+    scores = np.array(numbers["scores"])
+    assert scores.shape == (4, 2, 1) and numbers["chosen"] == scores.mean((1, 2)).argmin()
+    assert numbers["trained"] == 2 and numbers["looks"] == 1
+    assert numbers["rows"] == [len(labels), len(y)] and sum(numbers["rows"]) == 569
+    most = np.bincount(labels).argmax()
+    assert set(numbers["constant"]) == {most} and len(numbers["verdicts"]) == 2
+    ours, constant, linear = np.mean(numbers["right"], axis=1)
+    assert constant == np.mean(y == most) and constant + 0.2 < min(ours, linear)
+
+
+def _check_recipes(numbers):
+    """The focal loss by its formula; what folds and settings must be."""
+    assert numbers["programs"] == [1] * 5
+    assert set(numbers["params"]) == {2 * (13 + 1) * 4 + (4 + 1) * 3}
+    assert (np.array(numbers["top_two"]) >= np.array(numbers["accuracy"])).all()
+    p = np.array(numbers["plain"])[np.arange(178), numbers["y"]]
+    np.testing.assert_allclose(numbers["focal"], np.mean(-((1 - p) ** 2) * np.log(p)), rtol=1e-5)
+    assert numbers["folds"] == [59, 59]  # of three blocks of 178 rows the first is trained on alone
+    assert numbers["steps"] == [2 * 3] * 2 and numbers["difference"] == numbers["kept"] == 0
+    assert numbers["processes"] == 1
 
 
 def _check_univariate(numbers):
@@ -557,6 +629,7 @@ def _check_generative(numbers):
 
 
 CHECKS = {
+    "00_start": _check_start,
     "01_univariate_models": _check_univariate,
     "02_vector_inputs_and_outputs": _check_vectors,
     "03_model_selection": _check_selection,
@@ -566,6 +639,7 @@ CHECKS = {
     "07_sequence_models": _check_sequences,
     "08_transformers": _check_transformers,
     "09_generative_models": _check_generative,
+    "recipes": _check_recipes,
 }
 
 
