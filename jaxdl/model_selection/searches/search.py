@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdl.base import Key, Learner, Transform
-from jaxdl.checks import is_whole, one_of, positive_int, typed_key
+from jaxdl.checks import one_of, positive_int, typed_key
 from jaxdl.metrics import Metric
 from jaxdl.model_selection.folds import Folds
 from jaxdl.model_selection.grid import expand
@@ -205,7 +205,7 @@ def search(
 def _turns(
     rounds: int | Sequence[Turn], per_round: int | None, halving: Halving | None, epochs: int
 ) -> list[Turn]:
-    if not is_whole(rounds):
+    if isinstance(rounds, Sequence):
         if per_round is not None or halving is not None or not rounds:
             raise ValueError("rounds as a list are some, with their own sizes and races")
         return list(rounds)
