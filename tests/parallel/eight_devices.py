@@ -6,7 +6,8 @@ is made when JAX starts.
 
 import os
 
-os.environ["PJRT_NPROC"] = "16"
+if __name__ == "__main__":
+    os.environ["PJRT_NPROC"] = "16"
 
 import json
 
@@ -15,8 +16,6 @@ import numpy as np
 import optax
 
 from jaxdl import models, parallel, training
-
-jax.config.update("jax_num_cpu_devices", 8)
 
 
 def steps(learner, state, batch, how, count=3):
@@ -27,6 +26,7 @@ def steps(learner, state, batch, how, count=3):
 
 
 def main():
+    jax.config.update("jax_num_cpu_devices", 8)
     config = models.TransformerConfig(
         12, features=8, num_heads=2, hidden=16, num_layers=1, norm_position="pre", tied=False,
         positions="learned", max_length=6,
