@@ -186,7 +186,7 @@ def test_killed(begin, kind, count, join, victims, last, tmp_path):
 def test_a_fit_that_is_killed(begin, tmp_path):
     """It goes on bit for bit as two processes that nothing has killed."""
     (tmp_path / "whole").mkdir()
-    how = {"join": True, "epochs": 200}
+    how = {"join": True, "epochs": 24}
     whole = finish(begin("fit", tmp_path / "whole", 2, **how, seconds=3600.0), tmp_path / "whole")
     group = begin("fit", tmp_path, 2, **how, seconds=0.0)
     assert wait_for(lambda: latest(tmp_path) > 0, group[1])
