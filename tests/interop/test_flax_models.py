@@ -113,7 +113,9 @@ def test_nnx_is_the_module_itself(key, allow_key_reuse):
     close(after["norm"], {"mean": module.norm.mean[...], "var": module.norm.var[...]})
 
 
-@makers
+@pytest.mark.parametrize(
+    "make", [of_nnx, pytest.param(linen, marks=pytest.mark.slow)], ids=["nnx", "linen"]
+)
 def test_rates_are_traced_for_each_member(make, key, allow_key_reuse):
     """0 keeps all, 1 leaves the last offset alone, and half of the units are scaled by two."""
     model = make(0.0)

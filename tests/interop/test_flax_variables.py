@@ -74,6 +74,7 @@ def test_cells_are_flaxs_both_ways(name, use_bias, key):
     )
 
 
+@pytest.mark.slow
 def test_attention_and_transposed_convolutions_are_flaxs_as_they_are(key, allow_key_reuse):
     params = moved(layers.multi_head_attention_init(key, H, 2, use_bias=True))
     x = jnp.asarray(np.cos(np.arange(24.0)).reshape(2, 3, H), jnp.float32)

@@ -109,7 +109,9 @@ CELLS = {"RNN": layers.simple_cell, "LSTM": layers.lstm_cell, "GRU": layers.gru_
 
 
 @pytest.mark.parametrize("bias", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(
+    "kind", ["GRU", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("RNN", "LSTM"))]
+)
 def test_cells_are_pytorchs_both_ways(kind, bias):
     """Their two offsets are one of ours; what is written back gives the same steps there."""
     theirs, weights = module(f"{kind}Cell", D, H, bias)
@@ -129,6 +131,7 @@ def test_cells_are_pytorchs_both_ways(kind, bias):
     np.testing.assert_allclose(ours, first(step()), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "both"), [("LSTM", True), ("GRU", False)])
 def test_stacks_of_recurrent_layers_are_pytorchs(kind, both):
     theirs, weights = module(kind, D, H, num_layers=2, batch_first=True, bidirectional=both)
@@ -144,7 +147,16 @@ def test_stacks_of_recurrent_layers_are_pytorchs(kind, both):
     jax.tree.map(np.testing.assert_array_equal, again, params)
 
 
-@pytest.mark.parametrize("settings", [{}, {"kdim": 3, "vdim": 5}, {"bias": False}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        *(
+            pytest.param(s, marks=pytest.mark.slow)
+            for s in ({"kdim": 3, "vdim": 5}, {"bias": False})
+        ),
+    ],
+)
 def test_attention_is_pytorchs(settings):
     theirs, weights = module("MultiheadAttention", D, E, batch_first=True, **settings)
     q, k, v = (
