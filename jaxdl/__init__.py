@@ -39,7 +39,8 @@ _SUBMODULES = (
     "training",
 )
 
-__all__ = ["__version__", "clear_programs", *_SUBMODULES]
+# Nothing of it is here until it is named.
+__all__ = ["__version__", "clear_programs", *_SUBMODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str):

@@ -1,7 +1,7 @@
 """Small functions on arrays that many modules need: masks, means, and division that is safe."""
 
 import functools
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +91,7 @@ def unconsumed(x: Array) -> Array:
     return jax.random.clone(x) if is_key(x) else x
 
 
-def safe_divide(above: Array, below: Array, otherwise: float | Array = 0.0) -> Array:
+def safe_divide(above: float | Array, below: Array, otherwise: float | Array = 0.0) -> Array:
     """``above / below`` where ``below`` is positive, ``otherwise`` elsewhere; so are gradients."""
     positive = below > 0
     return jnp.where(positive, floating(above) / jnp.where(positive, below, 1), otherwise)
@@ -183,6 +183,10 @@ def spread(mask: Array, values: Array) -> Array:
     return jnp.asarray(mask, bool).reshape(-1, *(1,) * (values.ndim - 1))
 
 
+@overload
+def spread_mask(mask: Array, x: Array) -> Array: ...
+@overload
+def spread_mask(mask: None, x: Array) -> None: ...
 def spread_mask(mask: Array | None, x: Array) -> Array | None:
     """A mask of x's leading axes as bools with an axis of size 1 for each further one of x.
 

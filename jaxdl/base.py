@@ -13,10 +13,11 @@ for supervised work, ``(x, y, weight)`` where rows count differently; anything e
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.protocols import (
     Array,
@@ -221,8 +222,8 @@ class Sequences(NamedTuple):
     [[True, True, False]]
     """
 
-    values: Array
-    lengths: Array
+    values: Array | np.ndarray
+    lengths: Array | np.ndarray
 
     @property
     def mask(self) -> Array:
@@ -300,8 +301,8 @@ def fit_to(transform: Transform, batch: Batch, mask: Array | None = None) -> Par
     """
     if transform.sees_targets:
         x, y, _ = weighted(batch)
-        return transform.fit(x, y, mask)
-    return transform.fit(features(batch), mask)
+        return cast(TargetTransformFit, transform.fit)(x, y, mask)
+    return cast(TransformFit, transform.fit)(features(batch), mask)
 
 
 def stateless(init, apply) -> Model:

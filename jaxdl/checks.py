@@ -2,13 +2,26 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.base import Array, Key, Responses, Sequences
+
+_T = TypeVar("_T")
+
+
+def filled_in(value: _T | None) -> _T:
+    """A choice that may be None, where whoever checked it has made it: for readers of types.
+
+    >>> filled_in(3)
+    3
+    """
+    assert value is not None
+    return value
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -50,7 +63,7 @@ def typed_key(key: Any) -> Key:
 
 def is_key(x: Any) -> bool:
     """Whether x is an array of typed keys."""
-    return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def check_responses(y: Any, responses: Responses | None, name: str = "data") -> None:
@@ -62,7 +75,7 @@ def check_responses(y: Any, responses: Responses | None, name: str = "data") -> 
         return
     is_sequences = lambda node: isinstance(node, Sequences)
     for part in jax.tree.leaves(y, is_leaf=is_sequences):
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(part)):
             continue
         # On the host: while something else is traced, JAX would trace this too.
         values = np.asarray(part.filled() if is_sequences(part) else part)

@@ -17,7 +17,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None
     partial = path.with_name(path.name + ".partial")
     try:
         with open(partial, "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **dict[str, Any](arrays))
         partial.replace(path)
     except BaseException:  # a full disk, or Ctrl-C
         partial.unlink(missing_ok=True)
@@ -202,7 +202,7 @@ def _described(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Described:
         return _header(member, info.file_size, f"array {info.filename.removesuffix('.npy')[:40]!r}")
 
 
-def _header(file: BinaryIO, size: int, name: str) -> Described:
+def _header(file: IO[bytes], size: int, name: str) -> Described:
     """What the header of an array says, which must account for every byte behind it."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0), (3, 0)):

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 MOST_KEPT = 64  # compiled by ``compile_once``; each takes some megabytes
 
@@ -49,7 +50,7 @@ def compiler_options(
       short: whether the program runs for so short a time, see ``SHORT``, that compiling it counts.
       wide: whether it trains one network with large products, see ``WIDE``.
     """
-    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    traced = isinstance(jnp.zeros(()), Tracer)
     if traced or (platform or jax.default_backend()) != "cpu":
         return None
     by_user = os.environ.get("XLA_FLAGS", "")
@@ -66,7 +67,7 @@ def compiled(fn: Callable, donated: tuple[str, ...] = (), *, wide: bool = False)
     transformation it has no compiler options of its own. ``fn`` must be a function of a module: one
     made anew would compile anew.
     """
-    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    traced = isinstance(jnp.zeros(()), Tracer)
     name = (fn, donated, wide, traced, jax.default_backend())
     if name not in _jitted:
         options = None if traced else compiler_options(wide=wide)

@@ -61,13 +61,12 @@ def verdict(norms: Array | dict[str, Array], threshold: float | Array = 1e3) -> 
     >>> [bool(v) for v in verdict(jnp.array([1e-9, 1e-5, 1.0]))[1:]]
     [True, False]
     """
-    values = norms
     if isinstance(norms, dict):
         order = sorted((k for k in norms if k.startswith("dense_")), key=lambda k: int(k[6:]))
-        values = jnp.stack([norms[k] for k in order])
-    first, last = values[0], values[-1]
+        norms = jnp.stack([norms[k] for k in order])
+    first, last = norms[0], norms[-1]
     ratio = safe_divide(first, last, jnp.where(first > 0, jnp.inf, 0))
-    finite = jnp.all(jnp.isfinite(values))
+    finite = jnp.all(jnp.isfinite(norms))
     return Verdict(ratio, finite & (ratio < 1 / threshold), ~finite | (ratio > threshold))
 
 

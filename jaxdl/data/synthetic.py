@@ -233,12 +233,12 @@ def rings(
     straight line divides.
     """
     y_key, t_key, e_key = jax.random.split(key, 3)
-    radii = jnp.asarray(radii)
-    y = jax.random.randint(y_key, (n,), 0, len(radii))
+    circles = jnp.asarray(radii)
+    y = jax.random.randint(y_key, (n,), 0, len(circles))
     t = jax.random.uniform(t_key, (n,), maxval=2 * math.pi)
-    x = radii[y, None] * jnp.stack([jnp.cos(t), jnp.sin(t)], -1)
+    x = circles[y, None] * jnp.stack([jnp.cos(t), jnp.sin(t)], -1)
     x = x + noise * jax.random.normal(e_key, (n, 2))
-    return Sample(x, y, jax.nn.softmax(_ring_log_densities(x, noise, radii), axis=-1))
+    return Sample(x, y, jax.nn.softmax(_ring_log_densities(x, noise, circles), axis=-1))
 
 
 def rings_log_density(

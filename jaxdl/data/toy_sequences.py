@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxdl.base import Array, Sequences
+from jaxdl.base import Sequences
 from jaxdl.checks import is_whole, positive_int
 
 FIRST_ID = 4
@@ -30,7 +30,7 @@ class Adding(NamedTuple):
     """x: Sequences [N, T, 2], a value and a mark at each position. y: [N], the sum of the marked."""
 
     x: Sequences
-    y: Array
+    y: np.ndarray
 
 
 def copy(

@@ -172,11 +172,11 @@ def in_base(nats, base):
 def _log_values(p, q, rule):
     """log p and log q [..., K] at the points, and the points' weights."""
     if rule is None:
-        if callable(p) or callable(q):
+        if any(map(callable, (p, q))):
             raise ValueError("log-density functions need rule=(nodes, weights)")
         log_p, log_q, weights = _safe_log(p), _safe_log(q), 1
     else:
-        if not (callable(p) and callable(q)):
+        if not all(map(callable, (p, q))):
             raise ValueError("with a rule, p and q must be log-density functions of the nodes")
         nodes, weights = rule
         log_p, log_q = p(nodes), q(nodes)

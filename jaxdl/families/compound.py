@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.base import Array, Family
+from jaxdl.checks import filled_in
 
 
 def independent(family: Family, ndims: int = 1) -> Family:
@@ -32,7 +33,7 @@ def independent(family: Family, ndims: int = 1) -> Family:
         return over_outputs(jnp.sum, family.log_prob(eta, y))
 
     def entropy(eta):
-        return over_outputs(jnp.sum, family.entropy(eta))
+        return over_outputs(jnp.sum, filled_in(family.entropy)(eta))
 
     def scores(eta, y):
         return {k: over_outputs(jnp.mean, v) for k, v in family.scores(eta, y).items()}

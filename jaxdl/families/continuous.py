@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxdl import special
 from jaxdl.arrays import floating, unconsumed
 from jaxdl.base import Array, Family, Responses
+from jaxdl.checks import filled_in
 from jaxdl.families import links
 from jaxdl.families.elementwise import matched, setting_like, squared_error_scores
 
@@ -120,7 +121,7 @@ def log_normal() -> Family:
         return links.exponential(of_log.sample(key, eta))
 
     def entropy(eta):
-        return of_log.entropy(eta) + of_log.mean(eta)
+        return filled_in(of_log.entropy)(eta) + of_log.mean(eta)
 
     return Family(log_prob, mean, sample, entropy, squared_error_scores(mean), _POSITIVE)
 
@@ -198,7 +199,7 @@ def student_t(df: float | Array, scale: float | Array = 1.0) -> Family:
         x = nu / 2  # H = (x + 1/2) (psi(x + 1/2) - psi(x)) + log B(x, 1/2) + log(nu)/2 + log scale
         step, slope = jax.jvp(special.log_gamma_step, (x,), (jnp.ones_like(x),))
         entropy = (1 + _LOG_2PI) / 2 + 1 / (4 * x) + (x + 0.5) * slope - step + jnp.log(sigma)
-        return jnp.where(infinite, limit.entropy(eta), entropy)
+        return jnp.where(infinite, filled_in(limit.entropy)(eta), entropy)
 
     return Family(
         log_prob, links.identity, sample, entropy, squared_error_scores(links.identity), _REAL

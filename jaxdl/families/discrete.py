@@ -37,7 +37,8 @@ def bernoulli(link: str = "logit") -> Family:
 
     def entropy(eta):
         log_pi, log_not_pi = log_probabilities(floating(eta))
-        return -sum(special.times_log(jnp.exp(v), v) for v in (log_pi, log_not_pi))
+        one, zero = (special.times_log(jnp.exp(v), v) for v in (log_pi, log_not_pi))
+        return -(one + zero)
 
     def scores(eta, y):
         eta, y = matched(eta, y)

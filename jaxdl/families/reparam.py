@@ -45,7 +45,7 @@ def draw(key: Key, r: Reparameterization, *psi: Array, samples: int | None = Non
     >>> draw(one, exponential(), jnp.ones(3), samples=2).shape
     (2, 3)
     """
-    psi = [floating(p) for p in psi]
+    psi = tuple(floating(p) for p in psi)
     shape = jnp.broadcast_shapes(*(p.shape for p in psi))
     shape = shape if samples is None else (samples, *shape)
     return r.transform(r.noise(key, shape, jnp.result_type(*psi)), *psi)

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from jaxdl.arrays import dot, floating
-from jaxdl.base import Array, Transform
+from jaxdl.base import Array, Transform, fit_to
 
 
 def polynomial(x: Array, degree: int | Array, max_degree: int | None = None) -> Array:
@@ -92,7 +92,7 @@ def orthogonal_polynomial(
 
     def fit(x, mask=None):
         x, rows = _table(x, mask)
-        scaling = scaled.fit(x, mask)
+        scaling = fit_to(scaled, x, mask)
         columns = jnp.where(rows[:, :1], scaled.apply(scaling, x), 0)
         n = jnp.maximum(jnp.sum(rows[:, 0], dtype=x.dtype), 1)
         width = columns.shape[1]
@@ -129,7 +129,7 @@ def _columns(one_dimensional, x, degree, max_degree, interactions):
     # k = 0..max_degree last; x is 0 above the degree, so that nothing overflows there
     powers = one_dimensional(x, degree, max_degree)
     columns = jnp.ones((*x.shape[:-1], 1), x.dtype)
-    position = {(): 0}
+    position: dict[tuple[int, ...], int] = {(): 0}
     for total in range(1, max_degree + 1):
         terms = _terms(x.shape[-1], total, interactions)
         # a term is its last feature's power times a term without that feature, found before

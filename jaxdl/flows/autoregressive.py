@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.base import Array, Bijector, Model
 from jaxdl.checks import positive_int
@@ -19,7 +20,7 @@ def maf(
     hidden: int | Sequence[int] = (64, 64),
     *,
     scalar_map: ScalarMap | None = None,
-    order: Sequence[int] | None = None,
+    order: ArrayLike | None = None,
     activation: str | Callable = "relu",
     context: Array | None = None,
 ) -> Bijector:
@@ -57,7 +58,7 @@ def iaf(
     hidden: int | Sequence[int] = (64, 64),
     *,
     scalar_map: ScalarMap | None = None,
-    order: Sequence[int] | None = None,
+    order: ArrayLike | None = None,
     activation: str | Callable = "relu",
     context: Array | None = None,
 ) -> Bijector:
@@ -81,7 +82,7 @@ def iaf(
 
 
 def autoregressive(
-    conditioner: Model, scalar_map: ScalarMap, dim: int, *, order: Sequence[int] | None = None
+    conditioner: Model, scalar_map: ScalarMap, dim: int, *, order: ArrayLike | None = None
 ) -> Bijector:
     """``x_i = tau(z_i; theta_i(z_j : j before i))`` for any network that keeps the order.
 

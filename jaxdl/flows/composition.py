@@ -1,5 +1,7 @@
 """Invertible maps made of invertible maps: one after the other, many alike, the other way round."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -36,14 +38,14 @@ def chain(*bijectors: Bijector) -> Bijector:
         return params[::-1]
 
     def forward(params, z):
-        log_det = 0.0
+        log_det = jnp.asarray(0.0)
         for bijector, p in zip(bijectors, params, strict=True):
             z, more = bijector.forward(p, z)
             log_det += more
         return z, log_det
 
     def inverse(params, x):
-        log_det = 0.0
+        log_det = jnp.asarray(0.0)
         for bijector, p in zip(reversed(bijectors), reversed(params), strict=True):
             x, more = bijector.inverse(p, x)
             log_det += more
@@ -112,6 +114,6 @@ def invert(bijector: Bijector) -> Bijector:
     return Bijector(init, bijector.inverse, bijector.forward)
 
 
-def init_one(bijector: Bijector, key, x):
-    """``bijector.init``, with the data if there are any."""
+def init_one(bijector: Any, key, x):
+    """``init`` of a Bijector or a Density, with the data if there are any."""
     return bijector.init(key) if x is None else bijector.init(key, x)

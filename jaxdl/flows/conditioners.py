@@ -80,4 +80,4 @@ def widths_of(hidden: int | Sequence[int]) -> tuple[int, ...]:
     >>> widths_of(8), widths_of([8, 4])
     ((8,), (8, 4))
     """
-    return (hidden,) if not isinstance(hidden, (tuple, list)) else tuple(hidden)
+    return tuple(hidden) if isinstance(hidden, Sequence) else (hidden,)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.base import Array, Bijector, Model
 from jaxdl.checks import positive_int
@@ -16,7 +17,7 @@ from jaxdl.flows.splines import spline_map
 def coupling(
     scalar_map: ScalarMap,
     conditioner: Model,
-    mask: Sequence[bool],
+    mask: ArrayLike,
     *,
     event_ndims: int = 1,
     context: Array | None = None,
@@ -70,7 +71,7 @@ def mlp_coupling(
     scalar_map: ScalarMap,
     hidden: int | Sequence[int] = (64, 64),
     *,
-    mask: Sequence[bool] | None = None,
+    mask: ArrayLike | None = None,
     activation: str | Callable = "relu",
     context: Array | None = None,
 ) -> Bijector:
@@ -98,7 +99,7 @@ def affine_coupling(
     dim: int,
     hidden: int | Sequence[int] = (64, 64),
     *,
-    mask: Sequence[bool] | None = None,
+    mask: ArrayLike | None = None,
     activation: str | Callable = "relu",
     max_log_scale: float | Array = 3.0,
     context: Array | None = None,
@@ -123,7 +124,7 @@ def spline_coupling(
     dim: int,
     hidden: int | Sequence[int] = (64, 64),
     *,
-    mask: Sequence[bool] | None = None,
+    mask: ArrayLike | None = None,
     activation: str | Callable = "relu",
     bins: int = 8,
     bound: float | Array = 4.0,

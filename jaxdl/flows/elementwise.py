@@ -1,10 +1,9 @@
 """Invertible maps of each value by itself: shifts and scales, and the order of the values."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.arrays import mean_and_deviation
 from jaxdl.base import Array, Bijector
@@ -94,7 +93,7 @@ def actnorm(channels: int, *, event_ndims: int = 1) -> Bijector:
     return Bijector(init, forward, inverse)
 
 
-def permutation(order: Sequence[int], *, event_ndims: int = 1) -> Bijector:
+def permutation(order: ArrayLike, *, event_ndims: int = 1) -> Bijector:
     """Another order of the last axis: ``x_i = z_order[i]``; the log-determinant is 0.
 
     Raises ValueError unless ``order`` has each of 0, ..., D - 1 once.

@@ -1,6 +1,7 @@
 """Which of an array's axes are one example's (its event), and sums over these."""
 
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 
@@ -8,10 +9,10 @@ from jaxdl.base import Array
 from jaxdl.checks import positive_int
 
 
-def event_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
+def event_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     """The shape of one example as a tuple; D is short for (D,)."""
-    shape = (shape,) if not isinstance(shape, (tuple, list)) else tuple(shape)
-    return tuple(positive_int("each axis of an event's shape", s) for s in shape)
+    axes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    return tuple(positive_int("each axis of an event's shape", axis) for axis in axes)
 
 
 def check_event(x: Array, shape: tuple[int, ...]) -> Array:

@@ -1,10 +1,9 @@
 """Invertible maps of images [H, W, C]: mixing channels, squeezing, and factoring channels out."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.base import Array, Bijector
 from jaxdl.checks import positive_int
@@ -15,7 +14,7 @@ from jaxdl.flows.events import check_channels, no_volume, num_positions
 def invertible_convolution(
     channels: int,
     *,
-    order: Sequence[int] | None = None,
+    order: ArrayLike | None = None,
     event_ndims: int = 3,
     init_scale: float | Array = 0.0,
 ) -> Bijector:
@@ -43,7 +42,7 @@ def invertible_convolution(
     order = np.arange(channels)[::-1] if order is None else np.asarray(order)
     if order.shape != (channels,) or sorted(order.tolist()) != list(range(channels)):
         raise ValueError(f"an order has each of 0, ..., {channels - 1} once, not {order.tolist()}")
-    order = order.astype(np.int32)
+    there = order.astype(np.int32)
     back = np.argsort(order).astype(np.int32)
 
     def init(key, x=None):
@@ -72,7 +71,7 @@ def invertible_convolution(
     def inverse(params, x):
         x = check_channels(x, channels, event_ndims)
         lower, upper = factors(params)
-        z = jnp.take(x.reshape(-1, channels) @ (lower @ upper).T, order, axis=-1)
+        z = jnp.take(x.reshape(-1, channels) @ (lower @ upper).T, there, axis=-1)
         return z.reshape(x.shape), log_det(params, x, 1)
 
     return Bijector(init, forward, inverse)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl import layers
 from jaxdl.base import Array, Model, stateless
@@ -20,7 +21,7 @@ def made(
     hidden: int | Sequence[int] = (64, 64),
     num_outputs: int = 1,
     *,
-    order: Sequence[int] | None = None,
+    order: ArrayLike | None = None,
     activation: str | Callable = "relu",
     context: Array | None = None,
     last_init: Callable = jax.nn.initializers.zeros,
@@ -98,7 +99,7 @@ def made(
 def made_masks(
     dim: int,
     hidden: Sequence[int],
-    order: Sequence[int] | None = None,
+    order: ArrayLike | None = None,
     *,
     sees_context: bool = False,
 ) -> list[np.ndarray]:
@@ -115,7 +116,7 @@ def made_masks(
     return [*masks, m[-1][:, None] < position]
 
 
-def positions(dim: int, order: Sequence[int] | None) -> np.ndarray:
+def positions(dim: int, order: ArrayLike | None) -> np.ndarray:
     """The place 1, ..., D of each variable in the order, its degree, [D]; ``order`` lists variables.
 
     Raises a ValueError for an order that has not each of 0, ..., D - 1 once.

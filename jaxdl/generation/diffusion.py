@@ -33,7 +33,7 @@ def denoiser(
     """
     if label is not None and num_classes is None:
         raise ValueError("a label needs num_classes: with guidance, K stands for no label")
-    steps = len(schedule.beta)
+    steps, no_label = len(schedule.beta), num_classes or 0
 
     def output(x, t, label: Any = None):
         inputs = {"x": x, "time": t / steps}
@@ -46,7 +46,7 @@ def denoiser(
         else:
             with_label, without = (
                 output(x, t, label),
-                output(x, t, jnp.full_like(label, num_classes)),
+                output(x, t, jnp.full_like(label, no_label)),
             )
             said = (1 + guidance) * with_label - guidance * without
         return diffusion.predicted_x0(schedule, x, t, said, target)

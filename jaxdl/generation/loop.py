@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.arrays import num_rows
 from jaxdl.base import Array, Decoder, Params, Sequences, State
@@ -63,7 +64,7 @@ def special_ids(bos_id: int | None, eos_id: int | None, pad_id: int) -> SpecialI
     for name, value in (("bos_id", bos_id), ("eos_id", eos_id), ("pad_id", pad_id)):
         if value is None and name != "pad_id":
             continue
-        if not is_whole(value) or value < 0:
+        if value is None or not is_whole(value) or value < 0:
             raise ValueError(f"{name} must be a whole number from 0 on, not {value!r}")
     whole = lambda value: None if value is None else int(value)
     return SpecialIds(whole(bos_id), whole(eos_id), int(pad_id))
@@ -180,7 +181,7 @@ def _with_bos(prompt, bos, rows):
     if bos is not None:
         first = jnp.full((rows, 1), bos, jnp.int32)
         return jnp.concatenate([first, tokens], axis=1), lengths + 1
-    known = not isinstance(lengths, jax.core.Tracer)
+    known = not isinstance(lengths, Tracer)
     if tokens.shape[1] == 0 or (known and np.min(lengths) < 1):
         raise ValueError("without a bos_id each row needs a prompt of at least one token")
     return tokens, lengths

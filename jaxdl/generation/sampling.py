@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from jaxdl import programs
 from jaxdl.base import Array, Decoder, Key, Params, Sequences, State
@@ -126,7 +127,7 @@ def _kept(logits, temperature, top_k, top_p):
 
 
 def _check(temperature, top_k, top_p):
-    known = lambda value: not isinstance(value, jax.core.Tracer)
+    known = lambda value: not isinstance(value, Tracer)
     if known(temperature) and not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be a number from 0 on, not {temperature}")
     if top_k is not None:

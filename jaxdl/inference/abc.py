@@ -80,11 +80,11 @@ def abc_rejection(
     if threshold is None:
         kept = max(1, round(share * draws))
         accepted = (jnp.arange(draws) < kept) & (distances < jnp.inf)
-        threshold = distances[kept - 1]
+        limit = distances[kept - 1]
     else:
-        threshold = jnp.asarray(threshold)
-        accepted = (distances <= threshold) & (distances < jnp.inf)
-    return AbcSamples(parameters, distances, accepted, threshold)
+        limit = jnp.asarray(threshold)
+        accepted = (distances <= limit) & (distances < jnp.inf)
+    return AbcSamples(parameters, distances, accepted, limit)
 
 
 def _euclidean(a, b):

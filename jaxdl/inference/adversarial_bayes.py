@@ -7,7 +7,7 @@ from jax import lax
 
 from jaxdl.arrays import counted, masked_mean
 from jaxdl.base import Learner, Model, evaluation_key, features
-from jaxdl.checks import positive_int
+from jaxdl.checks import filled_in, positive_int
 from jaxdl.inference.implicit_posterior import drawn, often, score
 from jaxdl.models.density_network import DensityNetwork, log_conditional
 from jaxdl.models.latent import location_and_log_scale, standard_normal
@@ -92,7 +92,7 @@ def adversarial_bayes_learner(
     def contrast_of(params, ts, x, key, mask, train):
         psi, state = apply_part(
             "contrast",
-            contrast,
+            filled_in(contrast),
             {"contrast": params},
             {"contrast": ts.state["contrast"]},
             x,

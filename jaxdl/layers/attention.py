@@ -5,6 +5,7 @@ them. Inside, heads stand in front of the positions, where the products are fast
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +73,7 @@ def dot_product_attention(
     train: bool = False,
     return_weights: bool = False,
     implementation: str = "auto",
-):
+) -> Any:
     """``softmax(Q K' / sqrt(D_k)) V`` for each row and head, all queries at once.
 
     Sums and the softmax are computed in float32 at least. Notes: Eq. (35), §8.1; masked attention,
@@ -161,7 +162,7 @@ def attend_heads(
     train: bool = False,
     return_weights: bool = False,
     implementation: str = "auto",
-):
+) -> Any:
     """``dot_product_attention`` with heads in front: q [..., h, T, d], k and v [..., h, S, ...]."""
     _check_shapes(q, k, v)
     drops = train and not (isinstance(dropout, (int, float)) and dropout == 0)

@@ -6,6 +6,7 @@ and S keys. It acts before the softmax: weights that are set to zero after it no
 """
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.base import Array
 
@@ -32,7 +33,7 @@ def causal_mask(num_queries: int, num_keys: int, *, past: int | Array | None = N
     return jnp.arange(num_keys) <= last
 
 
-def padding_mask(lengths: Array, num_keys: int) -> Array:
+def padding_mask(lengths: Array | np.ndarray, num_keys: int) -> Array:
     """``[B, 1, 1, S]``, True at the first ``lengths`` [B] of S = ``num_keys`` keys. Notes: §8.3.2.
 
     >>> padding_mask(jnp.array([1, 2]), 3)[:, 0, 0].astype(int).tolist()

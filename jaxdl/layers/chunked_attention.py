@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ def chunked_heads(
         mask = jnp.broadcast_to(mask, (*leading, *mask.shape[-3:])) if len(leading) > 1 else mask
         mask = rows(mask)
     past = jnp.asarray(past if causal else S, jnp.int32).reshape(-1)
-    out = _attend(sizes, rows(q), rows(k), rows(v), mask, past)
+    out = cast(Array, _attend(sizes, rows(q), rows(k), rows(v), mask, past))
     return out.reshape(*leading, *out.shape[1:])
 
 

@@ -1,10 +1,12 @@
 """Embeddings: a row of a table for each token. Notes: §7.1, §8.3.1."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.base import Array, Key, Params
 from jaxdl.checks import positive_int
@@ -53,7 +55,7 @@ def embedding(params: Params, tokens: Array, *, trainable: bool = True) -> Array
     return jnp.where(inside[..., None], rows, jnp.nan)
 
 
-def check_tokens(tokens: Array, num_tokens: int) -> None:
+def check_tokens(tokens: Any, num_tokens: int) -> None:
     """Raise a ValueError unless tokens are whole numbers below ``num_tokens``, from 0 on.
 
     Of traced tokens only the type is known.
@@ -61,7 +63,7 @@ def check_tokens(tokens: Array, num_tokens: int) -> None:
     tokens = tokens if hasattr(tokens, "dtype") else np.asarray(tokens)
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
         raise ValueError(f"tokens are whole numbers, not {tokens.dtype}")
-    if isinstance(tokens, jax.core.Tracer) or not tokens.size:
+    if isinstance(tokens, Tracer) or not tokens.size:
         return
     tokens = np.asarray(tokens)  # inside jit, the least of known tokens would be traced
     low, high = int(tokens.min()), int(tokens.max())

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 
 from jaxdl.base import Array
 from jaxdl.checks import is_whole, one_of
@@ -184,7 +185,7 @@ def _rows_at_once(rows, row_bytes):
 
 
 def _platform(x):
-    if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer):
+    if isinstance(x, jax.Array) and not isinstance(x, Tracer):
         return next(iter(x.devices())).platform
-    device = jax.config.jax_default_device
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     return getattr(device, "platform", device) or jax.default_backend()

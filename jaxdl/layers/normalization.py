@@ -122,7 +122,7 @@ def batch_norm(
         )
     # Precise from here on, so that the gradients through both parts are added before they round.
     values = _filled(x, spread_mask(mask, x)).astype(_precise(x))
-    count, seen = moments(values, mask) if train or observe else (0, state)
+    count, seen = moments(values, mask) if train or observe else (jnp.zeros(()), state)
     y = normalize(params, seen if train else state, values, epsilon=epsilon)
     y = y.astype(_dtype_of_y(params, x))
     if observe:
@@ -226,12 +226,12 @@ def merge_statistics(a: tuple[Array, State], b: tuple[Array, State]) -> tuple[Ar
     ``mean = mean_a + d n_b / n`` and ``var = (n_a var_a + n_b var_b + d^2 n_a n_b / n) / n`` with
     d the difference of the means and n = n_a + n_b. Source: Chan et al. (1979).
     """
-    (n_a, a), (n_b, b) = a, b
+    (n_a, of_a), (n_b, of_b) = a, b
     n = n_a + n_b
     share = n_b / jnp.maximum(n, 1)
-    d = b["mean"] - a["mean"]
-    var = (1 - share) * a["var"] + share * b["var"] + share * (1 - share) * jnp.square(d)
-    return n, {"mean": a["mean"] + share * d, "var": var}
+    d = of_b["mean"] - of_a["mean"]
+    var = (1 - share) * of_a["var"] + share * of_b["var"] + share * (1 - share) * jnp.square(d)
+    return n, {"mean": of_a["mean"] + share * d, "var": var}
 
 
 def layer_norm_init(features: int, *, dtype=None) -> Params:

@@ -31,7 +31,7 @@ def sinusoidal_positions(
     return sinusoids(positions, features, base=base)
 
 
-def sinusoids(positions: Array, features: int, *, base: float = 10_000.0) -> Array:
+def sinusoids(positions: Array | np.ndarray, features: int, *, base: float = 10_000.0) -> Array:
     """The rows of ``sinusoidal_positions`` at these ``positions`` [...], as [..., D]. Notes: §8.3.1.
 
     >>> sinusoids(jnp.array([0]), 4).tolist()
@@ -71,7 +71,7 @@ def learned_positions(params: Params, length: int, *, start: int = 0) -> Array:
 
 def rotary(
     x: Array,
-    positions: Array | None = None,
+    positions: Array | np.ndarray | None = None,
     *,
     layout: str = "half",
     base: float = 10_000.0,

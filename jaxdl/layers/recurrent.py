@@ -6,6 +6,7 @@ All gates of a cell stand side by side in one kernel, in the order that PyTorch 
 """
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -262,7 +263,8 @@ def _cell(
     candidate_bias=False,
 ):
     """The cell of these gates; its carry has ``num_parts`` arrays [..., H]."""
-    positive_int("d_in", d_in), positive_int("hidden", hidden)
+    positive_int("d_in", d_in)
+    positive_int("hidden", hidden)
     one_of("initial", initial, INITIAL)
     recurrent_init = orthogonal() if recurrent_init is None else recurrent_init
 
@@ -273,7 +275,7 @@ def _cell(
             dense_init(k, hidden, hidden, kernel_init=recurrent_init, use_bias=False)["kernel"]
             for k in jax.random.split(recurrent_key, num_gates)
         ]
-        params = {
+        params: dict[str, Any] = {
             "input": dense_init(
                 input_key, d_in, num_gates * hidden, kernel_init=kernel_init, use_bias=use_bias
             ),
@@ -301,6 +303,7 @@ def _cell(
 
     def unroll(params, carry, x, mask):
         u = dense(params["input"], x)
-        return recur(gates, params["recurrent"]["kernel"], bias(params), u, mask, carry)
+        run = cast(Callable, recur)
+        return run(gates, params["recurrent"]["kernel"], bias(params), u, mask, carry)
 
     return Cell(init, carry, step, unroll)

@@ -1,6 +1,7 @@
 """Heads of attention whose widths differ: each has kernels of its own. Notes: §8.1."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 
@@ -81,7 +82,7 @@ def uneven_heads_attention(
     keys = queries if keys is None else keys
     values = keys if values is None else values
     one_head = lambda kernel, x: dense(kernel, x)[..., None, :]
-    total = None
+    total: Any = None
     for e in range(len(params)):
         head = params[f"head_{e}"]
         q, k, v = (

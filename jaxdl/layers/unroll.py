@@ -1,6 +1,6 @@
 """Cells through time: forwards, backwards, both, several on top of each other. Notes: §7.1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -132,7 +132,7 @@ def stacked(
     carries = []
     initial = [None] * len(layers) if initial is None else initial
     for i, (layer, start) in enumerate(zip(layers, initial, strict=True)):
-        run = unroll if isinstance(layer, Cell) else bidirectional
+        run: Callable = unroll if isinstance(layer, Cell) else bidirectional
         carry, y = run(layer, params[f"layer_{i}"], x, initial=start)
         carries.append(carry)
         if i < len(layers) - 1:

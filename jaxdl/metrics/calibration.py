@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.arrays import floating, masked_mean, rows_of
 from jaxdl.base import Array, Key, Model, Params, State
@@ -175,7 +176,7 @@ def _classified(probabilities, labels, mask):
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(f"labels must be whole numbers, got {labels.dtype}")
     rows = rows_of(mask, len(labels))
-    concrete = not any(isinstance(a, jax.core.Tracer) for a in (labels, rows))
+    concrete = not any(isinstance(a, Tracer) for a in (labels, rows))
     if concrete and bool(jnp.any(rows & ((labels < 0) | (labels >= p.shape[1])))):
         raise ValueError(f"labels must lie in 0..{p.shape[1] - 1}")
     p = jnp.where(rows[:, None], p, 0)  # rows that do not count may hold NaN

@@ -7,9 +7,9 @@ ones such a row is left out.
 import warnings
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.arrays import floating, masked_mean, rows_of, safe_divide
 from jaxdl.base import Array
@@ -283,7 +283,7 @@ def _averaged(counts, values, average, zero_division):
 
 def _check_kind(name, values, mask, probabilities=False):
     """Refuse concrete floats that are neither whole numbers nor, where these may be, probabilities."""
-    if not jnp.issubdtype(values.dtype, jnp.floating) or isinstance(values, jax.core.Tracer):
+    if not jnp.issubdtype(values.dtype, jnp.floating) or isinstance(values, Tracer):
         return
     values = _concrete_rows(values, mask)
     odd = values[values != np.round(values)]
@@ -300,7 +300,7 @@ def _check_probabilities(pi, mask):
     """Which rows of pi [N, K] lie in [0, 1], up to rounding."""
     slack = 16 * float(jnp.finfo(pi.dtype).eps)
     inside = jnp.all((pi >= -slack) & (pi <= 1 + slack), axis=1)
-    if isinstance(pi, jax.core.Tracer) or isinstance(mask, jax.core.Tracer):
+    if isinstance(pi, Tracer) or isinstance(mask, Tracer):
         return inside
     rows = _concrete_rows(pi, mask)
     if rows.size and (rows.min() < -slack or rows.max() > 1 + slack):
@@ -313,7 +313,7 @@ def _check_probabilities(pi, mask):
 def _concrete_rows(values, mask):
     """The rows that count, as NumPy's; all of them under a traced mask."""
     values = np.asarray(values)
-    if mask is None or isinstance(mask, jax.core.Tracer):
+    if mask is None or isinstance(mask, Tracer):
         return values
     return values[np.asarray(rows_of(mask, len(values)))]
 
@@ -321,7 +321,7 @@ def _concrete_rows(values, mask):
 def _check_labels(labels, num_classes, mask):
     if jnp.issubdtype(labels.dtype, jnp.floating):
         raise ValueError(f"labels must be whole numbers, got {labels.dtype}")
-    if isinstance(labels, jax.core.Tracer) or isinstance(mask, jax.core.Tracer):
+    if isinstance(labels, Tracer) or isinstance(mask, Tracer):
         return
     values = _concrete_rows(labels, mask)
     if values.size and (values.min() < 0 or values.max() >= num_classes):

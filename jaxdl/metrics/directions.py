@@ -1,8 +1,10 @@
 """Which way a metric is better: known by its name, or said by the caller; never guessed."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from jaxdl.base import Array
 from jaxdl.checks import nearest
 
 HIGHER_IS_BETTER = (
@@ -54,7 +56,7 @@ def resolve(
     return metric in HIGHER_IS_BETTER
 
 
-def as_loss(score: Array, maximize: bool) -> Array:
+def as_loss(score: Any, maximize: bool | None) -> Any:
     """A score [...] so that less is better: ``-score`` of what is to be maximised.
 
     >>> as_loss(0.75, maximize=True)
@@ -63,7 +65,7 @@ def as_loss(score: Array, maximize: bool) -> Array:
     return -score if maximize else score
 
 
-def default_metric(metrics: list[str]) -> str:
+def default_metric(metrics: Sequence[str]) -> str:
     """What a run goes by where nothing is said: ``nll``, else its first known loss by name.
 
     Where there is no known loss it is the first known metric, else the first.

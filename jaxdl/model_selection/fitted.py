@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl import programs
 from jaxdl.arrays import filled_up, num_rows
@@ -116,7 +117,7 @@ class Fitted(NamedTuple):
         x = jax.tree.map(lambda a: a if isinstance(a, jax.Array) else np.asarray(a), x)
         inputs.check_features(x, self.row)
         spec, arrays = self._program(average)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x)):
             return _predictions(spec, *arrays, x)  # part of a program of the caller's
         out = programs.compiled(_predictions)(spec, *arrays, filled_up(x))
         n, axis = num_rows(x), 0 if average else 1
@@ -155,7 +156,7 @@ def _predictions(spec: _Spec, fitted: Any, settings: list[dict], states: list, x
 
     ``settings`` of each signature are {name: [m, ...]}.
     """
-    every = [None] * len(states)
+    every: list[Any] = [None] * len(states)
     for (static, members), traced in zip(spec.signatures, settings, strict=True):
 
         def one(member, static=static):
@@ -163,11 +164,11 @@ def _predictions(spec: _Spec, fitted: Any, settings: list[dict], states: list, x
             learner = spec.make_learner({**dict(static), **setting})
             return learner.predict(state, spec.transform.apply(fitted, x))
 
-        stacked = jax.tree.map(lambda *s: jnp.stack(s), *(states[m] for m in members))
-        outputs = jax.lax.map(one, (traced, stacked))
+        together = jax.tree.map(lambda *s: jnp.stack(s), *(states[m] for m in members))
+        outputs = jax.lax.map(one, (traced, together))
         if not hasattr(outputs, "shape"):
             raise ValueError(f"predict must give one array, not {type(outputs).__name__}")
         for m, output in zip(members, outputs, strict=True):
             every[m] = output
-    every = jnp.stack(every)
-    return jnp.mean(every, axis=0) if spec.average else every
+    stacked = jnp.stack(every)
+    return jnp.mean(stacked, axis=0) if spec.average else stacked

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -34,16 +34,17 @@ def expand(grid: Mapping[str, Sequence] | Iterable[Mapping[str, Any]]) -> list[d
     >>> expand({"width": [8, 16], "rate": [0, 0.5]})[:2]
     [{'width': 8, 'rate': 0.0}, {'width': 8, 'rate': 0.5}]
     """
+    settings: list[dict[str, Any]]
     if isinstance(grid, Mapping):
         for name, values in grid.items():
             if isinstance(values, (str, bytes)) or not isinstance(values, (Iterable, Array)):
                 raise ValueError(f"grid[{name!r}] must be a list of values, not {values!r}")
-        names = list(grid)
+        names: list[Any] = list(grid)
         settings = [
             dict(zip(names, values, strict=True)) for values in itertools.product(*grid.values())
         ]
     else:
-        settings = [dict(setting) for setting in grid]
+        settings = [dict(setting) for setting in cast(Iterable[Mapping[str, Any]], grid)]
     if not settings:
         raise ValueError("the grid is empty: it needs at least one setting")
     floats = {name for h in settings for name, value in h.items() if isinstance(value, float)}

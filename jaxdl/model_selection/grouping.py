@@ -4,9 +4,8 @@ Rows of one patient, one machine, one text are alike: a model that saw some of t
 others, which says nothing of the next patient.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.base import Key
 from jaxdl.model_selection.splits import (
@@ -21,7 +20,7 @@ from jaxdl.model_selection.splits import (
 
 def group_split(
     groups: np.ndarray,
-    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    fractions: ArrayLike = (0.6, 0.2, 0.2),
     *,
     key: Key,
     stratify: np.ndarray | None = None,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxdl.arrays import counted
 from jaxdl.base import Array, Family, Params
+from jaxdl.checks import filled_in
 from jaxdl.models import glm, linear, polynomial
 from jaxdl.models.linear import weighted_rows
 
@@ -71,7 +72,7 @@ def regularization_path(
         result = glm.fit(
             x,
             y,
-            family,
+            filled_in(family),
             penalty=lam,
             intercept=intercept,
             num_outputs=num_outputs,

@@ -173,7 +173,7 @@ def check_data(data: Any, transform: Transform | None) -> Any:
     return data
 
 
-def check_seeds(seeds: int | Sequence[int]) -> list[int]:
+def check_seeds(seeds: Any) -> list[int]:
     """The seeds, of a number or of themselves. Raises a ValueError for what is neither."""
     listed = (
         list(range(seeds)) if is_whole(seeds) else list(seeds if np.iterable(seeds) else [seeds])

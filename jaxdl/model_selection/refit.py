@@ -1,14 +1,14 @@
 """The chosen setting, or an ensemble of the best, trained on all of the training data."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 
 from jaxdl.arrays import num_rows
 from jaxdl.base import Key, features
-from jaxdl.checks import positive_int, typed_key
+from jaxdl.checks import filled_in, positive_int, typed_key
 from jaxdl.data.frames import names_of
 from jaxdl.model_selection import grid as grids
 from jaxdl.model_selection.fitted import Fitted
@@ -76,7 +76,7 @@ def refit(
     positive_int("seeds", seeds)
     positive_int("settings", settings)
     if index is not None:
-        several = [index] if np.ndim(index) == 0 else list(index)
+        several = cast(list[int], [index] if np.ndim(index) == 0 else [*cast(Sequence, index)])
         if not several or not all(-len(study.hparams) <= i < len(study.hparams) for i in several):
             raise ValueError(f"index is of {len(study.hparams)} settings, not {index}")
         chosen = [range(len(study.hparams))[i] for i in several]
@@ -119,7 +119,7 @@ def refit(
     trained = run(plan, populations, study.metric, study.maximize, states=True, progress=progress)
     members = [
         (s, seed, jax.tree.map(lambda leaf, i=i, seed=seed: leaf[i, 0, seed], states))
-        for signature, states in zip(signatures, trained.states, strict=True)
+        for signature, states in zip(signatures, filled_in(trained.states), strict=True)
         for i, s in enumerate(signature.members)
         for seed in plan.seeds
     ]

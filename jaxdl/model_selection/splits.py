@@ -7,11 +7,12 @@ balanced but the draws are our own, not those of scikit-learn for any ``random_s
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.base import Key
 from jaxdl.checks import is_whole, typed_key
@@ -34,7 +35,7 @@ class Fold(NamedTuple):
 
 def train_validation_test(
     n: int | np.ndarray,
-    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    fractions: ArrayLike = (0.6, 0.2, 0.2),
     *,
     key: Key,
     stratify: np.ndarray | bool | None = None,
@@ -53,7 +54,7 @@ def train_validation_test(
       ValueError: if the fractions do not sum to one, or a part with a positive fraction is empty.
     """
     labels = None if np.ndim(n) == 0 else np.asarray(n)
-    n = _check_count(n if labels is None else labels.shape[0])
+    n = _check_count(cast(int, n) if labels is None else labels.shape[0])
     if stratify is None or stratify is True:
         labels = labels if labels is not None and (stratify or _discrete(labels)) else None
         if stratify and labels is None:
@@ -207,10 +208,10 @@ def as_folds(
             raise ValueError(f"{name} has shape {np.shape(labels)}, but there are {n} examples")
     if isinstance(folds, (int, np.integer)):
         if groups is not None:
-            return group_k_fold(groups, folds)
+            return group_k_fold(groups, int(folds))
         if y is not None and _discrete(np.asarray(y)):
-            return stratified_k_fold(y, folds, key=key)
-        return k_fold(n, folds, key=key)
+            return stratified_k_fold(y, int(folds), key=key)
+        return k_fold(n, int(folds), key=key)
     if isinstance(folds, (str, bytes)):
         raise ValueError(f"folds must be a number, a splitter or (train, valid) pairs: {folds!r}")
     if hasattr(folds, "split"):

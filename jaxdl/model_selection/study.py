@@ -249,7 +249,7 @@ class Study:
         if maximize is None and metric in (None, self.metric):
             maximize = self.maximize
         elif maximize is None:
-            maximize = self.directions.get(metric)
+            maximize = self.directions.get(metric or self.metric)
         return directions.as_loss(mean, directions.resolve(metric or self.metric, maximize))
 
     def _metric(self, metric: str | None) -> np.ndarray:

@@ -140,7 +140,8 @@ def checked_image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """(H, W, D). Raises a ValueError unless there are three, positive whole numbers."""
     if len(shape) != 3:
         raise ValueError(f"image_shape is (H, W, D), not {tuple(shape)}")
-    return tuple(positive_int("image_shape", n) for n in shape)
+    height, width, depth = (positive_int("image_shape", n) for n in shape)
+    return height, width, depth
 
 
 def check_images(shape: tuple[int, int, int], x: Array) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -152,9 +152,10 @@ def flow_posterior(
         on h: ``lambda h: flows.iaf(K, context=h)``.
       context: C.
     """
-    base = normal_posterior()
+    base, bijector_of = normal_posterior(), lambda h: bijector
     if context:
         positive_int("context", context)
+        bijector_of = cast(Callable[[Array], Bijector], bijector)
 
     def split(psi):
         return jnp.split(psi, [psi.shape[-1] - context], axis=-1)
@@ -163,12 +164,12 @@ def flow_posterior(
         """T of z [S, N, K], with h [N, C]."""
         rows = math.prod(z.shape[:-1])
         often = jnp.broadcast_to(h, (*z.shape[:-1], context)).reshape(rows, context)
-        map_ = bijector(often) if context else bijector
+        map_ = bijector_of(often)
         image, log_det = map_.forward(params, z.reshape(rows, z.shape[-1]))
         return image.reshape(z.shape), log_det.reshape(z.shape[:-1])
 
     def init(key):
-        return (bijector(jnp.zeros(context)) if context else bijector).init(key)
+        return bijector_of(jnp.zeros(context)).init(key)
 
     def draw(key, params, psi, samples):
         own, h = split(psi)

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +90,7 @@ def masked_mlp(
     return stateless(init, apply)
 
 
-def unmask(params: Params, width: int | Sequence[int] | None, depth: int | None) -> Params:
+def unmask(params: Params, width: Any, depth: int | None) -> Params:
     """The parameters of ``mlp`` that a ``masked_mlp`` of this width and depth uses.
 
     ``width`` is of every hidden layer, or one for each that is used; None is all of it. Kernels

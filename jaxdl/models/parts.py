@@ -17,14 +17,15 @@ def init_parts(key: Key, parts: dict[str, Model]) -> tuple[Params, State]:
 
 
 def apply_part(
-    name: str, model: Model, params: Params, state: State, x: Any, *, mask=None, **how
+    name: str, model: Model, params: Params, state: State, x: Any, *, mask=None, **how: Any
 ) -> tuple[Any, State]:
     """``(eta, state of the part)`` of the model under this name.
 
     ``how`` is what its ``apply`` takes by name, key and train; a model that sees no mask gets none.
     """
-    rows = {"mask": mask} if model.sees_mask else {}
-    return model.apply(params.get(name, {}), state.get(name, {}), x, **how, **rows)
+    if model.sees_mask:
+        how["mask"] = mask
+    return model.apply(params.get(name, {}), state.get(name, {}), x, **how)
 
 
 def keys_of(key: Key | None, count: int) -> list[Key | None]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.base import Array, Key, Params
 from jaxdl.models import linear
@@ -62,7 +63,7 @@ def _checked(x, y, mask):
     rows = jnp.ones(y.shape, bool) if mask is None else jnp.asarray(mask, bool)
     if rows.shape != y.shape:
         raise ValueError(f"mask must be {y.shape}, one entry a row; got {rows.shape}")
-    concrete = not any(isinstance(a, jax.core.Tracer) for a in (y, rows))
+    concrete = not any(isinstance(a, Tracer) for a in (y, rows))
     if concrete and not np.all(np.isin(np.asarray(y)[np.asarray(rows)], (-1, 1))):
         raise ValueError("labels must be -1 or +1; for labels 0 and 1 pass 2 * y - 1")
     return jnp.where(rows[:, None], x, 0), jnp.where(rows, y, 0), rows

@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -52,8 +53,8 @@ def population_statistics(
     def observe(state, x, mask):
         rows = 1 if mask is None else jnp.sum(jnp.asarray(mask), dtype=float)
         each = math.prod(x.shape[0 if mask is None else jnp.ndim(mask) : -1])
-        masked = {} if mask is None else {"mask": mask}
-        return rows * each, model.apply(params, state, x, observe=True, **masked)[1]
+        how = {"observe": True} if mask is None else {"observe": True, "mask": mask}
+        return rows * each, cast(Callable, model.apply)(params, state, x, **how)[1]
 
     def merge(a, b):
         (n_a, a), (n_b, b) = a, b

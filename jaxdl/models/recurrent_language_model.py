@@ -1,10 +1,13 @@
 """One to many: a recurrent language model, of its own or told what to speak of. Notes: §7.2."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 
 from jaxdl import layers
-from jaxdl.base import Decoder, Model, Sequences, stateless
+from jaxdl.base import Cell, Decoder, Model, Sequences, stateless
+from jaxdl.checks import filled_in
 from jaxdl.models.recurrent_config import (
     RecurrentConfig,
     checked,
@@ -40,7 +43,7 @@ def recurrent_language_model(config: RecurrentConfig, *, context: int | None = N
         params = {
             **read_init(keys[0], config),
             "recurrent": layers.stacked_init(keys[1], cells),
-            "head": layers.dense_init(keys[2], output_width(config), config.num_tokens),
+            "head": layers.dense_init(keys[2], output_width(config), filled_in(config.num_tokens)),
         }
         if context is None:
             return params
@@ -99,7 +102,7 @@ def recurrent_language_model_decoder(
 def _cells(config):
     if config.num_tokens is None or config.bidirectional:
         raise ValueError("a language model reads tokens, in one direction: num_tokens and no more")
-    return make_cells(checked(config))
+    return cast(list[Cell], make_cells(checked(config)))  # none is a pair: one direction
 
 
 def _first(cells, params, x):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxdl import layers
 from jaxdl.base import Array, Decoder, Model, Params, Sequences, stateless
-from jaxdl.checks import one_of, positive_int
+from jaxdl.checks import filled_in, one_of, positive_int
 from jaxdl.models.recurrent_config import CELLS, RecurrentConfig, checked, make_cells, split
 
 ATTENTION = (None, "dot", "additive")
@@ -76,7 +76,7 @@ def seq2seq(config: Seq2SeqConfig) -> Model:
         dense, parts = layers.dense_init, len(cell.carry((1,)))
         params = {
             "source_embedding": layers.embedding_init(
-                keys[0], config.source_tokens, config.features
+                keys[0], filled_in(config.source_tokens), config.features
             ),
             "embedding": layers.embedding_init(keys[1], config.num_tokens, config.features),
             "encoder": layers.stacked_init(keys[2], encoder),
@@ -150,7 +150,8 @@ def seq2seq_attention(config: Seq2SeqConfig, params: Params, x: dict) -> Array:
     memory, carry = _encode(config, params, x["source"], None, False)
     inputs = x["inputs"]
     tokens = inputs.filled() if isinstance(inputs, Sequences) else inputs
-    return _decode(config, params, memory, carry, layers.embedding(params["embedding"], tokens))[2]
+    y = layers.embedding(params["embedding"], tokens)
+    return filled_in(_decode(config, params, memory, carry, y)[2])
 
 
 def attentive_context(params: Params, kind: str, memory: Memory, s: Array) -> tuple[Array, Array]:

@@ -105,8 +105,8 @@ def _leaves(tree, rows):
 
 
 def _leaf(path, leaf, rows):
-    kernel = rows is not None and leaf.ndim == 2 and path.rpartition("/")[2] == "kernel"
-    flops = 2 * rows * leaf.size if kernel else None
+    kernel = leaf.ndim == 2 and path.rpartition("/")[2] == "kernel"
+    flops = 2 * rows * leaf.size if rows is not None and kernel else None
     n_bytes = leaf.size * leaf.dtype.itemsize
     return Leaf(path, leaf.shape, str(leaf.dtype), leaf.size, n_bytes, flops)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxdl import layers
 from jaxdl.arrays import safe_divide
 from jaxdl.base import Array, Key, Model, Params, Sequences, stateless
+from jaxdl.checks import filled_in
 from jaxdl.models import transformer_parts as parts
 from jaxdl.models.transformer_config import TransformerConfig, checked
 
@@ -40,7 +41,7 @@ def transformer(config: TransformerConfig) -> Model:
         params = {
             "embedding": parts.embed_init(keys[0], config, config.num_tokens, config.features),
             "encoder": parts.encoder_stack_init(
-                keys[1], config, config.source_features, config.encoder_layers
+                keys[1], config, filled_in(config.source_features), filled_in(config.encoder_layers)
             ),
             "decoder": parts.stack_init(
                 keys[2], config, _decoder_layer_init(config), config.num_layers, config.features
@@ -49,7 +50,7 @@ def transformer(config: TransformerConfig) -> Model:
         }
         if not config.shared:
             params["source_embedding"] = parts.embed_init(
-                keys[4], config, config.source_tokens, config.source_features
+                keys[4], config, filled_in(config.source_tokens), filled_in(config.source_features)
             )
         return params
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from jaxdl import layers
 from jaxdl.base import Array, Key, Params, Sequences
+from jaxdl.checks import filled_in
 from jaxdl.models.transformer_config import TransformerConfig
 
 
-def tokens_and_lengths(x: Array | Sequences) -> tuple[Array, Array | None]:
+def tokens_and_lengths(x: Array | Sequences) -> tuple[Array, Array | np.ndarray | None]:
     """Tokens [N, T] with zeros behind the ends, and the lengths; None for an array.
 
     Raises ValueError for tokens that are not [N, T].
@@ -22,7 +23,7 @@ def tokens_and_lengths(x: Array | Sequences) -> tuple[Array, Array | None]:
     return tokens, lengths
 
 
-def padding(lengths: Array | None, length: int) -> Array | None:
+def padding(lengths: Array | np.ndarray | None, length: int) -> Array | None:
     """The mask of keys of ``layers.padding_mask`` for lengths [B]; None for None: all are whole."""
     return None if lengths is None else layers.padding_mask(lengths, length)
 
@@ -41,13 +42,16 @@ def embed_init(key: Key, config: TransformerConfig, num_tokens: int, features: i
     if config.positions == "learned":
         scale = 1.0 if config.embedding_scale else scale  # as large as what they are added to
         params["positions"] = layers.learned_positions_init(
-            keys[1], config.max_length, features, scale=scale
+            keys[1], filled_in(config.max_length), features, scale=scale
         )
     return params
 
 
 def embed(
-    config: TransformerConfig, params: Params, tokens: Array, positions: Array | None = None
+    config: TransformerConfig,
+    params: Params,
+    tokens: Array,
+    positions: Array | np.ndarray | None = None,
 ) -> Array:
     """``E[tokens] sqrt(D) + P`` [B, T, D] for tokens [B, T].
 
@@ -60,7 +64,7 @@ def embed(
     if config.positions == "learned":
         if positions is None:
             return x + layers.learned_positions(params["positions"], tokens.shape[1])
-        return x + layers.embedding(params["positions"], positions)
+        return x + layers.embedding(params["positions"], jnp.asarray(positions))
     if config.positions == "sinusoidal":
         positions = np.arange(tokens.shape[1]) if positions is None else positions
         return x + layers.sinusoids(positions, features).astype(x.dtype)
@@ -111,7 +115,7 @@ def encoder_stack_init(key: Key, config: TransformerConfig, features: int, numbe
 
     def init(key):
         return layers.encoder_layer_init(
-            key, features, config.num_heads, hidden, **layer_sizes(config)
+            key, features, config.num_heads, filled_in(hidden), **layer_sizes(config)
         )
 
     return stack_init(key, config, init, number, features)

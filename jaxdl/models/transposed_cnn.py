@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -98,8 +99,8 @@ def transposed_cnn(
         del key
         if mask is not None:  # zero times NaN is NaN in gradients
             x = jnp.where(spread_mask(mask, x), x, 0)
-        rows = {"train": train, "mask": mask, "observe": observe}
-        own = rows if norm.over_batch else {"train": train}
+        rows: dict[str, Any] = {"train": train, "mask": mask, "observe": observe}
+        own: dict[str, Any] = rows if norm.over_batch else {"train": train}
         h, in_head = head.apply(params["head"], state.get("head", {}), x, **own)
         h, new = h.reshape(*x.shape[:-1], *start), {"head": in_head}
         for l in range(len(pairs)):

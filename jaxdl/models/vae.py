@@ -207,7 +207,17 @@ def log_likelihood(
 
 
 def drawn_elbo(
-    key, vae, params, state, x, *, samples=1, kl="closed", kl_weight=1.0, train=False, mask=None
+    key,
+    vae,
+    params,
+    state,
+    x,
+    *,
+    samples=1,
+    kl="closed",
+    kl_weight: float | Array = 1.0,
+    train=False,
+    mask=None,
 ) -> tuple[Elbo, Draws, State]:
     """``elbo`` as training needs it: with the draws that it was made of, and the new state."""
     one_of("kl", kl, ("closed", "monte_carlo"))

@@ -136,10 +136,10 @@ def scale_by_adam(
     def init(params):
         return AdamState(jnp.zeros((), jnp.int32), moments_like(params), moments_like(params))
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         t = state.step + 1
-        mean = jax.tree.map(lambda v, g: _average(b1, v, precise(g)), state.mean, grads)
-        square = jax.tree.map(lambda s, g: _average(b2, s, _square(g)), state.square, grads)
+        mean = jax.tree.map(lambda v, g: _average(b1, v, precise(g)), state.mean, updates)
+        square = jax.tree.map(lambda s, g: _average(b2, s, _square(g)), state.square, updates)
         # Both corrections are scalars of a step: they are not taken for each entry.
         of_mean, of_square = (share_seen(1 - b, t) for b in (b1, b2))
 
@@ -167,13 +167,13 @@ def scale_by_rms(
     def init(params):
         return RMSPropState(moments_like(params))
 
-    def update(grads, state, params=None):
-        square = jax.tree.map(lambda s, g: _average(decay, s, _square(g)), state.square, grads)
+    def update(updates, state, params=None):
+        square = jax.tree.map(lambda s, g: _average(decay, s, _square(g)), state.square, updates)
 
         def direction(g, s):
             return precise(g) / (safe_sqrt(s + eps_root) + eps)
 
-        return jax.tree.map(direction, grads, square), RMSPropState(square)
+        return jax.tree.map(direction, updates, square), RMSPropState(square)
 
     return optax.GradientTransformation(init, update)
 

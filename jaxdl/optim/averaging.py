@@ -73,10 +73,10 @@ def with_average(
     def init(params):
         return AveragedState(optimizer.init(params), average_init(params, decay))
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         if params is None:
             raise ValueError("averaging needs the params: update(grads, state, params)")
-        updates, inner = optimizer.update(grads, state.optimizer, params)
+        updates, inner = optimizer.update(updates, state.optimizer, params)
         new = optax.apply_updates(params, updates)
         return updates, AveragedState(inner, average_update(state.average, new))
 

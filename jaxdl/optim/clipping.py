@@ -19,10 +19,10 @@ def clip_by_global_norm(max_norm: float | Array) -> optax.GradientTransformation
     [0.6000000238418579, 0.800000011920929]
     """
 
-    def update(grads, state, params=None):
-        norm = tree_norm(grads)
+    def update(updates, state, params=None):
+        norm = tree_norm(updates)
         scale = jnp.where(norm > max_norm, safe_divide(max_norm, norm), 1)
-        return jax.tree.map(lambda g: (precise(g) * scale).astype(g.dtype), grads), state
+        return jax.tree.map(lambda g: (precise(g) * scale).astype(g.dtype), updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
@@ -33,8 +33,8 @@ def clip_by_value(limit: float | Array) -> optax.GradientTransformation:
     Unlike clipping by the norm it turns the direction. Source: Mikolov (2012).
     """
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         clip = lambda g: jnp.clip(g, -jnp.asarray(limit, g.dtype), jnp.asarray(limit, g.dtype))
-        return jax.tree.map(clip, grads), state
+        return jax.tree.map(clip, updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

@@ -29,9 +29,9 @@ def chain(*parts: optax.GradientTransformation) -> optax.GradientTransformation:
     """
     inner = optax.chain(*parts)
 
-    def update(grads, state, params=None):
-        updates, state = inner.update(grads, state, params)
-        return jax.tree.map(lambda u, g: u.astype(g.dtype), updates, grads), state
+    def update(updates, state, params=None):
+        steps, state = inner.update(updates, state, params)
+        return jax.tree.map(lambda u, g: u.astype(g.dtype), steps, updates), state
 
     return optax.GradientTransformation(inner.init, update)
 

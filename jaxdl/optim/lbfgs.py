@@ -39,7 +39,7 @@ def wolfe_search(
     Returns:
       The new params, loss and gradient, and whether any step was accepted, []; else the old ones.
     """
-    slope = optax.tree.vdot(grad, direction)
+    slope = jnp.asarray(optax.tree.vdot(grad, direction))
     level = loss + 8 * jnp.finfo(loss.dtype).eps * (1 + jnp.abs(loss))
 
     def cond(carry):
@@ -50,7 +50,7 @@ def wolfe_search(
         trial, low, high, s, _, _, _, _ = carry
         new = jax.tree.map(lambda z, d: z + s.astype(z.dtype) * d, params, direction)
         new_loss, new_grad = value_and_grad(new)
-        new_slope = optax.tree.vdot(new_grad, direction)
+        new_slope = jnp.asarray(optax.tree.vdot(new_grad, direction))
         rounded = (new_loss <= level) & (new_slope <= (2 * DECREASE - 1) * slope)
         down = (new_loss <= loss + DECREASE * s * slope) | rounded
         down &= jnp.isfinite(new_slope)

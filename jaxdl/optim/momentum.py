@@ -71,10 +71,10 @@ def trace(
     def init(params):
         return MomentumState(moments_like(params))
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         into = lambda v, g: (decay * v + (1 - dampening) * g).astype(v.dtype)
-        velocity = jax.tree.map(into, state.velocity, grads)
-        ahead = jax.tree.map(into, velocity, grads) if nesterov else velocity
+        velocity = jax.tree.map(into, state.velocity, updates)
+        ahead = jax.tree.map(into, velocity, updates) if nesterov else velocity
         return ahead, MomentumState(velocity)
 
     return optax.GradientTransformation(init, update)

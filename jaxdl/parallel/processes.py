@@ -208,7 +208,7 @@ def check_same(what: str, values: Mapping[str, Any]) -> None:
 def _join(host: str, timeout: float) -> None:
     """Start JAX's own service, at a port that is free in the first process."""
     # Device collectives of one process wait for one another in a pool of threads: see the README.
-    cores = jax.config.jax_num_cpu_devices if jax.config.jax_num_cpu_devices > 0 else 1
+    cores = max(jax.config.jax_num_cpu_devices, 1)  # pyright: ignore[reportAttributeAccessIssue]
     os.environ.setdefault("PJRT_NPROC", str(2 * max(cores, os.cpu_count() or 1)))
     port = None
     if _processes.first:
@@ -249,7 +249,7 @@ def _unpacked(part: bytes, like: Any) -> Any:
         array = np.frombuffer(part, dtype, count, at).reshape(shape).copy()
         at += count * dtype.itemsize
         if is_key(leaf):
-            array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+            array = jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(leaf))
         read.append(array)
     return jax.tree.unflatten(structure, read)
 

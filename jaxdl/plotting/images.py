@@ -43,8 +43,8 @@ def image_grid(
             f"images must be [N, H, W], or [N, H, W, D] with D 1 or 3, not {list(images.shape)}"
         )
     finite = images[np.isfinite(images)]
-    low = (finite.min() if finite.size else 0) if low is None else low
-    high = (finite.max() if finite.size else 1) if high is None else high
+    low = float(finite.min() if finite.size else 0) if low is None else low
+    high = float(finite.max() if finite.size else 1) if high is None else high
     if images.shape[-1] == 3:
         images = np.clip((images - low) / (high - low if high > low else 1), 0, 1)
     else:
@@ -110,6 +110,7 @@ def _even(number):
 def _grid(images, titles, columns, shades):
     """A panel for each of ``images`` [N, H, W] or [N, H, W, 3], and a bar of the shades."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     number = len(images)
     if titles is not None and len(titles) != number:
@@ -119,8 +120,8 @@ def _grid(images, titles, columns, shades):
     side = float(np.clip(10 / max(columns, rows), 0.45, 1.4))
     height = side * images.shape[1] / images.shape[2] + (0.22 if titles is not None else 0)
     size = (side * columns + 1.0, max(height * rows, 1.0) + 0.15)
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.035, h_pad=0.035, wspace=0.02, hspace=0.02)
+    layout = ConstrainedLayoutEngine(w_pad=0.035, h_pad=0.035, wspace=0.02, hspace=0.02)
+    figure = Figure(figsize=size, dpi=120, layout=layout)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[number:]:
         axes.set_visible(False)

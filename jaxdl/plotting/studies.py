@@ -12,7 +12,6 @@ from jaxdl.model_selection.study import Study, mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from jaxdl.checks import is_whole
 from jaxdl.metrics.directions import default_metric
 from jaxdl.plotting.axes import (
     _band,
@@ -138,9 +137,10 @@ def learning_curves(
         metric = study.metric if study.metric in study.curves else default_metric([*study.curves])
     if metric not in study.curves:
         raise ValueError(f"metric {metric!r} is none of {', '.join(study.curves)}")
-    if is_whole(settings):
-        settings = study.ranking(metric, maximize=maximize)[:settings]
-    rows = [int(s) for s in settings]
+    if isinstance(settings, Sequence):
+        rows = [int(s) for s in settings]
+    else:
+        rows = study.ranking(metric, maximize=maximize)[:settings].tolist()
     if not rows or not all(0 <= s < len(study.hparams) for s in rows):
         raise ValueError(f"settings are rows from 0 to {len(study.hparams) - 1}, not {rows}")
     figure, (left, right) = _figure(9.6, 3.8, columns=2, legend=len(rows))

@@ -29,7 +29,9 @@ def training_curves(history: History | StreamHistory, metric: str | None = None)
         raise ValueError(
             f"training_curves takes the history of a fit, not a {type(history).__name__}{inner}"
         )
-    streamed = hasattr(history, "steps")
+    from jaxdl.training.stream.fit import StreamHistory
+
+    streamed = isinstance(history, StreamHistory)
     loss = np.asarray(history.loss)
     at = np.asarray(history.steps if streamed else history.epochs)
     figure, axes = _panels("step" if streamed else "epoch", bool(history.validation))

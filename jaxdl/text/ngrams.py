@@ -103,7 +103,8 @@ def discounts(counts: np.ndarray) -> tuple[float, float, float]:
     if not all(n[:3]):
         raise ValueError(f"no discounts from n_1, ..., n_4 = {n}: one that divides is 0")
     y = n[0] / (n[0] + 2 * n[1])
-    found = tuple(j - (j + 1) * y * n[j] / n[j - 1] for j in (1, 2, 3))
+    one, two, more = (j - (j + 1) * y * n[j] / n[j - 1] for j in (1, 2, 3))
+    found = one, two, more
     if not all(0 <= d <= j for j, d in enumerate(found, start=1)):
         shown = ", ".join(f"{d:.4g}" for d in found)
         raise ValueError(f"discounts {shown} from n_1, ..., n_4 = {n} are outside 0 to 1, 2, 3")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.base import Sequences
 from jaxdl.checks import is_whole, one_of, positive_int
@@ -51,7 +52,7 @@ def pad_sequences(
     return Sequences(values, lengths)
 
 
-def length_buckets(lengths: Sequence[int], limits: Sequence[int]) -> list[np.ndarray]:
+def length_buckets(lengths: ArrayLike, limits: Sequence[int]) -> list[np.ndarray]:
     """Rows by length: those of up to ``limits[0]``, of more and up to ``limits[1]``, and so on.
 
     Rows of one bucket are padded to its limit, so that there is a program for each limit and little

@@ -18,8 +18,8 @@ class Rows(NamedTuple):
     mask: [n] bool, the rows that count; they come first.
     """
 
-    index: Array
-    mask: Array
+    index: Array | np.ndarray
+    mask: Array | np.ndarray
 
 
 class Lengths(NamedTuple):
@@ -106,7 +106,7 @@ def pad_rows(indices: list[np.ndarray]) -> Rows:
     return Rows(index, mask)
 
 
-def take(data: Batch, index: Array) -> Batch:
+def take(data: Batch, index: Array | np.ndarray) -> Batch:
     """The rows ``index`` [B] of every leaf [N, ...] of the data."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], data)
 

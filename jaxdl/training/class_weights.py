@@ -8,10 +8,10 @@ from jaxdl.base import Array
 
 
 def class_weights(
-    y: Array,
+    y: Array | np.ndarray,
     how: str | Mapping[int, float] = "balanced",
     *,
-    weight: Array | None = None,
+    weight: Array | np.ndarray | None = None,
     num_classes: int | None = None,
 ) -> np.ndarray:
     """Weights [K] of classes, of labels y [N]; ``class_weights(y)[y]`` are those of the rows.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl import parallel
 from jaxdl.arrays import num_rows
@@ -49,7 +50,7 @@ class History(NamedTuple):
     record: Any
 
     def __repr__(self) -> str:
-        if np.ndim(self.loss) != 1 or isinstance(self.loss, jax.core.Tracer):
+        if np.ndim(self.loss) != 1 or isinstance(self.loss, Tracer):
             return f"histories of several or traced runs, loss {list(np.shape(self.loss))}"
         loss, lines = np.asarray(self.loss), []
         if len(trained := np.flatnonzero(np.isfinite(loss)) + 1):
@@ -77,7 +78,7 @@ class FitResult(NamedTuple):
     steps: Array
 
     def __repr__(self) -> str:
-        single = np.ndim(self.steps) == 0 and not isinstance(self.steps, jax.core.Tracer)
+        single = np.ndim(self.steps) == 0 and not isinstance(self.steps, Tracer)
         after = f"after step {int(self.steps)}" if single else "of several or traced runs"
         return f"{num_params(self.state)} parameters {after}\n{self.history!r}"
 

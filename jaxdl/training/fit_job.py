@@ -76,7 +76,7 @@ class FitJob:
         shown = {"loss": float(np.asarray(self.run.loss)[done - 1])} if done else {}
         if scores:
             rule = self.early_stopping
-            metric = default_metric(self.metrics) if rule is None else rule.metric
+            metric = (rule and rule.metric) or default_metric(self.metrics)
             shown[f"validation {metric}"] = scores[metric]
         return shown
 

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxdl.arrays import safe_divide
 from jaxdl.base import Array, Batch, Key, Learner
+from jaxdl.checks import filled_in
 from jaxdl.metrics.directions import as_loss
 from jaxdl.training import stopping
 from jaxdl.training.batching import Lengths, Padding, Rows, steps_per_epoch
@@ -32,6 +34,8 @@ from jaxdl.training.run_state import (
 )
 from jaxdl.training.stopping import Best, EarlyStopping
 
+Step = Array | np.integer | int
+
 
 def run_stretch(
     learner: Learner,
@@ -40,8 +44,8 @@ def run_stretch(
     valid: Rows | None,
     key: Key,
     run: RunState,
-    start: Array,
-    stop: Array,
+    start: Step,
+    stop: Step,
     lengths: Lengths,
     padding: Padding,
     besides: StopAndRecord = NOTHING,
@@ -110,7 +114,7 @@ class Course(NamedTuple):
     own: int | Array
 
 
-def _train_epoch(course: Course, e: Array, run: RunState, start: Array, stop: Array) -> RunState:
+def _train_epoch(course: Course, e: Array, run: RunState, start: Step, stop: Step) -> RunState:
     """Epoch ``e`` of a run, or the part of it that lies in the stretch."""
     lengths, per_epoch = course.lengths, course.per_epoch
     lo, hi, old = 0, per_epoch, run.state
@@ -185,10 +189,11 @@ def _evaluate(course: Course, e: Array, due: Array, run: RunState) -> RunState:
     run = run._replace(curves=measure(run.curves, course.valid))
     if lengths.evaluate_train:
         run = run._replace(train_curves=measure(run.train_curves, course.train))
-    if besides.early_stopping is None:
+    early = besides.early_stopping
+    if early is None:
         return run
-    score = run.curves[besides.early_stopping.metric][slot]
-    return _keep_best(besides.early_stopping, e, due & (run.diverged < 0), score, run)
+    score = run.curves[filled_in(early.metric)][slot]
+    return _keep_best(early, e, due & (run.diverged < 0), score, run)
 
 
 def _keep_best(early: EarlyStopping, e: Array, due: Array, score: Array, run: RunState) -> RunState:

@@ -1,5 +1,6 @@
 """Early stopping: when a run has stopped getting better, and its best state."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -36,12 +37,12 @@ class Best(NamedTuple):
     """score: [] the best so far, as a loss. epoch: [] after which; 0 if none.
     state: the learner's state then, or () where it is not kept."""
 
-    score: Array
-    epoch: Array
+    score: Array | np.floating
+    epoch: Array | np.integer
     state: Any
 
 
-def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> EarlyStopping:
+def check(stopping: EarlyStopping, metrics: Sequence[str], evaluated: bool) -> EarlyStopping:
     """The EarlyStopping with its metric and direction filled in.
 
     Raises a ValueError for a metric that the learner has not, one whose direction is not known,
@@ -72,8 +73,11 @@ def check(stopping: EarlyStopping, metrics: list[str], evaluated: bool) -> Early
 
 
 def check_patience(
-    stopping: EarlyStopping, best: Best, score: Array, epoch: Array
-) -> tuple[Array, Array]:
+    stopping: EarlyStopping,
+    best: Best,
+    score: Array | np.floating,
+    epoch: Array | int,
+) -> tuple[Any, Any]:
     """Whether a score [] after ``epoch`` [] beats the best, and whether patience has run out.
 
     Of two scores the lower is better, see ``as_loss``; a NaN never beats anything. Returns two

@@ -6,13 +6,14 @@ Numbers that Python's ``float`` would read the same way are numbers at once; all
 import io
 import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdl.checks import filled_in
 from jaxdl.data.tables import number_formats
 from jaxdl.data.tables.kinds import have_code
-from jaxdl.data.tables.table import Texts, merged
+from jaxdl.data.tables.table import Column, merged
 
 _CHUNK = 3 << 19  # cells that pandas holds at once
 _EXACT = 2.0**53
@@ -38,7 +39,7 @@ def read_columns(
     sample: Sequence[Sequence[str]],
     missing: Iterable[str],
     as_texts: Collection[int],
-) -> list[np.ndarray | Texts] | None:
+) -> list[Column] | None:
     """The W columns; None where pandas finds rows of other widths.
 
     A column whose cells in the ``sample`` of rows are plain numbers or missing is read as numbers
@@ -66,25 +67,26 @@ def read_columns(
         elif coded and (column == np.floor(column)).any():
             perhaps.append(j)
     if again or perhaps:
-        found = dict(
-            zip([*again, *perhaps], _read(text, [*again, *perhaps], [], words), strict=True)
-        )
+        texts = _read(text, [*again, *perhaps], [], words)
+        if texts is None:
+            return None
+        found = dict(zip([*again, *perhaps], texts, strict=True))
         for j, column in found.items():
-            if j in again or have_code(column.values):
+            if j in again or have_code(filled_in(column).values):
                 columns[j] = column
     return columns
 
 
 def _read(
     text: Written, which: Sequence[int], numbers: Collection[int], words: frozenset[str]
-) -> list[np.ndarray | Texts | None] | None:
+) -> list[Column | None] | None:
     """Some columns; None for one of ``numbers`` that holds others, for all if rows are too long."""
     import pandas as pd
 
     numbers, which = set(map(int, numbers)), [*map(int, which)]
     # From 3.1 on pandas rounds decimals rightly unasked, and warns of being asked to.
     newest = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
-    exactly = {} if newest else {"float_precision": "round_trip"}
+    exactly: dict[str, Any] = {} if newest else {"float_precision": "round_trip"}
     source = io.BytesIO(text.data)
     source.seek(text.start)
     spellings = {f(w) for w in words if _number(w) is None for f in (str, str.upper, str.title)}

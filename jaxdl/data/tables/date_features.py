@@ -60,7 +60,7 @@ def features(seconds: np.ndarray, parts: Sequence[str], origin: float) -> np.nda
     """
     known = ~np.isnan(seconds)
     safe = np.where(known, seconds, origin)
-    year, month, _ = calendar(safe) if {"year", "month"} & {*parts} else (None, None, None)
+    year, month, _ = calendar(safe if {"year", "month"} & {*parts} else safe[:0])
     columns = []
     for part in parts:
         if part == "elapsed":

@@ -11,12 +11,10 @@ from array import array
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
-import numpy as np
-
 from jaxdl.data.tables import dialect
 from jaxdl.data.tables import table as limits
 from jaxdl.data.tables.cells import Written, read_columns
-from jaxdl.data.tables.table import Table, Texts, fail
+from jaxdl.data.tables.table import Column, Table, fail
 
 _SAMPLE = 100  # rows by which names are told from data, and numbers from texts
 _SAMPLE_CELLS = 1 << 17
@@ -73,7 +71,7 @@ def _checked(
     sample: Sequence[Sequence[str]],
     missing: Iterable[str],
     as_texts: Collection[int],
-) -> tuple[list[np.ndarray | Texts], Sequence[int]]:
+) -> tuple[list[Column], Sequence[int]]:
     """The columns [N] and the line [N] where each row starts; TableError for rows of other widths.
 
     ``line`` is that of the first row, if it is not blank.
@@ -90,7 +88,7 @@ def _checked(
     found = -1 if columns is None else len(getattr(columns[0], "at", columns[0]))
     if found != len(lines) and counted is not None:
         lines = _lines(path, text, line)
-    if found == len(lines):
+    if columns is not None and found == len(lines):
         return columns, lines
     if text.data.count(b'"') % 2:
         raise fail(path, f"line {lines[-1]}: a quoted field is never closed")

@@ -34,7 +34,7 @@ class Odd(NamedTuple):
     where: np.ndarray
     example: str
     what: str
-    counts_as: str
+    counts_as: str | None
 
 
 class Encoded(NamedTuple):
@@ -196,7 +196,7 @@ def _number(spec: Spec, column: np.ndarray | Texts, comma: bool) -> Encoded:
     return Encoded(_with_indicator(spec, x, ~known), ~known, odd, said)
 
 
-def _doubtful(column: Texts, doubt: tuple[str, str, str] | None) -> Odd | None:
+def _doubtful(column: Texts, doubt: tuple[str, str, str | None] | None) -> Odd | None:
     """The cells of a text that is a doubt, see ``rereading``."""
     if doubt is None:
         return None

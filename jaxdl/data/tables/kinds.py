@@ -5,7 +5,7 @@ is converted here; see ``encoders``.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +56,7 @@ def decide(table: Table, name: str, kind: str | None = None) -> Decision:
     Raises TableError where the cells do not allow that kind.
     """
     column = table.columns[name]
-    decision = _of_numbers if isinstance(column, np.ndarray) else _of_texts
+    decision: Callable = _of_numbers if isinstance(column, np.ndarray) else _of_texts
     found = decision(table, name, column, kind)
     return found._replace(kind="ignored", said="") if kind == "ignored" else found
 
@@ -195,22 +195,22 @@ def _number(table: Table, name: str, column: Texts, kind: str | None) -> Decisio
 def _date(table: Table, name: str, column: Texts, kind: str | None) -> Decision | None:
     share = 0.5 if kind == "date" else 0.95
     found = date_forms.find_and_parse(column.values, table.comma, share)
-    found, seconds = found or (None, np.zeros(0))
+    form, seconds = found or (None, np.zeros(0))
     known = np.unique(seconds[~np.isnan(seconds)])
     if kind is None and len(known) < 2:
         return None
-    if not len(known):
+    if form is None or not len(known):
         raise table.error(f"column {shown(name)} holds no dates: {listed(column.values, 3)}")
     counts, stray = column.counts(), np.isnan(seconds)
     said = (
         [f"{counts[stray].sum()} cells that are no dates count as missing"] if stray.any() else []
     )
-    if found.ambiguous:
-        order = "the day first" if found.form == "dmy" else "the month first"
+    if form.ambiguous:
+        order = "the day first" if form.form == "dmy" else "the month first"
         said.append(f"day and month could be exchanged; read with {order}")
     missing = int(column.missing.sum() + counts[stray].sum())
-    shows = f"{_day(known[0], found.form)} to {_day(known[-1], found.form)}"
-    return Decision(name, "date", found.form, shows, missing, "; ".join(said), seconds)
+    shows = f"{_day(known[0], form.form)} to {_day(known[-1], form.form)}"
+    return Decision(name, "date", form.form, shows, missing, "; ".join(said), seconds)
 
 
 def _day(seconds: float, form: str) -> str:

@@ -47,9 +47,12 @@ def settle(
 def unknown(table: Table, decision: Decision) -> np.ndarray:
     """Where a column has no value of its kind, [N]; of numbers, none that float32 holds."""
     column = table.columns[decision.name]
-    if isinstance(column, Texts) and decision.u is None:
+    if decision.u is not None:
+        values = np.append(decision.u, np.nan)[column.at]
+    elif isinstance(column, Texts):
         return column.missing
-    values = column if decision.u is None else np.append(decision.u, np.nan)[column.at]
+    else:
+        values = column
     return ~(np.abs(values.astype(np.float64)) <= np.finfo(np.float32).max)
 
 

@@ -4,7 +4,7 @@ import math
 
 from jaxdl import files
 from jaxdl.data.tables import table as limits
-from jaxdl.data.tables.table import Table, TableError, fail, listed, shown, texts_of
+from jaxdl.data.tables.table import Column, Table, TableError, fail, listed, shown, texts_of
 from jaxdl.files import Arrays
 
 
@@ -49,7 +49,7 @@ def _npz_table(path: str, response: str, arrays: Arrays) -> Table:
         if dtype.kind == "U" and rows > limits.MAX_TEXTS:
             raise fail(path, f"{shown(response)} has more than {limits.MAX_TEXTS} texts")
     x = arrays.read("x").reshape(rows, width)
-    columns = dict(zip(features, x.T, strict=True))
+    columns: dict[str, Column] = dict(zip(features, x.T, strict=True))
     lines = range(1, rows + 1)
     if response not in described:
         return Table(path, columns, "row", lines)

@@ -29,7 +29,8 @@ def merged_pair(column: np.ndarray | Texts, how: Format) -> tuple[str, str] | No
         values = np.unique(numbers[~np.isnan(numbers)])
         if len(values) and max(-values[0], values[-1]) >= 2.0**53:  # float64 has merged some
             large = np.flatnonzero(np.abs(numbers) >= 2.0**53)
-            texts = (number_formats.plain(column.values[k], how) for k in large)
+            plain = (number_formats.plain(column.values[k], how) for k in large)
+            texts = (text for text in plain if text is not None)
             small = map(decimal.Decimal, values[np.abs(values) < 2.0**53].tolist())
             values = np.array(sorted({*map(exact, texts), *small}), object)
     if len(values) < 2:

@@ -24,7 +24,7 @@ class Reread(NamedTuple):
 
     u: np.ndarray
     said: str = ""
-    doubt: tuple[str, str, str] | None = None
+    doubt: tuple[str, str, str | None] | None = None
 
 
 def format_here(values: Sequence[str], how: Format, comma: bool) -> tuple[Format, np.ndarray]:
@@ -81,7 +81,7 @@ def dates(values: Sequence[str], form: str, comma: bool) -> Reread:
         return Reread(u)
     found = date_forms.find_form(values, comma)
     again = date_forms.parse(values, found.form) if found else u
-    if np.isnan(again).sum() >= np.isnan(u).sum():
+    if found is None or np.isnan(again).sum() >= np.isnan(u).sum():
         return Reread(u)
     text = values[int(np.argmax(~np.isnan(again)))]
     day = str(np.datetime64(int(again[int(np.argmax(~np.isnan(again)))]), "s"))[:10]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdl.checks import filled_in
 from jaxdl.data.tables import date_forms, number_formats
 from jaxdl.data.tables.kinds import MOSTLY, as_texts, have_code, is_prose, label, names_rows
 from jaxdl.data.tables.number_formats import PLAIN, Format
@@ -32,10 +33,10 @@ def exact(text: str) -> float | decimal.Decimal:
 def numbers_of(column: np.ndarray | Texts, how: Format) -> tuple[np.ndarray, np.ndarray]:
     """The numbers [N] of a column, NaN where there is none in float32, and which are texts [N]."""
     is_text = isinstance(column, Texts)
-    return _spread(column, number_formats.parse(column.values, how) if is_text else None)
+    return _spread(column, number_formats.parse(column.values, how) if is_text else np.zeros(0))
 
 
-def _spread(column: np.ndarray | Texts, u: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _spread(column: np.ndarray | Texts, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(column, np.ndarray):
         numbers, text = column.astype(np.float64), np.zeros(len(column), bool)
     else:
@@ -110,8 +111,8 @@ def infer(table: Table, name: str, task: str | None, read: Read) -> Target:
         few = len(values) <= FEW
         if task == "classify" and len(values) > MAX_CLASSES:
             raise _no_classes(table, name, len(values))
-        labels = set(_labels(column, how)[0]) if few or task == "classify" else set()
-        labels.discard(None)
+        labels = _labels(column, how)[0] if few or task == "classify" else []
+        labels = {label for label in labels if label is not None}
         recur = len(labels) <= 2 or (len(labels) <= FEW and 2 * len(labels) <= rows)
         whole = np.array_equal(values, np.floor(values))
         task = task or ("classify" if few and whole and recur else "regress")
@@ -126,7 +127,7 @@ def infer(table: Table, name: str, task: str | None, read: Read) -> Target:
         classes = sorted(classes) if len(classes) <= MAX_CLASSES else classes
     if len(classes) == 1:
         raise table.error(f"the target {shown(name)} has one value only, {shown(classes[0])}")
-    made = {"name": name, "task": task, "format": list(how) if numeric else None}
+    made = {"name": name, "task": task, "format": list(how) if numeric and how else None}
     if task != "classify":
         return {**made, "classes": None, "names": None}
     if len(classes) == rows or len(classes) > MAX_CLASSES:
@@ -202,7 +203,7 @@ def responses(table: Table, target: Target) -> tuple[np.ndarray, np.ndarray]:
         codes = np.array([*(position.get(text, -1) for text in labels), -1], np.int32)
         y = codes[at]
         return y, y >= 0
-    numbers, _ = numbers_of(column, how)
+    numbers, _ = numbers_of(column, filled_in(how))
     known = ~np.isnan(numbers)
     if task == "count":
         bad = known & ((numbers < 0) | (numbers != np.floor(numbers)) | (numbers >= 2**31))

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,6 +83,9 @@ def merged(written: list[str], at: np.ndarray, missing: Iterable[str] = MISSING)
     return Texts(list(values), np.append(new, -1).astype(np.int32)[at])
 
 
+Column = Any  # an array of numbers [N], or Texts; which, its Decision tells
+
+
 class Table(NamedTuple):
     """What was read: columns by name.
 
@@ -98,7 +101,7 @@ class Table(NamedTuple):
     """
 
     path: str
-    columns: dict[str, np.ndarray | Texts]
+    columns: dict[str, Column]
     unit: str
     lines: Sequence[int]
     comma: bool = False

@@ -1,7 +1,7 @@
 """Layouts: where PyTorch's weights lie in our parameters, read and written."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -98,7 +98,9 @@ def stack(layer: Layout, *, norm: Layout | None = None) -> Layout:
 
     def of(number, last):
         named = {f"layer_{i}": (f"layers.{i}", layer) for i in range(number)}
-        return parts({**named, "norm": ("norm", norm)} if last else named)
+        if last and norm is not None:
+            named["norm"] = ("norm", norm)
+        return parts(named)
 
     def read(weights, prefix):
         number = count(lambda i: any(n.startswith(join(prefix, f"layers.{i}.")) for n in weights))
@@ -141,7 +143,7 @@ def take(weights: Weights, name: str, shape: tuple) -> np.ndarray:
     return array
 
 
-def only(params: Params, known: Mapping | tuple[str, ...]) -> None:
+def only(params: Params, known: Iterable[str]) -> None:
     """Raise a ValueError unless the params have exactly these names."""
     if set(params) != set(known):
         raise ValueError(f"PyTorch's layer has {sorted(known)} of ours, not {sorted(params)}")

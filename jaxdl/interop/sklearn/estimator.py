@@ -92,14 +92,14 @@ class Network(BaseEstimator):
     def _number(self, name: str) -> float:
         value = getattr(self, name)
         number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not number or not 0 <= value < np.inf:
+        if not number or not 0 <= float(value) < np.inf:
             raise ValueError(f"{name} must be a number from 0 on, not {value!r}")
         return float(value)
 
     def _design(self, response: str, num_features: int, outputs: int, n: int) -> Design:
         """What is static of training on n rows."""
-        hidden = self.hidden_layer_sizes
-        hidden = (hidden,) if is_whole(hidden) else tuple(hidden)
+        given: Any = self.hidden_layer_sizes
+        hidden = (given,) if is_whole(given) else tuple(given)
         for width in hidden:
             positive_int("each of hidden_layer_sizes", width)
         size = n if self.batch_size is None else self.batch_size

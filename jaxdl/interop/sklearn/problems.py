@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxdl import programs
-from jaxdl.base import Key, TrainState
+from jaxdl.base import Array, Key, TrainState
 from jaxdl.interop.sklearn import networks
 from jaxdl.interop.sklearn.networks import Design
 from jaxdl.model_selection import member_key
@@ -39,8 +39,8 @@ class Outcome(NamedTuple):
     """
 
     state: TrainState
-    loss: np.ndarray
-    validation: np.ndarray | None
+    loss: np.ndarray | Array
+    validation: np.ndarray | Array | None
     epochs: int
     best_epoch: int
     diverged: int
@@ -53,6 +53,7 @@ class Solver(Protocol):
 
     def __call__(self, problem: Problem) -> Outcome:
         """The outcome of a problem, or an exception where there is none yet."""
+        ...
 
 
 current: contextvars.ContextVar[Solver | None] = contextvars.ContextVar("solver", default=None)
@@ -61,8 +62,9 @@ current: contextvars.ContextVar[Solver | None] = contextvars.ContextVar("solver"
 def solve(problem: Problem) -> Outcome:
     """The outcome of a problem, by whom it is to be solved here."""
     solver = current.get()
-    alone = solver is None or problem.state is not None
-    return solve_alone(problem) if alone else solver(problem)
+    if solver is None or problem.state is not None:
+        return solve_alone(problem)
+    return solver(problem)
 
 
 def random_state(given: Any) -> Any:

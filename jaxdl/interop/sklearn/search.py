@@ -3,7 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn
@@ -19,8 +19,12 @@ from sklearn.utils.validation import _check_method_params
 from jaxdl.interop.sklearn import problems
 from jaxdl.interop.sklearn.together import PostponedError, Together
 
+checked_cv: Any = check_cv  # its types are those of its defaults
+# A mix-in: what it is mixed into is one of scikit-learn's searches.
+_Search = BaseSearchCV if TYPE_CHECKING else object
 
-class OneProgram:
+
+class OneProgram(_Search):
     """What makes a study of one of scikit-learn's searches, ``class Mine(OneProgram, TheSearch)``.
 
     The search is scikit-learn's: candidates, scorers, routing, ``cv_results_`` and refit. But
@@ -39,7 +43,8 @@ class OneProgram:
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
         """As the search's own ``fit``."""
-        given, self.cv = self.cv, check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        given: Any = self.cv
+        self.cv: Any = checked_cv(given, y, classifier=is_classifier(self.estimator))
         self._given, self.studies_ = (*indexable(X, y), params), []
         try:
             with parallel_config(backend="sequential"):
@@ -63,7 +68,7 @@ class OneProgram:
                     warnings.warn(f"{what} has no network of jaxdl's to train", stacklevel=5)
                 self.studies_ += together.train()
                 return evaluate_candidates(
-                    candidates, cv=check_cv(splits), more_results=more_results, **context
+                    candidates, cv=checked_cv(splits), more_results=more_results, **context
                 )
 
         # scikit-learn 1.9 brings a context of callbacks, older ones know of none.
@@ -75,7 +80,8 @@ class OneProgram:
         met = False
         for candidate in candidates:
             for train, _ in splits:
-                estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
+                estimator: Any = clone(self.estimator)
+                estimator.set_params(**clone(candidate, safe=False))
                 try:
                     rows, responses = _safe_split(estimator, X, y, train)
                     estimator.fit(
@@ -136,7 +142,7 @@ class _GridOrDraws(BaseSearchCV):
     def _run_search(self, evaluate_candidates, **context) -> None:
         if (self.param_grid is None) == (self.param_distributions is None):
             raise ValueError("a search takes param_grid or param_distributions, one of the two")
-        of = GridSearchCV if self.param_grid is not None else RandomizedSearchCV
+        of: Any = GridSearchCV if self.param_grid is not None else RandomizedSearchCV
         of._run_search(self, evaluate_candidates, **context)
 
 

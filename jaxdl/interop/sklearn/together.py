@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxdl import model_selection, programs
 from jaxdl.base import TrainState
+from jaxdl.checks import filled_in
 from jaxdl.interop.sklearn import networks
 from jaxdl.interop.sklearn.problems import Outcome, Problem, key_of, solve_alone, to_numpy
 from jaxdl.model_selection import Study
@@ -120,10 +121,10 @@ def outcome(study: Study, first: TrainState, setting: int, fold: int) -> Outcome
     """What a member of a study gave, as if it had been trained alone; ``first``: its first state."""
     member = (setting, fold, 0)
     epochs, early = int(study.epochs[member]), study.best_epochs is not None
-    best = int(study.best_epochs[member]) if early else 0
+    best = 0 if study.best_epochs is None else int(study.best_epochs[member])
     rows, batch_size = len(study.folds[fold][0]), study.recipe.batch_size
     steps = (best or epochs) * -(-rows // (batch_size or rows))
-    state = jax.tree.map(lambda leaf: np.asarray(leaf[member]), study.states[0])
+    state = jax.tree.map(lambda leaf: np.asarray(leaf[member]), filled_in(study.states)[0])
     return Outcome(
         state._replace(step=np.int32(steps), key=first.key),
         study.train_loss[member],

@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from jaxdl import parallel, programs
 from jaxdl.arrays import num_rows, unconsumed
-from jaxdl.checks import is_key
+from jaxdl.checks import filled_in, is_key
 from jaxdl.model_selection.population.plan import (
     AUTO,
     Execution,
@@ -96,8 +96,9 @@ def compile(
     """
     began = time.perf_counter()
     shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
-    shared, *members = jax.tree.map(shape, (shared, *members))
-    donated = (len(members),) if donate else ()
+    shared = jax.tree.map(shape, shared)
+    members = tuple(jax.tree.map(shape, member) for member in members)
+    first, donated = plan.devices[0], (len(members),) if donate else ()
     options = programs.compiler_options(plan.devices[0].platform, short=short)
     where = (plan.devices, tuple((options or {}).items()))
     if plan.strategy == "sequential":
@@ -111,7 +112,7 @@ def compile(
         everywhere = NamedSharding(mesh, PartitionSpec())
         each = NamedSharding(mesh, PartitionSpec("members"))
     else:
-        everywhere = each = SingleDeviceSharding(plan.devices[0])
+        everywhere = each = SingleDeviceSharding(first)
     attempts, size = 0, num_rows(members)
     waves = 1 if resident is None else most_waves(size, plan, resident)
     while True:
@@ -130,7 +131,7 @@ def compile(
         )
         program = programs.compile_once(jitted, shared, *resting, where=where)
         needs = _bytes(program)
-        limit = parallel.memory_limit(plan.devices[0])
+        limit = parallel.memory_limit(first)
         if not auto or needs <= limit:
             break
         more = most_waves(size, plan, wave.shape[1] // 2)
@@ -223,7 +224,7 @@ def run_members(
         lambda _, x: fn(x), chosen, (), members, auto=auto, resident=execution.resident
     )
     results = compiled.call((), members)
-    return jax.tree.map(lambda x: x[:size], results), compiled.plan
+    return jax.tree.map(lambda x: x[:size], results), filled_in(compiled.plan)
 
 
 def _bytes(program) -> int:

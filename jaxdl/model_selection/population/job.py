@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -204,7 +204,8 @@ def study_fingerprint(
         "key": fingerprint.of_key(recipe.key),
         "lengths": [plain(v) for v in recipe.lengths],
         "early stopping": [
-            fingerprint.of_stopping(early(h) if callable(early) else early) for h in settings
+            fingerprint.of_stopping(cast(Any, early)(h) if callable(early) else early)
+            for h in settings
         ],
         "halving": [[metric, maximize, *map(int, rung)] for rung in levels],
         "program": [population.checksum for population in populations],

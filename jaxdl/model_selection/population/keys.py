@@ -1,13 +1,14 @@
 """The keys of a study: one for each member, and those of what comes before and after."""
 
 import jax
+import numpy as np
 
 from jaxdl.base import Array, Key
 
 LAST_SEED = 2**31 - 2
 
 
-def member_key(key: Key, seed: int | Array, fold: int | Array) -> Key:
+def member_key(key: Key, seed: int | Array | np.ndarray, fold: int | Array | np.ndarray) -> Key:
     """The key of a study's members: ``fold_in(fold_in(key, seed), fold)``.
 
     It does not depend on the setting, so all settings start from the same draws, see the same

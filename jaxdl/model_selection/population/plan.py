@@ -212,6 +212,6 @@ def _num_entries(aval) -> int:
 
 
 def _num_bytes(aval) -> int:
-    if not hasattr(aval, "shape") or jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended):
+    if not hasattr(aval, "shape") or jax.numpy.issubdtype(aval.dtype, jax.dtypes.extended):
         return 0
     return _num_entries(aval) * aval.dtype.itemsize

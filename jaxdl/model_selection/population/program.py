@@ -25,8 +25,8 @@ SETTINGS = "settings"  # the vmap axis of a row
 class Group(NamedTuple):
     """Folds and seeds, int32 [G] each: what the settings of a block have in common."""
 
-    fold: Array
-    seed: Array
+    fold: Array | np.ndarray
+    seed: Array | np.ndarray
 
 
 class Shared(NamedTuple):
@@ -43,8 +43,8 @@ class Shared(NamedTuple):
     settings: dict[str, Array]
     transforms: Any
     key: Key
-    start: Array
-    stop: Array
+    start: Array | np.integer
+    stop: Array | np.integer
 
 
 class Program(NamedTuple):
@@ -71,7 +71,7 @@ def of_signature(
     predicts: bool,
 ) -> tuple[Program, Shared]:
     """The Program of a signature's members, and what they read; transforms are not fitted yet."""
-    padding = padding_of(train.mask.sum(axis=1), recipe.lengths)
+    padding = padding_of(np.asarray(train.mask).sum(axis=1), recipe.lengths)
     shared = Shared(
         data=transforms.numbered(data, recipe.transform, recipe.groups),
         train=train,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import parallel, programs
-from jaxdl.checks import is_whole
+from jaxdl.checks import filled_in, is_whole
 from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population import execute, placement, store, transforms
 from jaxdl.model_selection.population.plan import AUTO, Execution, ExecutionPlan, choose_plan
@@ -138,7 +138,7 @@ class Population:
         )
         began = time.perf_counter()
         if self.rows is not None:
-            results = self.compiled.call(shared, self._members(), self.rows.run)
+            results = filled_in(self.compiled).call(shared, self._members(), self.rows.run)
             self.rows = store.Store(*jax.block_until_ready(results))
         if parallel.processes().count > 1:
             self.store = store.gather_histories(self.store, self.rows, self._own[0])
@@ -263,7 +263,7 @@ class Population:
         if self.execution.compact == "always" or self.milestones is not None:
             seconds_left = np.inf
         clock = parallel.agree("clock", [seconds_left, self.compile_cost])
-        to = placement.moved(self.active, self.placed, *clock)
+        to = placement.moved(self.active, filled_in(self.placed), *clock)
         if to is not self.placed:
             self._move(to)
 

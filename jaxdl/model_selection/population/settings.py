@@ -42,7 +42,7 @@ class Setting(dict):
 jax.tree_util.register_pytree_node(
     Setting,
     lambda setting: (tuple(setting.values()), tuple(setting)),
-    lambda names, values: dict(zip(names, values, strict=True)),
+    lambda names, values: dict(zip(names, values, strict=True)),  # pyright: ignore[reportArgumentType]
 )
 
 

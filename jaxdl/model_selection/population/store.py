@@ -29,7 +29,7 @@ def empty(size: int, run: RunState, held: Any) -> Store:
     """A store of that many members that have done nothing, from the shapes of one."""
 
     def zeros(leaf):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jnp.broadcast_to(jax.random.key(0), (size, *leaf.shape))
         return np.zeros((size, *leaf.shape), leaf.dtype)
 

@@ -8,7 +8,7 @@ in one part: a row like one's own tells one's response as well.
 """
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from jaxdl.base import (
     Batch,
     Learner,
     Sequences,
+    TargetTransformFit,
     Transform,
     features,
     fit_to,
@@ -65,7 +66,8 @@ def fit(transform: Transform, batch: Batch, mask: Array) -> Any:
     if not transform.sees_targets:
         return fit_to(transform, batch, mask)
     x, (y, part), *_ = batch
-    return jax.lax.map(lambda p: transform.fit(x, y, mask & (part != p)), jnp.arange(PARTS + 1))
+    fit_to_both = cast(TargetTransformFit, transform.fit)
+    return jax.lax.map(lambda p: fit_to_both(x, y, mask & (part != p)), jnp.arange(PARTS + 1))
 
 
 def fit_folds(transform: Transform, data: Batch, train: Rows) -> tuple[Any, float, float]:

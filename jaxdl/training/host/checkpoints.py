@@ -60,7 +60,7 @@ def judged_by(
     Raises a ValueError for a metric that there is not, for one whose direction is not known, and
     for a ``maximize`` without a metric where the default metric's direction is known already.
     """
-    metric = checkpoint.metric or (stopping.metric if stopping else default_metric(metrics))
+    metric = checkpoint.metric or (stopping and stopping.metric) or default_metric(metrics)
     if metric not in metrics:
         raise ValueError(f"Checkpoint(metric={metric!r}), but the metrics are {', '.join(metrics)}")
     of_stopping = stopping is not None and metric == stopping.metric
@@ -70,7 +70,9 @@ def judged_by(
                 f"Checkpoint(maximize={checkpoint.maximize}) would speak of {metric!r}, whose "
                 "direction is known; name the metric that is meant too"
             )
-    said = stopping.maximize if of_stopping and checkpoint.maximize is None else checkpoint.maximize
+    said = checkpoint.maximize
+    if stopping is not None and of_stopping and said is None:
+        said = stopping.maximize
     return metric, resolve(metric, said, "Checkpoint(folder, maximize=True) or False")
 
 
@@ -88,7 +90,7 @@ def as_checkpoint(value: "Checkpoint | str | Path | None") -> Checkpoint | None:
 
 
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[Path]:
+def opened(folder: str | Path) -> Iterator[Path]:
     """Make the folder, hold it for this process, and clear away what a killed one left half done.
 
     Raises an OSError in one line where that is not possible.
@@ -211,7 +213,9 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
         if not have["at"]:
             return np.zeros(have["shape"], have["dtype"])
         array = np.asarray(arrays[have["at"]])
-        return jax.random.wrap_key_data(array, impl=have["key"]) if have["key"] else array
+        if not have["key"]:
+            return array
+        return jax.random.wrap_key_data(jax.numpy.asarray(array), impl=have["key"])
 
     try:
         empty = {e["at"]: np.zeros(e["data_shape"], dtype(e)) for e in stored.values() if e["at"]}

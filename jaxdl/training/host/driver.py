@@ -54,15 +54,22 @@ class Job(Protocol):
 
     kind: its name. unit: what its positions count. total: the last of them.
     fingerprint: what makes it the same job, in JSON's types; it is asked for with checkpoints only.
-    metrics: the names of the scores of its snapshots. early_stopping: by one of them, or None.
     """
 
     kind: str
     unit: str
     total: int
     fingerprint: dict[str, Any]
-    metrics: Sequence[str]
-    early_stopping: EarlyStopping | None
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """The names of the scores of its snapshots."""
+        ...
+
+    @property
+    def early_stopping(self) -> EarlyStopping | None:
+        """By one of them."""
+        ...
 
     @property
     def position(self) -> int:
@@ -141,7 +148,7 @@ def _train(job: Job, host: Host, save: Callable[[], None] | None) -> None:
             moved = saved != (job.position, looks)
             # What comes after this is heard of at the next look, so that all leave at the same one.
             caught = interrupts.share() if several and save is not None else interrupts.caught
-            if save is not None and moved:
+            if save is not None and host.checkpoint is not None and moved:
                 due = time.perf_counter() - saved_at >= host.checkpoint.seconds
                 due = parallel.agree("save", due)
                 if due or caught:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl import checks
 from jaxdl.base import Array, Batch, Learner, Responses, Sequences, Transform, weights
@@ -92,7 +93,7 @@ def check_weights(data: Batch, weighs: bool, name: str = "data") -> None:
             f"the third part of the {name} are the weights [N] of rows, numbers from 0 on, not "
             f"{weight.dtype} {list(weight.shape)}"
         )
-    if isinstance(weight, jax.core.Tracer):
+    if isinstance(weight, Tracer):
         return
     values = np.asarray(weight, np.float64)
     if values.min() < 0:
@@ -111,11 +112,7 @@ def that_count(data: Batch) -> Batch:
     Traced ones stay, and are left out of each batch's mean.
     """
     weight = weights(data)
-    if (
-        weight is None
-        or isinstance(weight, jax.core.Tracer)
-        or (rows := np.asarray(weight) > 0).all()
-    ):
+    if weight is None or isinstance(weight, Tracer) or (rows := np.asarray(weight) > 0).all():
         return data
     return jax.tree.map(lambda leaf: leaf[rows], data)
 
@@ -168,7 +165,7 @@ def _check_sequences(sequences: Sequences, label: str) -> None:
             f"{label}: Sequences are values [N, T, ...] with whole lengths [N], not "
             f"{list(values.shape)} with {lengths.dtype} {list(lengths.shape)}"
         )
-    if isinstance(lengths, jax.core.Tracer):
+    if isinstance(lengths, Tracer):
         return
     shortest, longest = int(lengths.min()), int(lengths.max())
     if shortest < 0 or longest > values.shape[1]:
@@ -178,15 +175,15 @@ def _check_sequences(sequences: Sequences, label: str) -> None:
 
 
 def _check_numbers(array: Array | Sequences, label: str, finite: bool, advice: str) -> None:
-    values = array.values if _is_sequences(array) else array
+    values: Any = array.values if isinstance(array, Sequences) else array
     is_a = lambda kind: jnp.issubdtype(values.dtype, kind)
     if not (is_a(jnp.floating) or is_a(jnp.integer) or is_a(jnp.bool_)):
         raise ValueError(f"{label} is {values.dtype}, not a number to learn from")
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(array))
+    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(array))
     becomes = jax.dtypes.canonicalize_dtype(values.dtype)
     if not finite or traced or is_a(jnp.bool_) or (is_a(jnp.integer) and becomes == values.dtype):
         return
-    if _is_sequences(array):
+    if isinstance(array, Sequences):
         values = array.filled()
     if is_a(jnp.integer):
         limits = jnp.iinfo(becomes)

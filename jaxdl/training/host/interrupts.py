@@ -3,6 +3,7 @@
 import signal
 import threading
 import warnings
+from typing import Any
 
 from jaxdl import parallel
 
@@ -18,7 +19,7 @@ class Interrupts:
     def __init__(self, enabled: bool = True):
         self.enabled = enabled and threading.current_thread() is threading.main_thread()
         self.caught: int | None = None
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
         if self.enabled:

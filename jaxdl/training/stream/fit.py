@@ -127,7 +127,7 @@ def fit_stream(
 def _result(job: StreamJob) -> StreamResult:
     looks = {name: np.asarray(v) for name, v in job.looks.items()}
     state, best_step = job.carry.state, 0
-    if job.best is not None and job.best.epoch:
+    if job.best is not None and job.early_stopping is not None and job.best.epoch:
         best_step = int(job.best.epoch)
         state = job.best.state if job.early_stopping.restore_best else state
     history = StreamHistory(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.base import Batch, Key, Learner
+from jaxdl.checks import filled_in
 from jaxdl.metrics.directions import as_loss, default_metric
 from jaxdl.programs import compiled, is_wide
 from jaxdl.training import stopping
@@ -119,12 +120,12 @@ class StreamJob:
 
     def _stop_early(self) -> None:
         """Keep the state where it is the best, and stop where patience has run out."""
-        rule = self.early_stopping
+        rule, best = filled_in(self.early_stopping), filled_in(self.best)
         in_steps = rule._replace(
             patience=float(rule.patience) * self.every, min_delta=float(rule.min_delta)
         )
-        score = np.float64(as_loss(self._scores()[rule.metric], rule.maximize))
-        better, out = stopping.check_patience(in_steps, self.best, score, self.position)
+        score = np.float64(as_loss(self._scores()[filled_in(rule.metric)], rule.maximize))
+        better, out = stopping.check_patience(in_steps, best, score, self.position)
         if better:
             kept = jax.tree.map(copy, self.carry.state)
             self.best = Best(score, np.int64(self.position), kept)
@@ -162,7 +163,7 @@ class StreamJob:
         shown = {"loss": self.looks["loss"][-1]}
         if self.metrics:
             rule = self.early_stopping
-            metric = default_metric(self.metrics) if rule is None else rule.metric
+            metric = (rule and rule.metric) or default_metric(self.metrics)
             shown[f"validation {metric}"] = self._scores()[metric]
         return shown
 

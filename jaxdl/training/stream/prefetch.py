@@ -28,7 +28,7 @@ def position_batches(batches: Iterable | Callable, start: int, saved: str | None
     """
     if callable(batches):
         return iter(batches(start))
-    iterator = iter(batches)
+    iterator: Any = iter(batches)
     if start and saved is not None and hasattr(iterator, "set_state"):
         iterator.set_state(_decode(saved))
         return iterator
@@ -38,7 +38,7 @@ def position_batches(batches: Iterable | Callable, start: int, saved: str | None
     return iterator
 
 
-def state_of(iterator: Iterator) -> str | None:
+def state_of(iterator: Any) -> str | None:
     """Where an iterator stands, as text, or None if it cannot tell."""
     if not hasattr(iterator, "get_state"):
         return None
