@@ -103,3 +103,9 @@ def test_what_could_be_read_in_another_way(texts, comma, odd):
 def test_a_long_column_is_judged_by_its_longest_cells_too():
     texts = [*map(str, range(900)), *(f"{k},{k:03d}" for k in range(100, 900))]
     assert number_formats.find_format(texts).thousands == ","
+
+
+def test_a_format_that_none_of_the_few_texts_has_is_found_among_the_others():
+    """Each fifth text is looked at first; here these are words, and all others decimals."""
+    texts = ["none" if k % 5 == 0 else f"{k},5" for k in range(100)]
+    assert number_formats.find_format(texts) == Format(",")
