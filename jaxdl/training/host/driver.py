@@ -111,6 +111,12 @@ def drive(job: Job, host: Host) -> None:
     if checkpoint is None:
         _train(job, host, None)
         return
+    if parallel.processes().joined:
+        # Orbax would wait for all processes with collectives of devices, and only the first writes.
+        raise ValueError(
+            "processes whose devices are joined keep no checkpoints yet; a study takes them after "
+            "parallel.start(join=False)"
+        )
     by = None
     if job.metrics:
         by = checkpoints.judged_by(checkpoint, job.metrics, job.early_stopping)
