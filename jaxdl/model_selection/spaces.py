@@ -96,15 +96,15 @@ class Suggestions:
     ) -> int:
         """A whole number from low to high, both included; with ``step`` one of low, low + step, ..."""
         if log:
-            return Interval(low, high, log, whole=True).at(self._share(name))
-        return low + step * Interval(0, (high - low) // step, whole=True).at(self._share(name))
+            return int(Interval(low, high, log, whole=True).at(self._share(name)))
+        return low + step * int(Interval(0, (high - low) // step, whole=True).at(self._share(name)))
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         """One of the choices."""
         return choices[int(self._share(name) * len(choices))]
 
 
-def as_space(space: Any) -> Callable[[Any], dict[str, Any]]:
+def as_space(space: Any) -> Callable[[Any], Any]:
     """A space as a function of what suggests: an Optuna trial, or ``Suggestions``.
 
     A dict has for each name an ``Interval`` or a list to choose from; a function is one already,

@@ -147,7 +147,7 @@ def _part(name: str, text: str, digits: np.ndarray) -> tuple[str, np.ndarray | i
 def _seconds(parts: dict[str, np.ndarray | float]) -> np.ndarray:
     """Seconds since 1970 [U] from the parts of dates, [U] or one for all; NaN where there is none."""
     year, month, day, hour, minute, second, half, fraction = parts.values()
-    months = (12 * (year - 1970) + month - 1).astype("datetime64[M]")
+    months = np.asarray(12 * (year - 1970) + month - 1).astype("datetime64[M]")
     first, end = (m.astype("datetime64[D]").astype(np.int64) for m in (months, months + 1))
     real = (year > 0) & (1 <= month) & (month <= 12) & (1 <= day) & (day <= end - first)
     real &= (hour <= 24) & (minute <= 59) & (second <= 60)

@@ -150,7 +150,7 @@ def find_format(texts: Sequence[str], comma: bool = False) -> Format:
     units = Counter(_UNITS.findall(lines))
     if not units:
         return PLAIN
-    before, after = max(units, key=units.get)
+    before, after = units.most_common(1)[0][0]
     found = [
         Format(decimal, thousands, before.strip(), after)
         for decimal, thousands in (_COMMA if comma else _POINT)

@@ -133,7 +133,7 @@ def _streams(form, key):
     leaves, structure = jax.tree.flatten(form)
     fresh = [
         jnp.broadcast_to(jax.random.fold_in(key, i // 2), leaf.shape)
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         else jnp.zeros(leaf.shape, leaf.dtype)
         for i, leaf in enumerate(leaves)
     ]
@@ -150,7 +150,7 @@ class _Keyless(nnx.RngStream):
 class _BatchNorm(nnx.BatchNorm):
     """Batch normalisation that has been told which rows count."""
 
-    rows = None
+    rows: Any = None
 
     def __call__(self, x, use_running_average=None, *, mask=None):
         if mask is None and self.rows is not None:
@@ -161,7 +161,7 @@ class _BatchNorm(nnx.BatchNorm):
 class _Dropout(nnx.Dropout):
     """Dropout by a rate that may be traced, which flax's own compares with 0 and 1 in Python."""
 
-    def __call__(self, inputs, *, deterministic=None, rngs=None):
+    def __call__(self, inputs, *, deterministic=None, rngs: Any = None):
         if isinstance(self.rate, (int, float)):
             return super().__call__(inputs, deterministic=deterministic, rngs=rngs)
         if self.deterministic if deterministic is None else deterministic:

@@ -79,7 +79,8 @@ def _constant(study: "Study", metric: str, y: np.ndarray | None) -> dict[str, np
     """
     if y is None or y.ndim != 1:
         return {}
-    of_fold = lambda score: np.array([score(y[train], y[valid]) for train, valid in study.folds])
+    parts = [(y[train], y[valid]) for train, valid in study.folds]
+    of_fold = lambda score: np.array([score(train, valid) for train, valid in parts])
     if metric in ("squared_error", "rmse") and not has_labels(study, y):
         squared = lambda train, valid: np.mean((valid - train.mean(dtype=float)) ** 2)
         root = np.sqrt if metric == "rmse" else lambda v: v

@@ -54,7 +54,7 @@ def learning_curves(study: "Study", choice: "Choice | None") -> Html | None:
     )
     points = _thinned(len(study.curve_epochs), MOST_EPOCHS)
     numbers = [
-        [str(study.curve_epochs[v]), *(with_error(*_middle(study.curves[metric][s][..., v])) for s in usable)]
+        [str(study.curve_epochs[v]), *(with_error(*map(float, _middle(study.curves[metric][s][..., v]))) for s in usable)]
         for v in points
     ]  # fmt: skip
     better = "more" if directions.known(metric) and directions.resolve(metric) else "less"

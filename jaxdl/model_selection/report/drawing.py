@@ -20,12 +20,12 @@ class Frame(NamedTuple):
     top: int = 12
     bottom: int = 42
 
-    def x(self, places: Any) -> np.ndarray:
-        """Pixels of places in [0, 1]."""
+    def x(self, places: Any) -> Any:
+        """Pixels of places in [0, 1], a number or an array."""
         return self.left + np.asarray(places) * (self.width - self.left - self.right)
 
-    def y(self, places: Any) -> np.ndarray:
-        """Pixels of places in [0, 1], 1 on top."""
+    def y(self, places: Any) -> Any:
+        """Pixels of places in [0, 1], 1 on top, a number or an array."""
         return (
             self.height - self.bottom - np.asarray(places) * (self.height - self.top - self.bottom)
         )

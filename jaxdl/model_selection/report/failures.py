@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.metrics import reliability
@@ -26,7 +27,7 @@ def failures(predicted: Predicted) -> list[Html]:
     if predicted.classes is None:
         return [section("residuals", "Residuals", said, *_residuals(predicted)), _worst(predicted)]
     return [
-        section("confusion", "Confusion", said, *_confusion(predicted)),
+        section("confusion", "Confusion", said, *_confusion(predicted, predicted.classes)),
         section("calibration", "Calibration", *_calibration(predicted)),
         _worst(predicted),
     ]
@@ -34,13 +35,13 @@ def failures(predicted: Predicted) -> list[Html]:
 
 def counts_of(predicted: Predicted) -> np.ndarray:
     """Counts [K, K] of true classes by predicted ones."""
-    k = len(predicted.classes)
+    k = predicted.outputs.shape[1]
     pairs = predicted.y * k + predicted.outputs.argmax(1)
     return np.bincount(pairs, minlength=k * k).reshape(k, k)
 
 
-def _confusion(predicted: Predicted) -> list[Html]:
-    counts, names = counts_of(predicted), predicted.classes
+def _confusion(predicted: Predicted, names: list[str]) -> list[Html]:
+    counts = counts_of(predicted)
     parts = []
     if len(names) <= MOST_CLASSES:
         share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -72,22 +73,23 @@ def _confusion(predicted: Predicted) -> list[Html]:
 
 def _calibration(predicted: Predicted) -> list[Html]:
     """Accuracy by confidence. Source: Guo et al. (2017)."""
-    bins = reliability(predicted.outputs, predicted.y, num_bins=BINS)
+    bins = reliability(jnp.asarray(predicted.outputs), jnp.asarray(predicted.y), num_bins=BINS)
     edges, count, confidence, accuracy = (np.asarray(a, float) for a in bins)
     error = float(np.sum(count / count.sum() * np.abs(accuracy - confidence)))
     some = np.flatnonzero(count)
     frame, unit = Frame(), scales.of_numbers(0, 1)
     largest = count.max()
     parts = [drawing.axes(frame, unit.ticks, unit.ticks, "confidence", "share right")]
-    parts.append(drawing.line(*frame.x([0]), *frame.y([0]), *frame.x([1]), *frame.y([1]), "axis dashed"))  # fmt: skip
+    (left, right), (low, high) = frame.x([0, 1]), frame.y([0, 1])
+    parts.append(drawing.line(left, low, right, high, "axis dashed"))
     x, y = frame.x(confidence), frame.y(accuracy)
     parts += [drawing.line(x[b], frame.y(confidence[b]), x[b], y[b], "gap") for b in some]
     parts += [drawing.dot(x[b], y[b], 2 + 6 * np.sqrt(count[b] / largest), "point") for b in some]
-    sure, right = confidence @ count / count.sum(), accuracy @ count / count.sum()
-    lean = "surer than right" if sure > right else "less sure than right"
+    sure, true = confidence @ count / count.sum(), accuracy @ count / count.sum()
+    lean = "surer than right" if sure > true else "less sure than right"
     caption = (
         f"Calibration error {number(error)}: the mean distance to the diagonal. On the whole "
-        f"predictions are {lean}, {sure:.1%} against {right:.1%}. Dots below the diagonal are too "
+        f"predictions are {lean}, {sure:.1%} against {true:.1%}. Dots below the diagonal are too "
         "sure; the larger, the more rows."
     )
     rows = [

@@ -88,7 +88,7 @@ def against(models: Sequence[Compared], metric: str, maximize: bool) -> str:
     sign = 1 if maximize else -1
     known = [m for m in models[1:] if np.isfinite(m.score)] or models[1:]
     best = max(known, key=lambda m: sign * m.score)
-    by, low, high = best.ahead
+    by, low, high = best.ahead or (np.nan,) * 3
     short = lambda v: number(v, 3)
     name = metric.replace("_", " ")
     if not (np.isfinite(low) and np.isfinite(high)):

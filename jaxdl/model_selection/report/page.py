@@ -18,7 +18,7 @@ def page(title: str, subtitle: str, sections: Sequence[Html], data: Any, footer:
 
     The policy of the page forbids every request, and every script but its own.
     """
-    files = importlib.resources.files(__package__)
+    files = importlib.resources.files("jaxdl.model_selection.report")
     read = lambda name: files.joinpath(name).read_text(encoding="utf-8")
     script = read("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -106,8 +106,9 @@ def _parallel(study, mean, shown, placed, score, shades, chosen, metric) -> Html
         line = drawing.path(at, heights[:, i], kind, data_s=s)
         parts.append(Html(line.replace("</path>", f"{title}</path>")))
     ticks = [*(p.ticks for p in placed.values()), score.ticks]
+    low, high = frame.y([0, 1])
     for name, x, marks in zip(names, at, ticks, strict=True):
-        parts.append(drawing.line(x, *frame.y([0]), x, *frame.y([1]), "axis"))
+        parts.append(drawing.line(x, low, x, high, "axis"))
         parts.append(drawing.words(x, 16, name, "middle", "label"))
         last = name == metric
         parts += [
