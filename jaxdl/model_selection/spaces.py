@@ -28,7 +28,7 @@ class Interval(NamedTuple):
     def at(self, share: float) -> float:
         """The number below which that share of the interval lies, in [0, 1).
 
-        >>> Interval(1e-4, 1.0, log=True).at(0.5), Interval(1, 3, whole=True).at(0.99)
+        >>> round(Interval(1e-4, 1.0, log=True).at(0.5), 6), Interval(1, 3, whole=True).at(0.99)
         (0.01, 3)
         """
         low, high = (self.low - 0.5, self.high + 0.5) if self.whole else (self.low, self.high)
@@ -112,7 +112,7 @@ def as_space(space: Any) -> Callable[[Any], Any]:
     list with floats become floats. Raises a ValueError for anything else.
 
     >>> space = as_space({"rate": log_uniform(1e-3, 1e-1), "width": [8, 16]})
-    >>> space(Suggestions(lambda name: 0.5))
+    >>> {name: round(v, 6) for name, v in space(Suggestions(lambda name: 0.5)).items()}
     {'rate': 0.01, 'width': 16}
     """
     if callable(space):
