@@ -84,6 +84,8 @@ def against(models: Sequence[Compared], metric: str, maximize: bool) -> str:
     >>> ours, other = Compared("ours", 0.9), Compared("the mean", 0.5, ahead=(0.4, 0.3, 0.5))
     >>> against([ours, other], "accuracy", True)
     'better than the mean by 0.4 (0.3 to 0.5) in accuracy'
+    >>> against([ours, other._replace(ahead=(-0.1, -0.3, 0.2))], "accuracy", True)
+    'level with the mean, behind by 0.1 (-0.2 to 0.3) in accuracy'
     """
     sign = 1 if maximize else -1
     known = [m for m in models[1:] if np.isfinite(m.score)] or models[1:]
@@ -94,10 +96,12 @@ def against(models: Sequence[Compared], metric: str, maximize: bool) -> str:
     if not (np.isfinite(low) and np.isfinite(high)):
         way = "better" if by > 0 else "not better"
         return f"{way} than {best.name}, by {short(by)} in {name}"
-    if high < 0:
-        return f"worse than {best.name} by {short(-by)} ({short(-high)} to {short(-low)}) in {name}"
-    way = "better than" if low > 0 else "level with"
-    return f"{way} {best.name}{', ahead' * (low <= 0)} by {short(by)} ({short(low)} to {short(high)}) in {name}"
+    if low > 0:
+        return f"better than {best.name} by {short(by)} ({short(low)} to {short(high)}) in {name}"
+    way = f"worse than {best.name} by" if high < 0 else f"level with {best.name}, behind by"
+    if by < 0:
+        return f"{way} {short(-by)} ({short(-high)} to {short(-low)}) in {name}"
+    return f"level with {best.name}, ahead by {short(by)} ({short(low)} to {short(high)}) in {name}"
 
 
 def how_it_ran(study: "Study", seconds: Mapping[str, float], notes: Sequence[str]) -> Html:
