@@ -206,8 +206,8 @@ def spread_mask(mask: Array | None, x: Array) -> Array | None:
 def masked_mean(values: Array, mask: Array | None = None, weight: Array | None = None) -> Array:
     """Mean of values [B] over the rows that count: sum_n m_n w_n v_n / sum_n m_n w_n; 0 if none does.
 
-    The weight [B] of a row is 1 by default, and one of weight 0 does not count. A row that does not
-    may hold anything, NaN included. Whole numbers and bools, as of right answers, become floats. 16
+    The weight [B] of a row is 1 by default, and one of weight 0 does not count; the unit of weights
+    plays no part. A row that does not count may hold anything, NaN included. Whole numbers and bools, as of right answers, become floats. 16
     bits are summed in 32.
 
     >>> masked_mean(jnp.array([1.0, 3.0, jnp.nan]), weight=jnp.array([1, 3, 0])).item()
@@ -217,6 +217,9 @@ def masked_mean(values: Array, mask: Array | None = None, weight: Array | None =
     if weight is not None:
         rows = counting(mask, weight)
         weight = counted(precise(weight), rows)
+        # A power of two, so that no digit of a weight is lost.
+        unit = jax.lax.reduce_precision(unit_of(weight), jnp.finfo(weight.dtype).nexp, 0)
+        weight = weight / unit
         total = jnp.sum(weight * counted(precise(values), rows))
         return safe_divide(total, jnp.sum(weight)).astype(values.dtype)
     if mask is None:

@@ -64,6 +64,30 @@ def test_whole_weights_are_repeated_rows_and_their_unit_plays_no_part(whole):
     assert_close(whole((X, Y, TIMES * np.float32(8))), weighted, 0)  # a power of two is exact
 
 
+@pytest.mark.parametrize("exponent", [-300, -130, -20, 120])
+def test_no_unit_of_weights_is_too_large_or_too_small(whole, exponent, study):
+    """2^-130 is below float32's normal numbers, 2^-300 below all; 30 times 2^120 is beyond them."""
+    unit = np.float64(2.0) ** exponent
+    assert_close(whole((X, Y, WEIGHT * unit)), whole((X, Y, WEIGHT)), 0)
+    other = cross_validate(
+        learner_of, {"rate": [0.0, 0.3]}, (X, Y, WEIGHT * unit), key=jax.random.key(0), folds=3,
+        epochs=2, batch_size=8, keep=("predictions", "states"), metrics=["roc_auc", "log_loss"],
+    )  # fmt: skip
+    for name, scores in study.scores.items():
+        np.testing.assert_array_equal(other.scores[name], scores)
+    again = refit(study, (X, Y, WEIGHT * unit), index=1)
+    np.testing.assert_array_equal(again.train_loss, refit(study, (X, Y, WEIGHT), index=1).train_loss)
+
+
+def test_a_mean_of_huge_weights_and_a_stream_of_them():
+    values, weight = jnp.array([10.0, 30.0]), jnp.array([1.0, 3.0])
+    for unit in (1e-37, 1.0, 1e38):
+        assert arrays.masked_mean(values, weight=unit * weight).item() == pytest.approx(25, rel=1e-6)
+    for unit in (1e-33, 1e30):
+        with pytest.raises(ValueError, match="weights of the examples of batch 1 sum to"):
+            fit_stream(FULL, [(X, Y, WEIGHT * unit)], key=jax.random.key(3), steps=1)
+
+
 def test_rows_of_weight_0_are_not_there_in_batches_either():
     """A row that nothing may come of would make all NaN; it takes no place in a batch."""
     odd = np.arange(30) % 3 == 1
@@ -152,7 +176,7 @@ def test_refit_leaves_rows_of_weight_0_out(study):
     [
         (-WEIGHT, "weights are 0 or more"),
         (0 * WEIGHT, "sum to 0"),
-        (np.full(30, 3e37, np.float32), "sum to 9e"),
+        (np.full(30, 1e39), "30 values that are NaN or infinite, or beyond float32"),
         (WEIGHT[:, None], r"are the weights \[N\] of rows"),
         (np.where(WEIGHT > 1, np.nan, 1), "NaN or infinite"),
         (WEIGHT[:29], "differ in length"),

@@ -100,10 +100,37 @@ def check_weights(data: Batch, weighs: bool, name: str = "data") -> None:
         raise ValueError(
             f"weights are 0 or more, and those of the {name} go down to {values.min():g}"
         )
-    if not 0 < values.sum() < np.finfo(np.float32).max:
+    if not 0 < values.sum() < np.inf:
         raise ValueError(
             f"the weights of the {name} sum to {values.sum():g}: nothing can be weighed"
         )
+
+
+def check_weights_of_batch(batch: Batch, name: str) -> None:
+    """Raise a ValueError where sums of such weights over a stream may leave float32's numbers.
+
+    There all batches share one unit, which no batch alone can choose.
+    """
+    if (weight := weights(batch)) is not None:
+        total = np.asarray(weight, np.float64).sum()
+        if not 1e-30 < total < 1e30:
+            raise ValueError(
+                f"the weights of the {name} sum to {total:g}: a stream adds them up in float32, so "
+                "give them in a unit in which a batch's sum lies between 1e-30 and 1e30"
+            )
+
+
+def without_unit(data: Batch) -> Batch:
+    """The data, its weights divided by a power of two so that the largest lies in [1/2, 1).
+
+    So weights of any unit are numbers of float32, and no sum of them overflows. Traced ones stay.
+    """
+    weight = weights(data)
+    if weight is None or isinstance(weight, Tracer):
+        return data
+    values = np.asarray(weight, np.float64)
+    scaled = np.ldexp(values, -np.frexp(values.max())[1])
+    return (*data[:2], scaled.astype(jax.dtypes.canonicalize_dtype(np.float64)))
 
 
 def that_count(data: Batch) -> Batch:

@@ -93,6 +93,7 @@ def prefetch(
                 batch = inputs.as_arrays(batch, name, finite=False)
                 inputs.check_responses(batch, responses, name)
                 inputs.check_weights(batch, weighs, name)
+                inputs.check_weights_of_batch(batch, name)
                 if not put((jax.device_put(batch), state_of(iterator))):
                     return
             put(_END)
