@@ -280,6 +280,10 @@ NUMBERS = {
         "difference": "difference",
         "steps": "[int(resumed.steps), int(straight.steps)]",
         "kept": "kept",
+        "flax": "[*flax_study.num_params, flax_study.num_programs]",
+        "proposed": "found.study.hparams",
+        "served": "answers",
+        "apart": "apart",
         "processes": "processes.count",
     },
 }
@@ -457,6 +461,13 @@ def _check_recipes(numbers):
     np.testing.assert_allclose(numbers["focal"], np.mean(-((1 - p) ** 2) * np.log(p)), rtol=1e-5)
     assert numbers["folds"] == [59, 59]  # of three blocks of 178 rows the first is trained on alone
     assert numbers["steps"] == [2 * 3] * 2 and numbers["difference"] == numbers["kept"] == 0
+    # Two dense layers, and scale and offset of the normalised; one program for three rates.
+    assert numbers["flax"] == [(13 + 1) * 4 + 2 * 4 + (4 + 1) * 3] * 3 + [1]
+    rates = np.array([proposed["rate"] for proposed in numbers["proposed"]])
+    octaves = np.sort(np.log10(rates) + 4) / 3  # eight points that fill [0, 1) evenly
+    assert len(rates) == 8 and (np.diff(octaves, prepend=0, append=1) < 0.3).all()
+    np.testing.assert_allclose(np.sum(numbers["served"], axis=1), 1, rtol=1e-5)
+    assert numbers["apart"] < 1e-5
     assert numbers["processes"] == 1
 
 

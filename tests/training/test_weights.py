@@ -76,13 +76,17 @@ def test_no_unit_of_weights_is_too_large_or_too_small(whole, exponent, study):
     for name, scores in study.scores.items():
         np.testing.assert_array_equal(other.scores[name], scores)
     again = refit(study, (X, Y, WEIGHT * unit), index=1)
-    np.testing.assert_array_equal(again.train_loss, refit(study, (X, Y, WEIGHT), index=1).train_loss)
+    np.testing.assert_array_equal(
+        again.train_loss, refit(study, (X, Y, WEIGHT), index=1).train_loss
+    )
 
 
 def test_a_mean_of_huge_weights_and_a_stream_of_them():
     values, weight = jnp.array([10.0, 30.0]), jnp.array([1.0, 3.0])
     for unit in (1e-37, 1.0, 1e38):
-        assert arrays.masked_mean(values, weight=unit * weight).item() == pytest.approx(25, rel=1e-6)
+        assert arrays.masked_mean(values, weight=unit * weight).item() == pytest.approx(
+            25, rel=1e-6
+        )
     for unit in (1e-33, 1e30):
         with pytest.raises(ValueError, match="weights of the examples of batch 1 sum to"):
             fit_stream(FULL, [(X, Y, WEIGHT * unit)], key=jax.random.key(3), steps=1)
