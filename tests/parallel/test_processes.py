@@ -183,10 +183,22 @@ def test_killed(begin, kind, count, join, victims, last, tmp_path):
 
 
 @pytest.mark.slow
-def test_joined_processes_keep_no_checkpoints(begin, tmp_path):
-    finish(begin("fit", tmp_path, 2, join=True, seconds=0.0), tmp_path, [1, 1])
-    for i in range(2):
-        assert "keep no checkpoints yet" in (tmp_path / f"{i}.err").read_text()
+def test_a_fit_over_all_devices_is_killed(begin, tmp_path):
+    """Twice, the first process last; then it ends with the numbers of a run without a break."""
+    how = {"join": True, "epochs": 40}
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    unbroken, _ = finish(begin("fit", whole, 2, seconds=3600.0, **how), whole)
+    for victim, least in ((1, 30), (0, 70)):
+        group = begin("fit", tmp_path, 2, seconds=0.0, **how)
+        assert wait_for(lambda least=least: latest(tmp_path) > least, group[victim])
+        group[victim].kill()
+        for process in group:
+            process.join(600)
+        assert group[victim].exitcode == -signal.SIGKILL and group[1 - victim].exitcode != 0
+    both = finish(begin("fit", tmp_path, 2, seconds=0.0, **how), tmp_path)
+    assert_same(*both)
+    assert_same(both[0], unbroken)
 
 
 @pytest.mark.slow

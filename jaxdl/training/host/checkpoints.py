@@ -142,8 +142,7 @@ def save(
     try:
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir()
-        handler = ocp.StandardCheckpointHandler()
-        with ocp.Checkpointer(handler) as writer:
+        with _orbax() as writer:
             writer.save(building / _ARRAYS, args=ocp.args.StandardSave(arrays))
         files = {str(p.relative_to(building)): _checksum(p) for p in _files(building)}
         header = {"format": FORMAT, "position": position, "score": score, "arrays": described,
@@ -219,12 +218,22 @@ def restore(folder: Path, position: int, target: Any) -> tuple[Any, dict[str, An
 
     try:
         empty = {e["at"]: np.zeros(e["data_shape"], dtype(e)) for e in stored.values() if e["at"]}
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+        with _orbax() as reader:
             arrays = reader.restore(path / _ARRAYS, args=ocp.args.StandardRestore(empty))
         leaves = [leaf(entry) for entry in wanted]
     except Exception as error:
         raise ValueError(f"{path}: damaged ({reason(error)})") from None
     return jax.tree.unflatten(jax.tree.structure(target), leaves), header["about"]
+
+
+def _orbax() -> Any:
+    """Orbax's writer and reader of arrays, by this process alone: it waits for no other one."""
+    import orbax.checkpoint as ocp
+
+    mine = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=mine, active_processes={mine})
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def read_about(folder: Path, position: int) -> dict[str, Any]:

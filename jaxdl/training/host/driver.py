@@ -111,12 +111,6 @@ def drive(job: Job, host: Host) -> None:
     if checkpoint is None:
         _train(job, host, None)
         return
-    if parallel.processes().joined:
-        # Orbax would wait for all processes with collectives of devices, and only the first writes.
-        raise ValueError(
-            "processes whose devices are joined keep no checkpoints yet; a study takes them after "
-            "parallel.start(join=False)"
-        )
     by = None
     if job.metrics:
         by = checkpoints.judged_by(checkpoint, job.metrics, job.early_stopping)
@@ -185,6 +179,8 @@ def _save(
     about = {"kind": job.kind, "run": run, **about}
     if not parallel.processes().first:
         return
+    if parallel.processes().joined:
+        arrays = parallel.local(arrays)
     checkpoints.save(checkpoint, position, jax.device_get(arrays), about, score)
 
 
