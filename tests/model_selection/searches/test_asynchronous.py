@@ -7,7 +7,9 @@ from networks import softmax_learner, three_classes
 from tiny_study import study
 
 from jaxdl.model_selection import asynchronous_halving, log_uniform, uniform
-from jaxdl.model_selection.searches.asynchronous import next_jobs
+from jaxdl.model_selection.searches.asynchronous_job import next_jobs
+from jaxdl.training import Checkpoint
+from jaxdl.training.host import checkpoints, driver
 
 SPACE = {"rate": log_uniform(0.001, 3.0), "noise": uniform(0.0, 0.5)}
 HOW = {"folds": 3, "epochs": 8, "batch_size": 12, "factor": 2, "first": 2, "metric": "nll"}
@@ -63,6 +65,32 @@ def test_it_promotes_as_one_that_looks_its_scores_up():
     assert 0 < whole.sum() < 9 and got.study.best().index in np.flatnonzero(whole)
     np.testing.assert_allclose(got.study.train_loss[whole], plain.train_loss[whole], rtol=1e-5)
     assert got.rounds[0] == 0 and np.all(np.diff(got.rounds) >= 0) and got.rounds[-1] > 2
+
+
+@pytest.mark.slow
+def test_what_is_resumed_ends_with_the_same_numbers(tmp_path, monkeypatch):
+    """Stopped in the middle of rungs and at their ends; of other numbers of places it is refused."""
+    alone, save, times = searched(keep="predictions"), checkpoints.save, []
+
+    def saved_once_more(*args):
+        save(*args)
+        times.append(args[1])
+        if len(times) in (2, 5, 11):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save", saved_once_more)
+    monkeypatch.setattr(driver, "SECONDS", 1e-9)
+    where = Checkpoint(tmp_path, seconds=0)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            searched(keep="predictions", checkpoint=where)
+    got = searched(keep="predictions", checkpoint=where)
+    assert np.all(np.diff(times) > 0) and len(times) > 15
+    for name in ("train_loss", "epochs", "dropped", "predictions"):
+        np.testing.assert_array_equal(getattr(got.study, name), getattr(alone.study, name))
+    np.testing.assert_array_equal(got.rounds, alone.rounds)
+    with pytest.raises(ValueError, match="width was 3, is 2"):
+        searched(checkpoint=where, width=2)
 
 
 def test_jobs_by_hand():
