@@ -5,6 +5,7 @@ import dataclasses
 import html.parser
 import json
 import re
+from pathlib import Path
 
 import made_study
 import numpy as np
@@ -363,3 +364,34 @@ def test_in_a_browser(written):
         page.run("new Promise(done => setTimeout(done, 50))")
         assert len(page.said) == 1  # errors would be seen
         assert base64.b64decode(page.send("Page.printToPDF")["data"]).startswith(b"%PDF")
+
+
+def luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return np.dot((0.2126, 0.7152, 0.0722), linear)
+
+
+def contrast(one, other):
+    low, high = sorted(luminance(colour) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", range(3), ids=["light", "dark", "print"])
+def test_contrast_is_wcags(theme):
+    """4.5 for text on all that is behind it, 3 for lines and points that are told apart."""
+    css = (Path(report.__file__).parent / "page.css").read_text()
+    block = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[theme]
+    colours = {}
+    for name, value in re.findall(r"--([\w-]+): #(\w+)", block):
+        long = value if len(value) == 6 else "".join(2 * digit for digit in value)
+        colours[name] = np.array([int(long[i : i + 2], 16) / 255 for i in (0, 2, 4)])
+    behind = [colours["paper"], colours["wash"]]
+    texts = [(colours[name], b) for name in ("ink", "soft", "accent", "warn") for b in behind]
+    shares = [int(share) / 100 for share in re.findall(r"var\(--accent\) (\d+)%", css)]
+    assert len(shares) == 4  # of the accent behind the numbers of a confusion matrix
+    mixed = [s * colours["accent"] + (1 - s) * colours["paper"] for s in shares]
+    texts += [(colours["ink"], b) for b in mixed] + [(colours["on-accent"], colours["accent"])]
+    assert min(contrast(*pair) for pair in texts) >= 4.5
+    lines = set(re.findall(r"path\.c\d[^{]*\{ stroke: var\(--(\w+)\)", css)) | {"accent"}
+    assert lines >= {"ink", "soft"}
+    assert min(contrast(colours[name], colours["paper"]) for name in lines) >= 3
