@@ -91,7 +91,7 @@ def score(metric: str, y: np.ndarray, out: np.ndarray, *, task: str, positive: i
     if metric == "mean_absolute_error":
         return float(np.mean(np.abs(out - y), dtype=np.float64))
     if metric == "r2":
-        return float(metrics.r2_score(y, out)) if len(y) > 1 else float("nan")
+        return float(metrics.r2_score(*map(np.float64, (y, out)))) if len(y) > 1 else float("nan")
     rate = np.maximum(out, 1e-12).astype(np.float64)
     if metric == "deviance_explained":
         return float(metrics.d2_tweedie_score(y, rate, power=1)) if np.ptp(y) else float("nan")

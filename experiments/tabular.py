@@ -108,7 +108,7 @@ def describe(dataset: Dataset, y: np.ndarray, numbers: str = "standard") -> Prob
     """
     offset, scale, log = 0.0, 1.0, None
     if dataset.task == "regress":
-        offset, scale = float(np.mean(y)), float(np.std(y)) or 1.0
+        offset, scale = float(np.mean(y, dtype=float)), float(np.std(y, dtype=float)) or 1.0
         if y.min() >= np.finfo(np.float32).tiny:
             log_y = np.log(y.astype(np.float64))
             log = [float(np.mean(log_y)), float(np.std(log_y)) or 1.0]

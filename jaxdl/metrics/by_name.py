@@ -170,6 +170,8 @@ def _mean_absolute_error(y, f, weight):
 
 def _r2(y, f, weight):
     left = _mean(_apart(y, f) ** 2, weight)
+    # From one of them that counts: where all are equal nothing is left, to the bit.
+    y = np.asarray(y, np.float64) - np.float64(y[0 if weight is None else np.argmax(weight)])
     total = _mean((y - np.average(y, axis=0, weights=weight)) ** 2, weight)
     return 1 - left / total if total > 0 else float("nan")
 

@@ -75,6 +75,15 @@ def test_metrics_of_numbers_and_counts(weight):
     assert high.score(y, f, weight) == pytest.approx(value, rel=1e-6)
 
 
+def test_r2_far_from_zero():
+    """Of float32, whose mean of 5000 such numbers would be off by their whole spread."""
+    y = (10_000 + RNG.normal(0, 0.01, 5000)).astype(np.float32)
+    f = (y + RNG.normal(0, 0.005, 5000)).astype(np.float32)
+    wanted = theirs.r2_score(y.astype(float), f.astype(float))
+    assert 0.5 < wanted < 0.9
+    assert score("r2", y, f, None) == pytest.approx(wanted, rel=1e-9)
+
+
 def test_the_calibration_error_is_that_of_the_jitted_one_and_weights_are_repetitions():
     y, p = probabilities(3)
     ours = score("calibration_error", y, p, None)
@@ -94,6 +103,8 @@ def test_no_value_where_there_is_nothing_to_rank_or_explain():
     assert np.isnan(score("roc_auc", np.array([1, 1, 1]), p, None))
     assert np.isnan(score("average_precision", np.array([0, 1, 1]), p, np.array([1.0, 0, 0])))
     assert np.isnan(score("r2", np.ones(3), np.ones(3), None))
+    equal = np.append(np.full(7, 0.1, np.float32), np.float32(5))
+    assert np.isnan(score("r2", equal, 0 * equal, np.append(np.full(7, 0.3), 0)))
 
 
 def test_directions_are_those_that_the_names_are_known_for():

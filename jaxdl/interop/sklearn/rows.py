@@ -70,12 +70,13 @@ def scale_of(family: str, rows: Rows) -> Scale:
     A likelihood of counts over their mean is that of the counts over it: ``log p(y; mu)`` is
     ``m (y/m log(mu/m) - mu/m)`` but for what does not depend on mu.
     """
-    mean = np.average(rows.y, axis=0, weights=rows.weight)
+    y = rows.y.astype(np.float64)
+    mean = np.average(y, axis=0, weights=rows.weight)
     if family == "poisson":
-        if rows.y.min() < 0:
-            raise ValueError(f"counts (family='poisson') are 0 or more, not {rows.y.min():g}")
+        if y.min() < 0:
+            raise ValueError(f"counts (family='poisson') are 0 or more, not {y.min():g}")
         return Scale(np.zeros_like(mean), np.where(mean > 0, mean, 1))
-    deviation = np.sqrt(np.average((rows.y - mean) ** 2, axis=0, weights=rows.weight))
+    deviation = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=rows.weight))
     return Scale(mean, np.where(deviation > 0, deviation, 1))
 
 
