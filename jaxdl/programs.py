@@ -21,7 +21,8 @@ _ON_CPUS = {
     "xla_backend_optimization_level": 1,
 }
 # Without fusion emitters LLVM has a quarter to a third less to do, and loops run slower: by a tenth
-# for plain networks, by two thirds with dropout and normalisation. Newer XLAs do without the option.
+# for plain networks, by two thirds with dropout and normalisation. Programs of images may then take
+# minutes to compile, one with batch normalisation 160 s for 7. Newer XLAs do without the option.
 _SHORT_ON_CPUS = {"xla_cpu_use_fusion_emitters": False}
 # Of YNNPACK only its products, one by one: they are right (tests/test_products.py), and quicker
 # where they are large and not in a batch of products.
@@ -75,6 +76,14 @@ def compiled(fn: Callable, donated: tuple[str, ...] = (), *, wide: bool = False)
             fn, static_argnums=0, donate_argnames=donated, compiler_options=options
         )
     return _jitted[name]
+
+
+def is_short(numbers: float, axes: int) -> bool:
+    """Whether a program that writes so many numbers a device, in arrays of so many axes, is short.
+
+    Images, with 4 axes, never are: see ``_SHORT_ON_CPUS``.
+    """
+    return numbers <= SHORT and axes < 4
 
 
 def is_wide(state: Any) -> bool:

@@ -80,12 +80,14 @@ class Work(NamedTuple):
         several devices wait for one another's threads for ever (seen with 0.10.2).
     largest_bytes: of the largest array that a step makes.
     numbers: that a step writes in all, loops of known length counted by their turns.
+    axes: of the array that has the most; images have 4.
     """
 
     in_lockstep: bool = True
     lapack: bool = False
     largest_bytes: int = 0
     numbers: int = 0
+    axes: int = 0
 
 
 UNKNOWN = Work()
@@ -180,14 +182,15 @@ _LAPACK = {
 
 def work_of(fn: Callable, *args) -> Work:
     """The Work of a function, by the operations of its trace. Source: JAX issues 2947, 13800."""
-    names, largest = set(), 0
+    names, largest, axes = set(), 0, 0
 
     def search(jaxpr) -> int:
-        nonlocal largest
+        nonlocal largest, axes
         numbers = 0
         for equation in jaxpr.eqns:
             names.add(equation.primitive.name)
             largest = max(largest, *(_num_bytes(out.aval) for out in equation.outvars), 0)
+            axes = max(axes, *(len(getattr(out.aval, "shape", ())) for out in equation.outvars), 0)
             if inner := list(_inside(equation)):
                 numbers += equation.params.get("length", 1) * sum(map(search, inner))
             else:
@@ -195,7 +198,7 @@ def work_of(fn: Callable, *args) -> Work:
         return numbers
 
     numbers = search(jax.make_jaxpr(fn)(*args).jaxpr)
-    return Work(not names & _NOT_IN_LOCKSTEP, bool(names & _LAPACK), largest, numbers)
+    return Work(not names & _NOT_IN_LOCKSTEP, bool(names & _LAPACK), largest, numbers, axes)
 
 
 def _inside(equation) -> Iterator:

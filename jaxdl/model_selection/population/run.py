@@ -69,7 +69,7 @@ class Population:
         self.wanted = choose_plan(self.size, execution, member_bytes=carried, work=work)
         steps = self.size * self.recipe.lengths.epochs * self.per_epoch / len(self.wanted.devices)
         # Known before the first epoch, so that a study which goes on compiles the same program.
-        self.short = work.in_lockstep and steps * work.numbers <= programs.SHORT
+        self.short = programs.is_short(steps * work.numbers, work.axes) and work.in_lockstep
 
     def restart(self, signature: Signature) -> None:
         """Begin anew with the settings of a signature of the same static ones; programs are kept."""
