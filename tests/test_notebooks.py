@@ -376,6 +376,8 @@ def _execute(path, directory):
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": str(ROOT),
+        # By XLA's older emitters networks of images take minutes to compile.
+        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("--xla_cpu_use_fusion_emitters=false", ""),
     }
     client = NotebookClient(
         notebook,
@@ -406,6 +408,10 @@ def _logistic_slope(w, x, y):
 # These take minutes where cores are shared: most of it is compilation.
 MARKS = {
     SMOKE: pytest.mark.smoke,
+    "04_deep_networks": pytest.mark.slow,
+    "05_training": pytest.mark.slow,
+    "06_convolutional_networks": pytest.mark.slow,
+    "07_sequence_models": pytest.mark.slow,
     "08_transformers": pytest.mark.slow,
     "09_generative_models": pytest.mark.slow,
     "recipes": pytest.mark.slow,

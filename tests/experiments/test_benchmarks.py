@@ -18,6 +18,7 @@ def work():
     return peers.Work(x, y, folds, [1e-3, 1e-2], width=16, epochs=15, batch_size=32)
 
 
+@pytest.mark.slow
 def test_all_peers_learn_the_same_thing(work):
     ways = {
         "ours": model_selection._ours(work, 1)[3].scores["accuracy"].mean(2),

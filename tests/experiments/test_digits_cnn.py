@@ -41,6 +41,7 @@ def run(folder, tmp_path_factory):
     return main(Config(**TINY, data=str(folder), rows=500, out=str(out))), out
 
 
+@pytest.mark.slow
 def test_it_learns_and_writes(run):
     figures, out = run
     names = {p.name for p in out.iterdir()}
@@ -53,6 +54,7 @@ def test_it_learns_and_writes(run):
     assert figures["chosen"] == least["name"]
 
 
+@pytest.mark.slow
 def test_the_saved_model_reads_images_again(run, folder, capsys):
     figures, out = run
     file = str(folder / "t10k-images-idx3-ubyte")

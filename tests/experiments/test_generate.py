@@ -65,6 +65,7 @@ def test_a_saved_model_draws(maf, tmp_path):
         main(Config(sample=1, out=str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_a_conditional_model_of_digits_draws_each_class(tmp_path):
     """Of the file alone: what was trained and what was loaded say the same."""
     config = Config(
@@ -90,6 +91,7 @@ def test_a_conditional_model_of_digits_draws_each_class(tmp_path):
     np.testing.assert_allclose(x, np.array(rows[1:], float)[:, 1:], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_if_it_were_not(maf, tmp_path):
     figures, _ = maf
     out = tmp_path / "again"

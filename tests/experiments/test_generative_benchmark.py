@@ -92,6 +92,7 @@ def test_batches_are_whole_and_of_rows_that_differ():
         assert len(set(rows.tolist())) == 20 and rows.max() < 23
 
 
+@pytest.mark.slow
 def test_a_block_is_written(tmp_path):
     rows = main(Config(only=("vae",), scale=0.001, repeats=1, out=str(tmp_path / "b")))
     assert rows[0].way == "fit, one program" and "steps/s, loss" in rows[0].result

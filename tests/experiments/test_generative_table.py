@@ -25,6 +25,7 @@ def table(tmp_path_factory):
     return rows, out
 
 
+@pytest.mark.slow
 def test_it_writes_tables_pictures_models_and_studies(table):
     rows, out = table
     assert {p.name for p in out.iterdir()} == {
@@ -41,6 +42,7 @@ def test_it_writes_tables_pictures_models_and_studies(table):
     assert run.load(out / "moons_maf.npz").settings.model == "maf"
 
 
+@pytest.mark.slow
 def test_the_gans_penalty_is_chosen_in_one_program(table):
     rows, out = table
     scores = list(csv.DictReader((out / "study_moons_gan.csv").read_text().splitlines()))

@@ -197,6 +197,7 @@ def test_counts(tmp_path):
     assert 0.5 < figures["test_deviance_explained"] < 1
 
 
+@pytest.mark.slow
 def test_extended_grids_go_on_where_the_choice_is(tmp_path, capsys):
     """Rates far too low: each time ten times as large, and no setting is trained twice."""
     config = tiny(

@@ -24,6 +24,7 @@ def test_slopes():
     assert scale.slope(values, [7.0, 7.0, 7.0]) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_block(tmp_path):
     config = Config(**SMALL, only=("devices",), resident=3, out=str(tmp_path / "b"))
     rows = scale.main(config)

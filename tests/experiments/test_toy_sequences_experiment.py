@@ -20,6 +20,7 @@ def run(tmp_path_factory):
     return main(Config(task="addition", out=str(out), **SMALL)), out
 
 
+@pytest.mark.slow
 def test_it_writes_figures_pictures_and_models(run):
     figures, out = run
     assert {p.name for p in out.iterdir()} >= {"report.json", "addition.png", "addition.npz"}
@@ -28,6 +29,7 @@ def test_it_writes_figures_pictures_and_models(run):
     assert 0 <= figures["exact_match"]["addition"] <= 1
 
 
+@pytest.mark.slow
 def test_the_adding_problem_has_its_baseline(tmp_path):
     figures = main(Config(task="adding", out=str(tmp_path / "adding"), **{**SMALL, "steps": 60}))
     assert figures["adding_baseline_mse"] == pytest.approx(1 / 6)
@@ -89,6 +91,7 @@ def test_all_tasks_at_a_tiny_size(tmp_path):
     assert figures["copy_memory_baseline_nats"] == pytest.approx(10 * 2.0794415 / 22)
 
 
+@pytest.mark.slow
 def test_a_saved_model_answers(run, capsys):
     _, out = run
     answer = main(Config(task="addition", predict="3+4", out=str(out)))["answer"]

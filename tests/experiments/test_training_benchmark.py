@@ -34,12 +34,14 @@ def test_everybody_learns_the_same_thing(task):
         assert found.run > 0 and found.before >= 0, name
 
 
+@pytest.mark.slow
 def test_checkpoints_are_written_and_counted(task):
     rows = training.checkpoints(4, 1)
     assert rows[0].way == "fit"
     assert "checkpoints; one takes" in rows[2].result and not rows[2].result.startswith("0 ")
 
 
+@pytest.mark.slow
 def test_studies_report_their_regret(tmp_path):
     rows = main(Config(only=("study",), study_epochs=9, repeats=1, out=str(tmp_path / "b")))
     assert rows[0].result.startswith("100%")

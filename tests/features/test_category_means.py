@@ -86,6 +86,7 @@ def test_nan_counts_for_nothing_and_stays():
     np.testing.assert_allclose(encoder.apply(params, x)[:, 0], [2, 2, 7, np.nan])
 
 
+@pytest.mark.slow
 def test_means_of_many_rows_are_exact_to_rounding():
     """Added up one by one in float32, half a million of equal summands lose the fourth digit."""
     n = 1 << 19

@@ -97,6 +97,7 @@ IMAGES = np.random.default_rng(3).normal(3, 2, size=(12, 4, 4, 1)).astype(np.flo
 GLOW = flows.flow(flows.glow((4, 4, 1), steps=2, hidden=4), flows.standard_normal((4, 4, 1)))
 
 
+@pytest.mark.slow
 def test_glow_starts_from_its_data_and_learns():
     """After init the latents of the data have mean 0 and variance 1; training lowers the loss."""
     model = flows.density_model(GLOW, IMAGES)

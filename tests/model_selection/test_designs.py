@@ -17,6 +17,7 @@ from jaxdl.training import fit
 HOW = {"epochs": 4, "batch_size": 8}
 
 
+@pytest.mark.slow
 def test_nested_equals_choosing_and_scoring_by_hand(x64):
     x, y = three_classes(45, dtype=np.float64)
     grid = {"rate": [0.001, 0.1]}

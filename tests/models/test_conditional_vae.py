@@ -84,6 +84,7 @@ def test_a_conditional_one_bounds_the_conditional_likelihood(x64):
     assert vae.reconstruct(net, params, {}, x).shape == (3, 4)
 
 
+@pytest.mark.slow
 def test_a_conditional_one_learns_what_its_classes_are():
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
@@ -147,6 +148,7 @@ def test_variance_is_kept_by_the_decoder_of_images():
     assert 0.3 < float(eta.std()) < 3
 
 
+@pytest.mark.slow
 def test_a_convolutional_one_learns_digits():
     all_digits = load_digits().images[..., None].astype(np.float32) / 16
     digits = all_digits[:300]

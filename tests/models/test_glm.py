@@ -125,6 +125,7 @@ def test_student_t_shrugs_off_outliers(x64):
     assert abs(heavy - 2) < 0.1 < 5 < abs(normal - 2)
 
 
+@pytest.mark.slow
 def test_heteroskedastic_diabetes_beats_one_scale(x64):
     x, y = load_diabetes(return_X_y=True)
     result = fit(x, y, families.heteroskedastic_normal(), num_outputs=2)

@@ -179,6 +179,7 @@ def test_dropout_needs_no_more_than_the_one_key():
     assert np.isfinite(loss(1)) and abs(loss(1) - loss(2)) > 1e-4
 
 
+@pytest.mark.slow
 def test_width_and_weight_are_chosen_by_cross_validation():
     """One program for each width: the settings' weights are traced."""
 

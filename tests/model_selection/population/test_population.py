@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_study import study
 
-from jaxdl import parallel, programs
+from jaxdl import models, parallel, programs
 from jaxdl.model_selection.population import (
     Execution,
     ExecutionPlan,
@@ -80,6 +80,19 @@ def test_short_studies_leave_the_fusion_emitters_out(monkeypatch):
     monkeypatch.setattr(programs, "SHORT", 10.0)
     study({"rate": [0.1]}, epochs=1)
     assert seen[1::2] == [True, False]  # the others fit the transform
+
+
+@pytest.mark.parametrize("norm", [None, "batch", "mlp"])
+def test_studies_of_images_are_never_short(norm):
+    """With batch normalisation XLA took 160 s to compile one without fusion emitters, and 10 s with."""
+    image = (6, 6, 1)
+    net = models.mlp((36, 3)) if norm == "mlp" else models.cnn(image, 3, filters=(2,), norm=norm)
+    params, state = net.init(jax.random.key(0))
+    x = jnp.zeros((4, 36) if norm == "mlp" else (4, *image))
+    work = work_of(lambda p: net.apply(p, state, x, train=norm == "batch")[0], params)
+    assert work.in_lockstep and (work.axes == 2) == (norm == "mlp")
+    assert programs.is_short(work.numbers, work.axes) == (norm == "mlp")
+    assert not programs.is_short(1e10, 2)
 
 
 def test_members_with_large_arrays_run_one_by_one_on_cpus():

@@ -60,6 +60,7 @@ def test_padding_of_a_shorter_training_part_is_in_no_part():
     assert (np.asarray(part) == np.where(np.arange(7) < 3, -1, data[1][1])).all()
 
 
+@pytest.mark.slow
 def test_categories_of_noise_give_no_advantage_on_the_rows_that_were_trained_on():
     """200 categories of 600 coins: without cross-fitting the training part seems half explained."""
     x, y = RNG.integers(0, 200, (600, 1)).astype(np.float32), RNG.integers(0, 2, 600)
