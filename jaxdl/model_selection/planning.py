@@ -81,7 +81,7 @@ def plan_study(
     task, data = getattr(data, "task", None), check_data(data, transform)
     learner = looked_at(make_learner, signatures[0])
     inputs.check_weights(data, learner.weighs)
-    data = inputs.without_unit(data)
+    data = inputs.within_range(data)
     made = make_folds(folds, data, task, learner.responses, folds_key(key))
     train, valid = training_rows(data, made), pad_rows([fold.valid for fold in made])
     lengths = make_lengths(train, epochs, batch_size, remainder, evaluate_every, evaluate_train)

@@ -94,7 +94,7 @@ def refit(
     names = names_of(data)
     data = check_data(data, old.transform)
     inputs.check_weights(data, True)
-    data = inputs.without_unit(data)
+    data = inputs.within_range(data)
     rows = np.arange(num_rows(data))
     train = training_rows(data, [Fold(rows, rows[:0])])
     epochs = old.lengths.epochs

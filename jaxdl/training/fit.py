@@ -149,14 +149,14 @@ def fit(
     watched = host.seconds is not None
     data = inputs.as_arrays(data)
     inputs.check_weights(data, learner.weighs)
-    data = inputs.that_count(inputs.without_unit(data))
+    data = inputs.that_count(inputs.within_range(data))
     n = num_rows(data)
     lengths = _lengths(n, epochs, steps, batch_size, evaluate_every, remainder)
     whole, num_valid = data, 0
     if validation is not None:
         validation = inputs.as_arrays(validation, "validation data")
         inputs.check_weights(validation, learner.weighs, "validation data")
-        validation = inputs.without_unit(validation)
+        validation = inputs.within_range(validation)
         whole, num_valid = _join(data, validation), num_rows(validation)
     alone, joined = learner, parallel.processes().joined
     if not joined:

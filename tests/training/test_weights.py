@@ -81,6 +81,18 @@ def test_no_unit_of_weights_is_too_large_or_too_small(whole, exponent, study):
     )
 
 
+def test_a_learner_may_make_use_of_the_unit_of_weights():
+    """As one whose penalty is a share of their sum: what is not too large or small stays."""
+
+    def step(state, batch, *, mask=None):
+        return state, {"loss": jnp.sum(batch[2])}
+
+    counting = FULL._replace(step=step)
+    for unit in (2.0**-39, 1.0, 2.0**37):
+        result = fit(counting, (X, Y, WEIGHT * np.float32(unit)), key=jax.random.key(0), epochs=1)
+        assert result.history.loss[0] == pytest.approx(unit * WEIGHT.sum(), rel=1e-6)
+
+
 def test_a_mean_of_huge_weights_and_a_stream_of_them():
     values, weight = jnp.array([10.0, 30.0]), jnp.array([1.0, 3.0])
     for unit in (1e-37, 1.0, 1e38):

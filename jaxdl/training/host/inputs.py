@@ -120,16 +120,20 @@ def check_weights_of_batch(batch: Batch, name: str) -> None:
             )
 
 
-def without_unit(data: Batch) -> Batch:
-    """The data, its weights divided by a power of two so that the largest lies in [1/2, 1).
+def within_range(data: Batch) -> Batch:
+    """The data; weights whose largest is beyond 2^40 or 2^-40 are divided by a power of two.
 
-    So weights of any unit are numbers of float32, and no sum of them overflows. Traced ones stay.
+    It then lies in [1/2, 1), so that they are numbers of float32, and no sum of them overflows.
+    Others stay as they are, for a learner may make use of their unit; traced ones stay too.
     """
     weight = weights(data)
     if weight is None or isinstance(weight, Tracer):
         return data
     values = np.asarray(weight, np.float64)
-    scaled = np.ldexp(values, -np.frexp(values.max())[1])
+    exponent = np.frexp(values.max())[1]
+    if abs(exponent) <= 40:
+        return data
+    scaled = np.ldexp(values, -exponent)
     return (*data[:2], scaled.astype(jax.dtypes.canonicalize_dtype(np.float64)))
 
 

@@ -105,7 +105,7 @@ def fit_stream(
         validation = inputs.as_arrays(validation, "validation data")
         inputs.check_responses(validation, learner.responses, "validation data")
         inputs.check_weights(validation, learner.weighs, "validation data")
-        validation = inputs.without_unit(validation)
+        validation = inputs.within_range(validation)
     checkpoint, log = checkpoints.as_checkpoint(checkpoint), runlog.as_log(log)
     fingerprint = {}
     if checkpoint is not None:
