@@ -180,3 +180,12 @@ def test_a_posterior_differs_from_context_to_context():
         np.testing.assert_allclose(one_det, log_det[:, i], rtol=1e-5, atol=1e-6)
     by_context = jax.jit(jax.grad(lambda c: jnp.sum(forward(c, z)[0])))(contexts)
     assert (by_context != 0).all()
+
+
+def test_a_single_sigmoid_starts_as_the_identity():
+    """``logit(sigmoid(a z + b))`` with the slope a = softplus(log(e^0.999 - 1)) + 0.001 = 1."""
+    bend = flows.sigmoidal_map(1)
+    z = jnp.array([-3.0, 0.2, 2.0])
+    x, log_slope = bend.forward(jnp.zeros((3, bend.num_parameters)), z)
+    np.testing.assert_allclose(x, z, rtol=1e-5)
+    np.testing.assert_allclose(log_slope, 0, atol=1e-5)

@@ -67,6 +67,17 @@ def test_what_is_kept_by_hand():
     assert not run(threshold=-1.0).accepted.any()
 
 
+def test_what_is_infinitely_far_is_never_accepted():
+    """Nor what is no number; whatever the threshold."""
+    apart = lambda simulated, observed: jnp.where(simulated > 0, jnp.nan, -simulated)
+    found = inference.abc_rejection(
+        jax.random.key(0), lambda key: jax.random.normal(key), lambda key, theta: theta, 0.0,
+        draws=50, distance=apart, threshold=jnp.inf,
+    )  # fmt: skip
+    assert 0 < int(found.accepted.sum()) < 50
+    assert np.isfinite(found.distances[found.accepted]).all()
+
+
 def test_the_threshold_is_the_largest_distance_kept():
     """Distances 1, ..., 10 of which three are kept: 3 (elfi #321); ties beyond a share are not."""
     found = inference.abc_rejection(

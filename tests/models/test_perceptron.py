@@ -127,6 +127,23 @@ def test_pocket_keeps_the_best_weights():
     )
 
 
+def test_of_equally_good_weights_the_pocket_keeps_the_first():
+    key, n = jax.random.key(4), 100
+    found = fit(XOR_X, XOR_Y, key=jax.random.key(4), max_steps=n, pocket=True)
+    init_key, pair_key = jax.random.split(key)
+    params = np.asarray(jax.random.normal(init_key, (3,), jnp.float32), np.float64)
+    rights, seen = [], []
+    for t in range(n + 1):
+        said = np.where(XOR_X @ params[:2] + params[2] > 0, 1, -1)
+        rights.append(np.sum(said == XOR_Y))
+        seen.append(params)
+        r = int(jax.random.randint(jax.random.fold_in(pair_key, t), (), 0, 4))
+        params = params + XOR_Y[r] * np.append(XOR_X[r], 1) * (said[r] != XOR_Y[r])
+    assert rights.count(max(rights)) > 3  # weights of later steps are as good, and others
+    kept = np.append(found.params["kernel"], found.params["bias"])
+    np.testing.assert_allclose(kept, seen[int(np.argmax(rights))], atol=1e-5)
+
+
 def test_keys_decide():
     x, y, _ = separable(2)
     one, same, other = (fit(x, y, key=jax.random.key(k), max_steps=50) for k in (0, 0, 1))
