@@ -207,8 +207,8 @@ def masked_mean(values: Array, mask: Array | None = None, weight: Array | None =
     """Mean of values [B] over the rows that count: sum_n m_n w_n v_n / sum_n m_n w_n; 0 if none does.
 
     The weight [B] of a row is 1 by default, and one of weight 0 does not count; the unit of weights
-    plays no part. A row that does not count may hold anything, NaN included. Whole numbers and bools, as of right answers, become floats. 16
-    bits are summed in 32.
+    plays no part. A row that does not count may hold anything, NaN included. Whole numbers and
+    bools, as of right answers, become floats. 16 bits are summed in 32.
 
     >>> masked_mean(jnp.array([1.0, 3.0, jnp.nan]), weight=jnp.array([1, 3, 0])).item()
     2.5

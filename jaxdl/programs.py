@@ -22,7 +22,7 @@ _ON_CPUS = {
 }
 # Without fusion emitters LLVM has a quarter to a third less to do, and loops run slower: by a tenth
 # for plain networks, by two thirds with dropout and normalisation. Programs of images may then take
-# minutes to compile, one with batch normalisation 160 s for 7. Newer XLAs do without the option.
+# minutes to compile, one with batch normalisation 157 s for 10. Newer XLAs do without the option.
 _SHORT_ON_CPUS = {"xla_cpu_use_fusion_emitters": False}
 # Of YNNPACK only its products, one by one: they are right (tests/test_products.py), and quicker
 # where they are large and not in a batch of products.

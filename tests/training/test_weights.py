@@ -88,7 +88,7 @@ def test_a_learner_may_make_use_of_the_unit_of_weights():
         return state, {"loss": jnp.sum(batch[2])}
 
     counting = FULL._replace(step=step)
-    for unit in (2.0**-39, 1.0, 2.0**37):
+    for unit in (2.0**-49, 1.0, 2.0**47):
         result = fit(counting, (X, Y, WEIGHT * np.float32(unit)), key=jax.random.key(0), epochs=1)
         assert result.history.loss[0] == pytest.approx(unit * WEIGHT.sum(), rel=1e-6)
 

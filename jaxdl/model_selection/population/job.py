@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from jaxdl.metrics.directions import as_loss
 from jaxdl.model_selection.population.halving import Rung, losers
 from jaxdl.model_selection.population.run import Population
 from jaxdl.model_selection.words import plain
@@ -75,18 +74,12 @@ class StudyJob:
 
     def _drop(self, rung: Rung) -> None:
         """Leave the best settings of all populations in the race."""
-        every = self.populations[0].recipe.lengths.evaluation_epochs
-        slot = int(np.searchsorted(every, rung.epochs))
         alive = [population.dropped < 0 for population in self.populations]
         # A resumed run has passed this rung; it may have come to better epochs since.
         if sum(map(np.sum, alive)) <= rung.keep:
             return
-        scores = []
-        for population in self.populations:
-            failed = population.by_setting(population.peek(lambda p: p.diverged)) >= 0
-            mean = np.where(failed.any(1), np.nan, population.scores(self.metric, slot).mean(1))
-            scores.append(as_loss(mean, self.maximize))
-        dropped = losers(np.concatenate(scores), np.concatenate(alive), rung.keep)
+        losses = [p.losses(self.metric, self.maximize, rung.epochs) for p in self.populations]
+        dropped = losers(np.concatenate(losses), np.concatenate(alive), rung.keep)
         ends = np.cumsum([len(a) for a in alive])[:-1]
         for population, part in zip(self.populations, np.split(dropped, ends), strict=True):
             population.drop(part)

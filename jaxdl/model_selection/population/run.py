@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxdl import parallel, programs
 from jaxdl.checks import filled_in, is_whole
+from jaxdl.metrics.directions import as_loss
 from jaxdl.model_selection.grid import Signature
 from jaxdl.model_selection.population import execute, placement, store, transforms
 from jaxdl.model_selection.population.plan import AUTO, Execution, ExecutionPlan, choose_plan
@@ -109,6 +110,16 @@ class Population:
         if run_state.keeps_best(self.store.run):
             best = self.by_setting(self.peek(lambda run: run.best.epoch))
         return final_scores(curve, every, best)
+
+    def losses(self, metric: str, maximize: bool, epoch: int) -> np.ndarray:
+        """The mean of a metric as a loss, [S], at the evaluation after an epoch.
+
+        NaN for a setting with a member that diverged.
+        """
+        slot = int(np.searchsorted(self.recipe.lengths.evaluation_epochs, epoch))
+        failed = self.by_setting(self.peek(lambda run: run.diverged)) >= 0
+        mean = np.where(failed.any(1), np.nan, self.scores(metric, slot).mean(1))
+        return as_loss(mean, maximize)
 
     @functools.cached_property
     def checksum(self) -> int:

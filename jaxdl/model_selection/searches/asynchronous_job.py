@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from jaxdl.checks import is_whole
-from jaxdl.metrics.directions import as_loss
 from jaxdl.model_selection.population.run import Population
 from jaxdl.training.host import checkpoints
 from jaxdl.training.host.driver import Snapshot
@@ -82,11 +81,7 @@ class AsynchronousJob:
 
     def _end(self, level: int, chosen: list[int]) -> None:
         """Note what the settings of a rung have come to."""
-        every = self.population.recipe.lengths.evaluation_epochs
-        slot = int(np.searchsorted(every, self.ends[level]))
-        score = self.population.scores(self.metric, slot).mean(1)
-        failed = self.population.by_setting(self.population.peek(lambda run: run.diverged)) >= 0
-        loss = as_loss(np.where(failed.any(1), np.nan, score), self.maximize)
+        loss = self.population.losses(self.metric, self.maximize, self.ends[level])
         self.loss[chosen, level] = loss[chosen]
         self.reached[chosen], self.epoch = level, 0
         self.jobs = [(s, to) for s, to in self.jobs if to != level]

@@ -11,7 +11,6 @@ from jaxdl import parallel
 from jaxdl.base import Key, Transform
 from jaxdl.checks import is_whole, positive_int, typed_key
 from jaxdl.metrics import directions
-from jaxdl.metrics.directions import as_loss
 from jaxdl.model_selection.assemble import assemble, study_metric
 from jaxdl.model_selection.folds import Folds
 from jaxdl.model_selection.keywords import check_keep, refuse
@@ -200,10 +199,7 @@ class EvolvingJob:
     def _evolve(self) -> None:
         """Let the members copy and explore after a stretch."""
         population, turn = self.population, self.evolved
-        slot = int(np.searchsorted(population.recipe.lengths.evaluation_epochs, population.epoch))
-        failed = population.by_setting(population.peek(lambda run: run.diverged)) >= 0
-        score = np.where(failed.any(1), np.nan, population.scores(self.metric, slot).mean(1))
-        loss = as_loss(score, self.maximize)
+        loss = population.losses(self.metric, self.maximize, population.epoch)
         source, new = self.evolve(loss, self.values[:, :, turn], turn)
         population.copy(source)
         self.values = self.values[:, source]

@@ -121,7 +121,7 @@ def check_weights_of_batch(batch: Batch, name: str) -> None:
 
 
 def within_range(data: Batch) -> Batch:
-    """The data; weights whose largest is beyond 2^40 or 2^-40 are divided by a power of two.
+    """The data; weights whose largest is beyond 2^50 or 2^-50 are divided by a power of two.
 
     It then lies in [1/2, 1), so that they are numbers of float32, and no sum of them overflows.
     Others stay as they are, for a learner may make use of their unit; traced ones stay too.
@@ -131,7 +131,7 @@ def within_range(data: Batch) -> Batch:
         return data
     values = np.asarray(weight, np.float64)
     exponent = np.frexp(values.max())[1]
-    if abs(exponent) <= 40:
+    if abs(exponent) <= 50:
         return data
     scaled = np.ldexp(values, -exponent)
     return (*data[:2], scaled.astype(jax.dtypes.canonicalize_dtype(np.float64)))

@@ -84,7 +84,7 @@ def test_short_studies_leave_the_fusion_emitters_out(monkeypatch):
 
 @pytest.mark.parametrize("norm", [None, "batch", "mlp"])
 def test_studies_of_images_are_never_short(norm):
-    """With batch normalisation XLA took 160 s to compile one without fusion emitters, and 10 s with."""
+    """With batch normalisation XLA took 157 s to compile one without fusion emitters, and 10 s with."""
     image = (6, 6, 1)
     net = models.mlp((36, 3)) if norm == "mlp" else models.cnn(image, 3, filters=(2,), norm=norm)
     params, state = net.init(jax.random.key(0))
