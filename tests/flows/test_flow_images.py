@@ -132,6 +132,19 @@ def test_glow_of_two_levels_keeps_to_its_jacobian(x64):
     np.testing.assert_allclose(jax.jit(images.inverse)(params, x)[0], z, atol=1e-10)
 
 
+def test_glow_factors_out_half_of_the_channels_behind_its_steps():
+    """What a level leaves alone is what the same steps without another level behind them give."""
+    how = {"steps": 1, "hidden": 4}
+    two, one = (flows.glow((4, 4, 1), levels=levels, **how) for levels in (2, 1))
+    draw = lambda leaf: leaf + 0.3 * np.random.default_rng(leaf.size).normal(size=leaf.shape)
+    params = jax.tree.map(draw, two.init(jax.random.key(0)))
+    squeezed, _, *rest = params
+    x = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype(np.float32)
+    z, alone = (flow.inverse(p, x)[0] for flow, p in ((two, params), (one, (squeezed, *rest))))
+    same = np.isclose(z, alone, rtol=1e-4, atol=1e-5)
+    assert same.mean() == 0.5 and (same == same[:1]).all()
+
+
 def test_glow_needs_sides_that_can_be_halved():
     with pytest.raises(ValueError, match="multiples of 4, not 6 x 4"):
         flows.glow((6, 4, 1), levels=2)

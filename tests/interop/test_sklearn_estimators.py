@@ -199,6 +199,14 @@ def test_epochs_one_by_one_are_those_of_one_fit(numbers):
     np.testing.assert_allclose(again.predict(x), net.predict(x), rtol=1e-6)
 
 
+def test_weights_below_0_are_refused(labelled, numbers):
+    for net, (x, y) in ((NetworkClassifier(), labelled), (NetworkRegressor(), numbers)):
+        weight = np.ones(len(y))
+        weight[3] = -1
+        with pytest.raises(ValueError, match="Negative values"):
+            net.fit(x, y, sample_weight=weight)
+
+
 def test_partial_fit_refuses_what_it_cannot_know(labelled):
     x, y = labelled
     net = NetworkClassifier(**LINEAR, max_iter=1)

@@ -154,6 +154,11 @@ def test_bootstrap_leaves_out_about_a_third(key):
     for j in (0, 39):
         np.testing.assert_array_equal(np.flatnonzero(~unseen[j]), np.unique(rows[j]))
     assert (rows[0] != rows[1]).any()
+    one, none = bootstrap(jax.random.key(1), 1, 1)
+    assert one.tolist() == [[0]] and none.tolist() == [[False]]
+    for n, members in ((0, 3), (3, 0)):
+        with pytest.raises(ValueError, match="bagging needs rows and members"):
+            bootstrap(jax.random.key(1), n, members)
 
 
 def test_out_of_bag_predictions_by_hand():

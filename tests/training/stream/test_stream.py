@@ -8,6 +8,7 @@ import threading
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from networks import softmax_learner, three_classes
@@ -91,6 +92,16 @@ def test_patience_counts_evaluations():
     assert i < 200 and result.history.stopped
     assert (result.history.best_step, result.history.steps[-1]) == (best_step, i)
     np.testing.assert_allclose(result.state.params, kept.params, rtol=1e-6)
+
+
+def test_scores_that_are_no_numbers_keep_the_last_state():
+    learner = LEARNER._replace(
+        evaluate=lambda state, batch: {"nll": jnp.full(len(batch[1]), jnp.nan)}
+    )
+    result = stream(learner=learner, validation=VALID, evaluate_every=4,
+                    early_stopping=EarlyStopping(50))  # fmt: skip
+    assert result.history.best_step == 0
+    np.testing.assert_array_equal(result.state.params, stream().state.params)
 
 
 def test_divergence_is_flagged_and_ends_the_run():
